@@ -18,7 +18,8 @@ MEASURED = b"measured"
 
 # What sandbox.verdict calls the outcomes of a program. Repeated here only as the column's sentence.
 _STATUS_DOC = (
-    "verdict: passed, wrong, exception, step_limit, time_limit, memory_limit, output_limit, refused, killed, infra_error"
+    "verdict: passed, wrong, exception, step_limit, time_limit, memory_limit, output_limit, refused, killed, "
+    "infra_error"
 )
 
 
@@ -99,11 +100,19 @@ COMPLETIONS = Table(
             column("sample_index", pa.int32(), "0-based number of the sample among its problem's"),
             column("prompt", pa.string(), "the text the model saw, chat template applied"),
             column(
-                "prompt_token_ids", pa.list_(pa.int32()), "the prompt as the model saw it; null if unknown", nullable=True
+                "prompt_token_ids",
+                pa.list_(pa.int32()),
+                "the prompt as the model saw it; null if unknown",
+                nullable=True,
             ),
             column("text", pa.string(), "what the model wrote, untouched"),
             column("code", pa.string(), "the program taken from the text; null where it holds none", nullable=True),
-            column("token_ids", pa.list_(pa.int32()), "tokens as sampled, end token included; null if unknown", nullable=True),
+            column(
+                "token_ids",
+                pa.list_(pa.int32()),
+                "tokens as sampled, end token included; null if unknown",
+                nullable=True,
+            ),
             column(
                 "token_logps",
                 pa.list_(pa.float32()),
@@ -115,7 +124,9 @@ COMPLETIONS = Table(
             column("finish_reason", pa.string(), "stop, length, or null if unknown", nullable=True),
             column("sampler", pa.string(), "vllm, openai, replay or scripted"),
             column("model", pa.string(), "the model that wrote it"),
-            column("model_revision", pa.string(), "commit or content hash of the model; null if unknown", nullable=True),
+            column(
+                "model_revision", pa.string(), "commit or content hash of the model; null if unknown", nullable=True
+            ),
             column("temperature", pa.float32(), "sampling temperature; null if unknown", nullable=True),
             column("top_p", pa.float32(), "nucleus sampling mass; null if unknown", nullable=True),
             column("max_tokens", pa.int32(), "limit on sampled tokens; null if unknown", nullable=True),
@@ -184,6 +195,70 @@ PAIRS = Table(
     row="one preference between two completions of a problem",
 )
 
+COMPLETION_FEATURES = Table(
+    "completion_features",
+    pa.schema(
+        [
+            column("completion_id", pa.string(), "the completion measured"),
+            _PROBLEM_ID,
+            _SPLIT,
+            column("num_chars", pa.int32(), "length of the text in characters"),
+            column("num_lines", pa.int32(), "lines of the text"),
+            column("parses", pa.bool_(), "whether its code is Python; false where it holds none"),
+            column(
+                "comment_share",
+                pa.float64(),
+                "comments' share of the code's characters; null without code",
+                nullable=True,
+            ),
+            column(
+                "docstring_share",
+                pa.float64(),
+                "docstrings' share of the code's characters; null where it does not parse",
+                nullable=True,
+            ),
+            column(
+                "example_calls",
+                pa.int32(),
+                "calls outside functions and classes, prints not counted; null where it does not parse",
+                nullable=True,
+            ),
+            column(
+                "example_prints",
+                pa.int32(),
+                "prints outside functions and classes; null where it does not parse",
+                nullable=True,
+            ),
+            column(
+                "score_rank", pa.int32(), "1 + samples of its problem that score higher; null if not run", nullable=True
+            ),
+            column("text_tokens", pa.string(), "the text, one character per word, sign or line start, for distances"),
+            column(
+                "ast_tokens",
+                pa.string(),
+                "the syntax tree without docstrings, one character per node in preorder and one per closing; "
+                "null where it does not parse",
+                nullable=True,
+            ),
+            column(
+                "ast_hash",
+                pa.string(),
+                "hash of the syntax tree without docstrings: equal means the same program up to comments and layout; "
+                "null where it does not parse",
+                nullable=True,
+            ),
+        ]
+    ),
+    key="completion_id",
+    row="the measures of one completion",
+)
+
+
+def _measure(name: str, kind: pa.DataType, doc: str) -> pa.Field:
+    """A nullable measure: null where it cannot be taken."""
+    return column(name, kind, doc, nullable=True)
+
+
 PAIR_FEATURES = Table(
     "pair_features",
     pa.schema(
@@ -191,15 +266,103 @@ PAIR_FEATURES = Table(
             column("pair_id", pa.string(), "the pair measured"),
             _PROBLEM_ID,
             _SPLIT,
-            column(
+            _measure(
                 "logp_distance",
                 pa.float64(),
                 "absolute difference of the summed log-probabilities in nats; null where a side has none",
-                nullable=True,
+            ),
+            _measure(
+                "logp_margin", pa.float64(), "summed log-probability of chosen minus rejected in nats; null likewise"
+            ),
+            _measure(
+                "logp_distance_per_token",
+                pa.float64(),
+                "absolute difference of the mean log-probabilities per token in nats; null likewise",
+            ),
+            _measure(
+                "logp_margin_per_token", pa.float64(), "the same with its sign, chosen minus rejected; null likewise"
             ),
             column("edit_distance", pa.int32(), "Levenshtein distance of the two texts in characters"),
             column("edit_normalized", pa.float64(), "edit_distance over the longer text's length, 0 to 1"),
+            column("indel_distance", pa.int32(), "insertions and deletions between the two texts in characters"),
+            column("indel_normalized", pa.float64(), "indel_distance over both lengths together, 0 to 1"),
+            column("token_edit_distance", pa.int32(), "Levenshtein distance in words, signs and line starts"),
+            column("token_edit_normalized", pa.float64(), "token_edit_distance over the longer side's tokens, 0 to 1"),
+            _measure(
+                "model_token_edit_distance",
+                pa.int32(),
+                "Levenshtein distance in the model's own tokens; null where they are unknown",
+            ),
+            _measure(
+                "ast_distance",
+                pa.int32(),
+                "Levenshtein distance of the ast_tokens, close to tree edit distance; null where a side does not parse",
+            ),
+            _measure(
+                "ast_normalized", pa.float64(), "ast_distance over the longer side's ast_tokens, 0 to 1; null likewise"
+            ),
+            _measure(
+                "tree_edit_distance",
+                pa.int32(),
+                "exact tree edit distance of the syntax trees; null outside the sample it is taken on",
+            ),
+            _measure(
+                "same_ast",
+                pa.bool_(),
+                "whether the sides differ only in comments, docstrings and layout; null likewise",
+            ),
+            column("prefix_chars", pa.int32(), "characters the two texts share from their start"),
+            column("prefix_share", pa.float64(), "prefix_chars over the longer text's length, 0 to 1"),
+            _measure(
+                "first_divergence",
+                pa.int32(),
+                "0-based index of the first model token in which the sides differ; null where tokens are unknown",
+            ),
+            _measure("tokens_gap", pa.int32(), "model tokens of chosen minus rejected; null where unknown"),
+            column("chars_gap", pa.int32(), "characters of chosen minus rejected"),
+            column("lines_gap", pa.int32(), "lines of chosen minus rejected"),
+            column("length_gap", pa.int32(), "absolute difference of the lengths in characters"),
+            column(
+                "length_ratio", pa.float64(), "length of the longer text over the shorter, both taken as at least 1"
+            ),
+            _measure("comment_gap", pa.float64(), "comment_share of chosen minus rejected; null where a side has none"),
+            _measure(
+                "docstring_gap", pa.float64(), "docstring_share of chosen minus rejected; null where a side has none"
+            ),
+            _measure(
+                "example_calls_gap", pa.int32(), "example_calls of chosen minus rejected; null where one is unknown"
+            ),
+            _measure(
+                "example_prints_gap", pa.int32(), "example_prints of chosen minus rejected; null where one is unknown"
+            ),
             column("test_gap", pa.float64(), "chosen_score minus rejected_score"),
+            column(
+                "tests_differ",
+                pa.list_(pa.field("element", pa.int32(), nullable=False)),
+                "0-based numbers of the tests that one side passes and the other does not",
+            ),
+            column("chosen_status", pa.string(), "status of the chosen side's run"),
+            column("rejected_status", pa.string(), "status of the rejected side's run"),
+            _measure(
+                "chosen_error", pa.string(), "exception class of the chosen side's first failing test; null if none"
+            ),
+            _measure(
+                "rejected_error", pa.string(), "exception class of the rejected side's first failing test; null if none"
+            ),
+            _measure(
+                "steps_ratio",
+                pa.float64(),
+                "steps of chosen over rejected, below 1 = faster; null where rejected ran none",
+            ),
+            _measure("chosen_rank", pa.int32(), "score_rank of chosen among its problem's samples; null if not run"),
+            _measure(
+                "rejected_rank", pa.int32(), "score_rank of rejected among its problem's samples; null if not run"
+            ),
+            _measure(
+                "pass_rate",
+                pa.float64(),
+                "share of the problem's judged samples that pass every test; null if none ran",
+            ),
         ]
     ),
     key="pair_id",
@@ -215,8 +378,15 @@ CURRICULUM = Table(
             _SPLIT,
             column("position", pa.int64(), "0-based place in training order; null where pruned", nullable=True),
             column("bucket", pa.int32(), "0-based bucket, 0 = trained first; null where pruned", nullable=True),
-            column("metric", pa.float64(), "the value of the curriculum's metric; null where not measured", nullable=True),
-            column("pruned_by", pa.string(), "the first pruning rule that named the pair; null if kept", nullable=True),
+            column(
+                "metric", pa.float64(), "the value of the curriculum's metric; null where not measured", nullable=True
+            ),
+            column(
+                "pruned_by",
+                pa.string(),
+                "the first pruning rule that named the pair, or unmeasured where it lacks the metric; null if kept",
+                nullable=True,
+            ),
         ]
     ),
     key="pair_id",
@@ -224,5 +394,6 @@ CURRICULUM = Table(
 )
 
 TABLES: dict[str, Table] = {
-    table.name: table for table in (PROBLEMS, COMPLETIONS, EXECUTIONS, PAIRS, PAIR_FEATURES, CURRICULUM)
+    table.name: table
+    for table in (PROBLEMS, COMPLETIONS, EXECUTIONS, PAIRS, COMPLETION_FEATURES, PAIR_FEATURES, CURRICULUM)
 }

@@ -1,0 +1,23 @@
+-- One row per problem: how its samples fared. A refusal or a fault of ours is no evidence, so it is not judged.
+-- reads: problems, executions
+WITH counted AS (
+    SELECT
+        problem_id,
+        count(*) AS num_samples,
+        count(*) FILTER (status NOT IN ('refused', 'killed', 'infra_error')) AS num_judged,
+        count(*) FILTER (status = 'passed') AS num_solved,
+        max(score) FILTER (status NOT IN ('refused', 'killed', 'infra_error')) AS best_score
+    FROM executions
+    GROUP BY problem_id
+)
+
+SELECT
+    problems.problem_id,
+    problems.split,
+    coalesce(num_samples, 0) AS num_samples,
+    coalesce(num_judged, 0) AS num_judged,
+    coalesce(num_solved, 0) AS num_solved,
+    num_solved / nullif(num_judged, 0) AS pass_rate,
+    best_score
+FROM problems
+LEFT JOIN counted USING (problem_id)
