@@ -1,0 +1,326 @@
+"""How values cross between a candidate and the judge: by value for exact builtin types, by handle for all else.
+
+A value becomes a JSON tree: None, bool, int, float and str stand for themselves; everything else is a list whose first
+item is a tag of one letter (`_PACK` below). Mutable containers are numbered in the order they are met, so that cycles
+and aliases survive, and so that an argument the candidate changed in place is the same object again on the judge's
+side. Subclasses of a builtin cross as that builtin (`_BASES`), which is what disarms an `__eq__` that is always True.
+The reading side trusts nothing: any tree that the writing side could not have made is `Malformed`.
+"""
+
+import json
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from types import NoneType
+from typing import Any
+
+Tree = Any  # None | bool | int | float | str | list[Tree]
+
+
+class Malformed(Exception):
+    """Bytes that no honest peer would have sent."""
+
+
+class Uncrossable(Exception):
+    """A value that has no place on the other side."""
+
+
+_PLAIN = frozenset({NoneType, bool, int, float, str})
+_MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict})
+_FACTORIES: dict[str, Any] = {"int": int, "list": list, "set": set, "dict": dict, "str": str, "float": float}
+_FACTORY_NAMES = {factory: name for name, factory in _FACTORIES.items()}
+# The nearest exact type for an instance of a subclass, most special first.
+_BASES: tuple[type, ...] = (
+    *(int, float, complex, str, bytes, bytearray, tuple, Counter, OrderedDict, defaultdict, dict),
+    *(frozenset, set, deque, list, Fraction, Decimal, datetime, date, time, timedelta),
+)
+
+_DATETIME_FIELDS = "year month day hour minute second microsecond"
+
+_dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+
+
+def _refuse_object(pairs: list[tuple[str, Any]]) -> None:
+    raise Malformed("expected a tree of lists, found a JSON object")
+
+
+_loads = json.JSONDecoder(object_pairs_hook=_refuse_object).decode
+
+
+class Packer:
+    """Writes values as trees. `known` are the containers the other side has numbered already, in their order.
+
+    `foreign(value)` gives the tree of a value that has no exact builtin type, or raises `Uncrossable`.
+    """
+
+    def __init__(self, foreign: Callable[[Any], Tree], known: list[Any] | None = None) -> None:
+        self.foreign = foreign
+        self.objects: list[Any] = list(known or ())  # also keeps them alive, so that an id stays theirs
+        self.numbers = {id(value): number for number, value in enumerate(self.objects)}
+        self.big_ints = False
+
+    def pack(self, value: Any) -> Tree:
+        kind = type(value)
+        if kind in _PLAIN:
+            return hex_int(value) if self.big_ints and kind is int else value
+        if kind in _MUTABLE:
+            number = self.numbers.get(id(value))
+            if number is not None:
+                return ["r", number]
+            self.numbers[id(value)] = len(self.objects)
+            self.objects.append(value)
+        if kind in _PACK:
+            return _PACK[kind](self, value)
+        return self.pack_foreign(value)
+
+    def pack_all(self, values: Any) -> list[Tree]:
+        if not self.big_ints and _PLAIN.issuperset(map(type, values)):
+            return list(values)
+        return [self.pack(value) for value in values]
+
+    def pack_pairs(self, items: Any) -> list[Tree]:
+        return self.pack_all([half for pair in items for half in pair])
+
+    def pack_foreign(self, value: Any) -> Tree:
+        kind = type(value)
+        for base in _BASES:
+            if issubclass(kind, base):
+                return self.pack(_exact(base, value))
+        return self.foreign(value)
+
+    def contents(self, value: Any) -> list[Tree]:
+        """The items of a numbered container, to fill its twin on the other side with."""
+        if isinstance(value, dict):
+            return self.pack_pairs(_items(value))
+        return self.pack_all(list(value))
+
+
+def _exact(base: type, value: Any) -> Any:
+    """`value`, an instance of a subclass of `base`, as an exact `base`; runs none of the subclass's own methods."""
+    if base is int:
+        return int.__int__(value)
+    if base is float:
+        return float.__float__(value)
+    if base is str:
+        return str.__str__(value)
+    if base is complex:
+        return complex(*(complex.__dict__[part].__get__(value) for part in ("real", "imag")))
+    if base in (Counter, OrderedDict, dict):
+        plain: dict[Any, Any] = base()
+        _update(plain, list(_items(value)))
+        return plain
+    if base is defaultdict:
+        return defaultdict(defaultdict.__dict__["default_factory"].__get__(value), list(dict.items(value)))
+    if base is Fraction:
+        return Fraction(int.__int__(value._numerator), int.__int__(value._denominator))
+    if base is Decimal:
+        return Decimal(Decimal.__str__(value))
+    if base is datetime:
+        year, month, day, hour, minute, second, micro = _fields(base, value, _DATETIME_FIELDS)
+        return datetime(year, month, day, hour, minute, second, micro)
+    if base is date:
+        return date(*_fields(base, value, "year month day"))
+    if base is time:
+        hour, minute, second, microsecond = _fields(base, value, "hour minute second microsecond")
+        return time(hour, minute, second, microsecond)
+    if base is timedelta:
+        return timedelta(*_fields(base, value, "days seconds microseconds"))
+    if base in (bytes, bytearray):
+        return base(bytes(memoryview(value)))
+    return base(base.__iter__(value))  # type: ignore[attr-defined]  # list, tuple, set, frozenset, deque
+
+
+def _items(value: dict[Any, Any]) -> Any:
+    return (OrderedDict if isinstance(value, OrderedDict) else dict).items(value)
+
+
+def _fields(base: type, value: Any, names: str) -> list[int]:
+    return [getattr(base, name).__get__(value) for name in names.split()]
+
+
+def hex_int(value: int) -> Tree:
+    """An int of any size: JSON's decimal digits are capped by the interpreter, and slow."""
+    return value if -(1 << 63) < value < (1 << 63) else ["I", hex(value)]
+
+
+def _pack_time(packer: Packer, value: time) -> Tree:
+    if value.tzinfo is not None:
+        return packer.foreign(value)
+    return ["m", value.hour, value.minute, value.second, value.microsecond, value.fold]
+
+
+def _pack_datetime(packer: Packer, value: datetime) -> Tree:
+    if value.tzinfo is not None:
+        return packer.foreign(value)
+    return ["w", *value.timetuple()[:6], value.microsecond, value.fold]
+
+
+_PACK: dict[type, Callable[[Packer, Any], Tree]] = {
+    list: lambda p, v: ["L", *p.pack_all(v)],
+    tuple: lambda p, v: ["T", *p.pack_all(v)],
+    set: lambda p, v: ["S", *p.pack_all(v)],
+    frozenset: lambda p, v: ["F", *p.pack_all(v)],
+    dict: lambda p, v: ["D", *p.pack_pairs(v.items())],
+    Counter: lambda p, v: ["C", *p.pack_pairs(v.items())],
+    OrderedDict: lambda p, v: ["O", *p.pack_pairs(v.items())],
+    defaultdict: lambda p, v: ["Y", _FACTORY_NAMES.get(v.default_factory), *p.pack_pairs(v.items())],
+    deque: lambda p, v: ["Q", v.maxlen, *p.pack_all(v)],
+    bytes: lambda p, v: ["B", v.decode("latin-1")],
+    bytearray: lambda p, v: ["A", v.decode("latin-1")],
+    complex: lambda p, v: ["c", v.real, v.imag],
+    range: lambda p, v: ["N", hex_int(v.start), hex_int(v.stop), hex_int(v.step)],
+    type(...): lambda p, v: ["E"],
+    Fraction: lambda p, v: ["R", hex(v.numerator), hex(v.denominator)],
+    Decimal: lambda p, v: ["M", str(v)],
+    datetime: _pack_datetime,
+    date: lambda p, v: ["d", v.year, v.month, v.day],
+    time: _pack_time,
+    timedelta: lambda p, v: ["u", v.days, v.seconds, v.microseconds],
+}
+
+
+class Unpacker:
+    """Reads trees. `known` are this side's own containers that the other side may refer to by number.
+
+    `handle(number, label)` gives what stands for the other side's object of that number.
+    """
+
+    def __init__(self, handle: Callable[[int, str], Any], known: list[Any] | None = None) -> None:
+        self.handle = handle
+        self.objects: list[Any] = list(known or ())
+
+    def unpack(self, tree: Tree) -> Any:
+        if type(tree) is not list:
+            return tree
+        try:
+            return _UNPACK[tree[0]](self, tree)
+        except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            raise Malformed(f"a tree that no packer makes: {type(error).__name__}") from None
+
+    def unpack_all(self, trees: list[Tree]) -> list[Any]:
+        if list in set(map(type, trees)):
+            return [self.unpack(tree) if type(tree) is list else tree for tree in trees]
+        return trees
+
+    def numbered(self, value: Any) -> Any:
+        self.objects.append(value)
+        return value
+
+    def fill(self, number: int, trees: list[Tree]) -> None:
+        """Give the container of that number the contents its twin has on the other side."""
+        target = self.objects[number]
+        items = self.unpack_all(trees)
+        if isinstance(target, list | bytearray):
+            target[:] = items
+            return
+        target.clear()
+        if isinstance(target, dict):
+            _update(target, _pairs(items))
+        elif isinstance(target, set):
+            target.update(items)
+        else:
+            target.extend(items)
+
+
+def _update(target: dict[Any, Any], pairs: Any) -> None:
+    """Set the pairs; Counter.update would add, and dict.update would not keep an OrderedDict's order."""
+    (OrderedDict if isinstance(target, OrderedDict) else dict).update(target, pairs)
+
+
+def _pairs(items: list[Any]) -> Any:
+    return zip(items[::2], items[1::2], strict=True)
+
+
+def _unpack_list(u: Unpacker, tree: Tree) -> Any:
+    value: list[Any] = u.numbered([])
+    value.extend(u.unpack_all(tree[1:]))
+    return value
+
+
+def _unpack_set(u: Unpacker, tree: Tree) -> Any:
+    value: set[Any] = u.numbered(set())
+    value.update(u.unpack_all(tree[1:]))
+    return value
+
+
+def _unpack_dict(u: Unpacker, tree: Tree, empty: Any = None, start: int = 1) -> Any:
+    value: dict[Any, Any] = u.numbered({} if empty is None else empty)
+    _update(value, _pairs(u.unpack_all(tree[start:])))
+    return value
+
+
+def _unpack_default(u: Unpacker, tree: Tree) -> Any:
+    return _unpack_dict(u, tree, defaultdict(None if tree[1] is None else _FACTORIES[tree[1]]), 2)
+
+
+def _unpack_deque(u: Unpacker, tree: Tree) -> Any:
+    value: deque[Any] = u.numbered(deque(maxlen=tree[1]))
+    value.extend(u.unpack_all(tree[2:]))
+    return value
+
+
+def _known(u: Unpacker, tree: Tree) -> Any:
+    number = tree[1]
+    if type(number) is not int or number < 0:
+        raise Malformed("a reference that is no number")
+    return u.objects[number]
+
+
+def _handle(u: Unpacker, tree: Tree) -> Any:
+    _, number, label = tree
+    if type(number) is not int or type(label) is not str:
+        raise Malformed("a handle that is no number with a name")
+    return u.handle(number, label)
+
+
+def _int(text: Any) -> int:
+    return text if type(text) is int else int(text, 16)
+
+
+_UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
+    "L": _unpack_list,
+    "T": lambda u, t: tuple(u.unpack_all(t[1:])),
+    "S": _unpack_set,
+    "F": lambda u, t: frozenset(u.unpack_all(t[1:])),
+    "D": _unpack_dict,
+    "C": lambda u, t: _unpack_dict(u, t, Counter()),
+    "O": lambda u, t: _unpack_dict(u, t, OrderedDict()),
+    "Y": _unpack_default,
+    "Q": _unpack_deque,
+    "B": lambda u, t: t[1].encode("latin-1"),
+    "A": lambda u, t: u.numbered(bytearray(t[1].encode("latin-1"))),
+    "I": lambda u, t: int(t[1], 16),
+    "c": lambda u, t: complex(float(t[1]), float(t[2])),
+    "N": lambda u, t: range(*(_int(u.unpack(end)) for end in t[1:4])),
+    "E": lambda u, t: ...,
+    "R": lambda u, t: Fraction(int(t[1], 16), int(t[2], 16)),
+    "M": lambda u, t: Decimal(t[1]),
+    "w": lambda u, t: datetime(*t[1:8], fold=t[8]),
+    "d": lambda u, t: date(*t[1:4]),
+    "m": lambda u, t: time(*t[1:5], fold=t[5]),
+    "u": lambda u, t: timedelta(*t[1:4]),
+    "h": _handle,
+    "r": _known,
+}
+
+
+def to_bytes(packer: Packer, build: Callable[[], Tree]) -> bytes:
+    """The frame of the tree that `build` makes with `packer`; made twice when it holds ints too long for decimals."""
+    number = len(packer.objects)
+    try:
+        return _dumps(build()).encode("utf-8", "surrogatepass")
+    except ValueError:  # an int beyond sys.get_int_max_str_digits()
+        del packer.objects[number:]
+        packer.numbers = {id(value): index for index, value in enumerate(packer.objects)}
+        packer.big_ints = True
+        return _dumps(build()).encode("utf-8", "surrogatepass")
+
+
+def from_bytes(data: bytes) -> Tree:
+    """The tree of a frame; `Malformed` unless it is one."""
+    try:
+        return _loads(data.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"no tree: {type(error).__name__}") from None

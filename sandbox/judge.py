@@ -1,0 +1,211 @@
+"""The judge: a hardened process that holds the tests and the expected values, and never the candidate.
+
+A function test runs here, with the entry point (also called `candidate`) as a remote stub. What a test does decides:
+an assertion that fails is `wrong`; an exception of the candidate's that the test lets pass is `exception`; any other
+exception after the program was asked for something is `wrong` too (the test could not use the answer); a NameError,
+ImportError or SyntaxError of the test's own, or any failure before the program was asked, is `infra_error`.
+"""
+
+import builtins
+import random
+import resource
+import socket
+from collections import OrderedDict
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from sandbox.codec import Malformed, Uncrossable, from_bytes
+from sandbox.remote import Ended, Entry, Link
+from sandbox.wire import Channel, Closed, receive_down, send_up
+
+_CACHED_PROBLEMS = 64
+_MESSAGE_CHARS = 300
+_MEMORY = 2 << 30
+# Imported before the walls go up, since nothing can be read afterwards.
+_WARM = (
+    *("abc", "array", "bisect", "calendar", "cmath", "collections", "collections.abc", "copy", "dataclasses"),
+    *("datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json"),
+    *("math", "numbers", "operator", "queue", "random", "re", "statistics", "string", "struct", "textwrap", "time"),
+    *("types", "typing", "unicodedata", "encodings.idna", "_strptime", "sys", "os"),
+)
+
+Outcome = tuple[str, str]  # status, message
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A problem's tests, compiled: per test its code, or the error that kept it from compiling."""
+
+    setup: CodeType | str
+    tests: tuple[CodeType | str, ...]
+    seeded: bool
+
+
+class Judge:
+    """Judges one program after another for one worker slot."""
+
+    def __init__(self, control: int) -> None:
+        self.control = control
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=control)
+        self.problems: OrderedDict[Any, Prepared] = OrderedDict()
+
+    def prepare(self) -> None:
+        import gc
+        import importlib
+
+        for name in _WARM:
+            importlib.import_module(name)
+        gc.collect()
+        gc.freeze()
+
+    def loop(self) -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        while True:
+            job, descriptors = receive_down(self.socket)
+            self._allow_seconds(job["cpu_seconds"])
+            channel = Channel(descriptors[0], job["nonce"], job["cap"])
+            try:
+                verdict = self._stdio(job, channel) if job["kind"] == "stdio" else self._function(job, channel)
+            finally:
+                channel.close()
+            send_up(self.control, verdict)
+
+    def _allow_seconds(self, seconds: float) -> None:
+        """Let this program's tests burn that much CPU; then the kernel ends the judge and the supervisor says so."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        soft = int(usage.ru_utime + usage.ru_stime + seconds) + 2
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+
+    def _function(self, job: dict[str, Any], channel: Channel) -> dict[str, Any]:
+        prepared = self._problem(job["setup"], job["tests"])
+        link = Link(channel)
+        outcomes = _run_tests(prepared, link, job["entry_point"])
+        return {
+            "tests": outcomes,
+            "steps": link.steps,
+            "waiting": link.waiting,
+            "error_type": link.error_type if any(status == "exception" for status, _ in outcomes) else None,
+        }
+
+    def _problem(self, setup: str, tests: list[str]) -> Prepared:
+        key = (setup, tuple(tests))
+        prepared = self.problems.pop(key, None)
+        if prepared is None:
+            text = "\n".join([setup, *tests])
+            prepared = Prepared(_compile(setup), tuple(map(_compile, tests)), "random" in text)
+        self.problems[key] = prepared
+        while len(self.problems) > _CACHED_PROBLEMS:
+            self.problems.popitem(last=False)
+        return prepared
+
+    def _stdio(self, job: dict[str, Any], channel: Channel) -> dict[str, Any]:
+        steps, error_type = 0, None
+        waiting = True
+        outcome: Outcome = ("gone", "")
+        try:
+            number, data = channel.receive()
+            waiting = False
+            tree = from_bytes(data)
+            if number != 0 or type(tree) is not list or len(tree) < 3 or type(tree[1]) is not int:
+                raise Malformed("not a reply")
+            steps = tree[1]
+            if tree[0] == "o" and type(tree[2]) is str:
+                outcome = compare_output(tree[2], job["stdout"])
+            elif tree[0] == "e":
+                error_type = str(tree[2][0])
+                outcome = ("exception", f"{error_type}: {tree[3]}"[:_MESSAGE_CHARS])
+            elif tree[0] == "x" and tree[2] in {"step_limit", "memory_limit", "output_limit", "refused"}:
+                outcome = (tree[2], str(tree[3])[:_MESSAGE_CHARS])
+            else:
+                raise Malformed("a reply of no known kind")
+        except Closed:
+            pass
+        except (Malformed, IndexError, TypeError) as error:
+            outcome = ("killed", f"protocol violation: {error}")
+        return {"tests": [outcome], "steps": steps, "waiting": waiting, "error_type": error_type}
+
+
+def compare_output(found: str, expected: str) -> Outcome:
+    """Token by token: both split at white space, tokens equal as text (so 1.0 is not 1)."""
+    left, right = found.split(), expected.split()
+    if left == right:
+        return "passed", ""
+    for number, (one, other) in enumerate(zip(left, right, strict=False), start=1):
+        if one != other:
+            return "wrong", f"token {number} of the output: expected {other[:80]!r}, found {one[:80]!r}"
+    return "wrong", f"expected {len(right)} tokens of output, found {len(left)}"
+
+
+def _compile(text: str) -> CodeType | str:
+    try:
+        return compile(text, "<test>", "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return f"the test does not compile: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]
+
+
+class _ProgramNames(dict[str, Any]):
+    """Builtins for test code, where a name that nobody else knows is looked up in the candidate's module."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(vars(builtins))
+        self._link = link
+
+    def __missing__(self, name: str) -> Any:
+        try:
+            return self._link.ask("global", plain=(name,))
+        except NameError:
+            raise KeyError(name) from None
+
+
+def _run_tests(prepared: Prepared, link: Link, entry_point: str) -> list[Outcome]:
+    if prepared.seeded:
+        random.seed(0)  # so that a test which draws its inputs draws the same for everyone
+    entry = Entry(link, -1, entry_point)
+    stubs = {"candidate": entry} | ({entry_point: entry} if entry_point else {})
+    namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link)} | stubs
+    try:
+        link.start(None, 0)
+    except BaseException as error:
+        outcome = _outcome(error, link)
+        return [outcome] * len(prepared.tests)
+    problem = _execute(prepared.setup, namespace, link)
+    if problem[0] != "passed":
+        return [(problem[0], f"in the setup: {problem[1]}")] * len(prepared.tests)
+    namespace.update(stubs)  # the setup may hold the prompt, and with it an empty function of that name
+    return [_execute(code, dict(namespace), link) for code in prepared.tests]
+
+
+def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Outcome:
+    if isinstance(code, str):
+        return "infra_error", code
+    try:
+        exec(code, namespace)
+    except BaseException as error:
+        return _outcome(error, link)
+    return link.final if link.final is not None and link.final[0] != "passed" else ("passed", "")
+
+
+def _outcome(error: BaseException, link: Link) -> Outcome:
+    """What a test that ended with `error` says about the program."""
+    if link.final is not None or isinstance(error, Ended):
+        return link.final or ("infra_error", "the judge lost the program")
+    text = f"{type(error).__name__}: {_text(error)}"[:_MESSAGE_CHARS]
+    if any(error is raised for raised in link.raised):
+        if isinstance(error, MemoryError):
+            return "memory_limit", text
+        return "exception", f"{link.error_type}: {_text(error)}"[:_MESSAGE_CHARS]
+    if isinstance(error, NameError | ImportError | SyntaxError | Uncrossable) or link.calls == 0:
+        return "infra_error", f"the test itself failed: {text}"
+    if isinstance(error, AssertionError):
+        return "wrong", text
+    if not isinstance(error, Exception):
+        return "infra_error", f"the test itself ended the judge: {text}"
+    return "wrong", f"the test could not use the answer: {text}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as second:
+        return f"(no message: {type(second).__name__})"

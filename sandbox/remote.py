@@ -1,0 +1,247 @@
+"""The judge's view of a candidate that lives in another process: calls go out, laundered values come back."""
+
+import builtins
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sandbox.codec import Malformed, Packer, Tree, Uncrossable, Unpacker, from_bytes, to_bytes
+from sandbox.wire import Channel, Closed
+
+# What a candidate's process may say ended it; anything else is a lie.
+_FINAL = frozenset({"step_limit", "memory_limit", "output_limit", "refused"})
+_PRIVATE = ("_link", "_number", "_label")
+
+
+class Ended(BaseException):
+    """The program can answer no more; the link's `final` says why. Not an Exception, so that few tests catch it."""
+
+
+class Link:
+    """The conversation with one program.
+
+    `final` is (status, message) once the program has ended, with status "gone" when its process just went away (the
+    supervisor knows why). `raised` are the exceptions that came from the candidate, newest last.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.final: tuple[str, str] | None = None
+        self.raised: list[BaseException] = []
+        self.error_type: str | None = None
+        self.calls = 0
+        self.steps = 0
+        self.waiting = False
+        self.prefetched: int | None = None  # the number of the answer that the next call of the entry point gets
+        self._number = 0
+        self._expected = 0
+        self._arrived: dict[int, bytes] = {}
+        self._handles: dict[int, Remote] = {}
+
+    def start(self, batch: Callable[[int], bytes] | None, size: int) -> None:
+        """Ask for `size` calls in one frame (numbers 1 to size), then wait until the module has run."""
+        if batch is not None:
+            self._send(1, batch(1))
+            self._number = size
+        self._receive(0, [])
+
+    def ask(self, operation: str, *parts: Any, plain: tuple[Any, ...] = ()) -> Any:
+        """One operation on the other side: `plain` goes as it is, `parts` are packed."""
+        packer = Packer(self._pack_foreign)
+        data = to_bytes(packer, lambda: [operation, *plain, *map(packer.pack, parts)])
+        return self._exchange(data, packer.objects)
+
+    def call(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a global by name (str) or a handle."""
+        packer = Packer(self._pack_foreign)
+
+        def build() -> Tree:
+            where = target if type(target) is str else packer.pack(target)
+            return ["call", where, packer.pack_all(args), list(kwargs), packer.pack_all(list(kwargs.values()))]
+
+        return self._exchange(to_bytes(packer, build), packer.objects)
+
+    def fetch(self) -> Any:
+        """The answer to a call that `start` asked for."""
+        assert self.prefetched is not None
+        number, self.prefetched = self.prefetched, None
+        self.calls += 1
+        return self._receive(number, [])
+
+    def _exchange(self, data: bytes, objects: list[Any]) -> Any:
+        self._number += 1
+        self.calls += 1
+        if self.final is not None:
+            raise Ended
+        self._send(self._number, data)
+        return self._receive(self._number, objects)
+
+    def _send(self, number: int, data: bytes) -> None:
+        try:
+            self.channel.send(number, data)
+        except Closed:
+            # Not final yet: answers it gave before it went may still be waiting to be read.
+            pass
+
+    def _receive(self, number: int, objects: list[Any]) -> Any:
+        try:
+            while number not in self._arrived:
+                if self.final is not None:
+                    raise Ended
+                self._arrived.update([self._next()])
+            return self._read(self._arrived.pop(number), objects)
+        except Closed:
+            self._end("gone", "")
+        except (Malformed, MemoryError) as error:
+            self._end("killed", f"protocol violation: {error}")
+
+    def _next(self) -> tuple[int, bytes]:
+        self.waiting = True
+        number, data = self.channel.receive()
+        self.waiting = False
+        if number != self._expected:
+            raise Malformed(f"expected the answer to call {self._expected}, found one to {number}")
+        self._expected += 1
+        return number, data
+
+    def _end(self, status: str, message: str) -> None:
+        if self.final is None:
+            self.final = (status, message)
+        raise Ended
+
+    def _read(self, data: bytes, objects: list[Any]) -> Any:
+        tree = from_bytes(data)
+        if type(tree) is not list or len(tree) < 4 or type(tree[1]) is not int or tree[1] < 0:
+            raise Malformed("not a reply")
+        kind, self.steps = tree[0], max(self.steps, tree[1])
+        unpacker = Unpacker(self._remote, objects)
+        if kind == "v":
+            value = unpacker.unpack(tree[2])
+            self._update(unpacker, tree[3])
+            return value
+        if kind == "e":
+            error = _exception(tree, unpacker)
+            self._update(unpacker, tree[5])
+            self.raised.append(error)
+            del self.raised[:-8]
+            self.error_type = tree[2][0]
+            raise error
+        if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
+            self._end(tree[2], tree[3])
+        raise Malformed("a reply of no known kind")
+
+    def _update(self, unpacker: Unpacker, updates: Tree) -> None:
+        for number, trees in updates:
+            unpacker.fill(number, trees)
+
+    def _remote(self, number: int, label: str) -> "Remote":
+        remote = self._handles.get(number)
+        if remote is None:
+            remote = self._handles[number] = Remote(self, number, label)
+        return remote
+
+    def _pack_foreign(self, value: Any) -> Tree:
+        if isinstance(value, Entry):
+            return ["h", self._number_of(value), ""]
+        if isinstance(value, Remote) and value._link is self:
+            return ["h", value._number, ""]
+        raise Uncrossable(f"a test passes a {type(value).__name__}, which cannot cross to the program")
+
+    def _number_of(self, entry: "Entry") -> int:
+        remote = self.ask("global", plain=(entry._label,))
+        if not isinstance(remote, Remote):
+            raise Uncrossable(f"{entry._label} is no function")
+        return int(remote._number)
+
+
+def _exception(tree: Tree, unpacker: Unpacker) -> BaseException:
+    """The builtin exception nearest to what the candidate raised, with its arguments where they cross."""
+    _, _, names, message, args, _ = tree
+    if type(message) is not str or type(names) is not list or not names or set(map(type, names)) != {str}:
+        raise Malformed("an exception without names")
+    kinds = [kind for name in names if isinstance(kind := getattr(builtins, name, None), type)]
+    kind = next((kind for kind in kinds if issubclass(kind, BaseException)), Exception)
+    if not issubclass(kind, Exception):
+        kind = RuntimeError  # a SystemExit or KeyboardInterrupt of the candidate's must not be taken for the judge's
+    try:
+        return kind(*(unpacker.unpack_all(args) or [message]))
+    except TypeError:
+        return RuntimeError(message)
+
+
+class Remote:
+    """A handle on an object of the candidate's that does not cross by value; equal to nothing but itself."""
+
+    __slots__ = _PRIVATE
+
+    def __init__(self, link: Link, number: int, label: str) -> None:
+        for name, value in zip(_PRIVATE, (link, number, label), strict=True):
+            object.__setattr__(self, name, value)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._link.call(self, args, kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return self._link.ask("getattr", self, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._link.ask("setattr", self, name, value)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._link.ask("getitem", self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._link.ask("setitem", self, key, value)
+
+    def __contains__(self, value: Any) -> Any:
+        return self._link.ask("contains", self, value)
+
+    def __instancecheck__(self, value: Any) -> Any:
+        if not isinstance(value, Remote):
+            return False
+        return self._link.ask("isinstance", self, value)
+
+    def __lt__(self, other: Any) -> Any:
+        return self._link.ask("less", self, other)
+
+    def __len__(self) -> Any:
+        return self._link.ask("len", self)
+
+    def __bool__(self) -> Any:
+        return self._link.ask("bool", self)
+
+    def __str__(self) -> Any:
+        return self._link.ask("str", self)
+
+    def __repr__(self) -> Any:
+        return self._link.ask("repr", self)
+
+    def __iter__(self) -> Iterator[Any]:
+        return RemoteIterator(self._link.ask("iter", self))
+
+    def __next__(self) -> Any:
+        return self._link.ask("next", self)
+
+
+class RemoteIterator:
+    """Walks a handle's iterator one item at a time, as lazily as the candidate's own loop would."""
+
+    def __init__(self, remote: Any) -> None:
+        self._remote = remote
+
+    def __iter__(self) -> "RemoteIterator":
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._remote)
+
+
+class Entry(Remote):
+    """The function under test, looked up by name in the program at every call."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        link = self._link
+        if link.prefetched is not None:
+            return link.fetch()
+        return link.call(self._label, args, kwargs)

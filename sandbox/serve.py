@@ -1,0 +1,209 @@
+"""The candidate's side of a judgement: run the program once, then answer the judge's calls until it hangs up.
+
+Replies (trees of `codec`): `["v", steps, value, updates]`, `["e", steps, names, message, args, updates]` for an
+exception, `["x", steps, status, message]` when a limit or a refusal ends the program, `["o", steps, stdout]` for a
+stdio run. `updates` gives the new contents of arguments that the candidate changed in place.
+Nothing here is trusted by the other side: whoever breaks out of the language layer may send what he likes.
+"""
+
+import operator
+from collections.abc import Callable
+from types import CodeType
+from typing import Any, Protocol
+
+from sandbox.codec import Malformed, Packer, Tree, Unpacker, from_bytes, to_bytes
+from sandbox.verdict import Limits
+from sandbox.wire import Channel, Closed
+
+_MESSAGE_CHARS = 500
+_NO_NAME = object()
+
+
+class World(Protocol):
+    """What this side needs of the language layer's universe for one program."""
+
+    namespace: dict[str, Any]
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def stdout(self) -> str: ...
+
+    def run(self, code: CodeType) -> None: ...
+
+    def call(self, function: Any, args: Any = (), kwargs: Any = None) -> Any: ...
+
+
+def _set_attribute(target: Any, name: str, value: Any) -> None:
+    setattr(target, name, value)
+
+
+# What the judge may do with a handle besides calling it.
+_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "getattr": getattr,
+    "setattr": _set_attribute,
+    "getitem": operator.getitem,
+    "setitem": operator.setitem,
+    "contains": operator.contains,
+    "isinstance": lambda kind, value: isinstance(value, kind),
+    "len": len,
+    "bool": bool,
+    "str": str,
+    "repr": repr,
+    "iter": iter,
+    "next": next,
+    "less": operator.lt,
+}
+
+
+class Service:
+    """One program's universe and the objects in it that the judge holds handles on."""
+
+    def __init__(
+        self, world: World, channel: Channel, limits: Limits, statuses: dict[type[BaseException], str]
+    ) -> None:
+        self.world, self.channel, self.limits, self.statuses = world, channel, limits, statuses
+        self.held: list[Any] = []
+        self.held_numbers: dict[int, int] = {}
+
+    def run(self, code: CodeType) -> bool:
+        """Execute the program's module; the reply has number 0. True when its functions may be called."""
+        failure: BaseException | None = None
+        try:
+            self.world.run(code)
+        except BaseException as error:  # a candidate may raise anything
+            failure = error
+        if failure is None:
+            self._send(0, Packer(self._foreign), lambda packer: ["v", self.world.steps, None, []])
+        else:
+            self._send_failure(0, Packer(self._foreign), failure, lambda packer: [])
+        return failure is None
+
+    def run_stdio(self, code: CodeType) -> None:
+        """Execute the program; the one reply holds its output, or what stopped it."""
+        try:
+            self.world.run(code)
+        except BaseException as error:
+            if not (isinstance(error, SystemExit) and error.code in (None, 0)):
+                self._send_failure(0, Packer(self._foreign), error, lambda packer: [])
+                return
+        self._send(0, Packer(self._foreign), lambda packer: ["o", self.world.steps, self.world.stdout])
+
+    def answer(self) -> None:
+        """Answer calls until the judge hangs up."""
+        while True:
+            try:
+                number, payload = self.channel.receive()
+            except Closed:
+                return
+            operation, *parts = from_bytes(payload)
+            if operation == "batch":
+                name, calls = parts
+                for offset, arguments in enumerate(calls):
+                    self._answer_one(number + offset, "call", [name, arguments, [], []])
+            else:
+                self._answer_one(number, operation, parts)
+
+    def _answer_one(self, number: int, operation: str, parts: list[Tree]) -> None:
+        unpacker = Unpacker(self._held)
+        value: Any = None
+        failure: BaseException | None = None
+        before: list[Any] = []
+        try:
+            function, args, kwargs = self._resolve(operation, parts, unpacker)
+            before = [_snapshot(value) for value in unpacker.objects]
+            value = self.world.call(function, args, kwargs)
+        except BaseException as error:
+            failure = error
+        changed = [i for i, old in enumerate(before) if not _same(old, _snapshot(unpacker.objects[i]))]
+        packer = Packer(self._foreign, unpacker.objects)
+
+        def updates(packer: Packer) -> Tree:
+            return [[i, packer.contents(packer.objects[i])] for i in changed]
+
+        if failure is not None:
+            self._send_failure(number, packer, failure, updates)
+            return
+        try:
+            self._send(number, packer, lambda p: ["v", self.world.steps, p.pack(value), updates(p)])
+        except RecursionError as error:
+            self._send_failure(number, Packer(self._foreign), error, lambda p: [])
+
+    def _resolve(self, operation: str, parts: list[Tree], unpacker: Unpacker) -> tuple[Any, list[Any], dict[str, Any]]:
+        if operation == "global":
+            return self._global, [parts[0]], {}
+        if operation == "call":
+            target, args, names, values = parts
+            function = self._global(target) if type(target) is str else unpacker.unpack(target)
+            args = unpacker.unpack_all(args)
+            return function, args, dict(zip(names, unpacker.unpack_all(values), strict=True))
+        if operation not in _OPERATIONS:
+            raise Malformed(f"no operation {operation!r}")
+        return _OPERATIONS[operation], unpacker.unpack_all(parts), {}
+
+    def _global(self, name: str) -> Any:
+        value = self.world.namespace.get(name, _NO_NAME)
+        if value is _NO_NAME:
+            raise NameError(f"name {name!r} is not defined")
+        return value
+
+    def _held(self, number: int, label: str) -> Any:
+        return self.held[number]
+
+    def _foreign(self, value: Any) -> Tree:
+        number = self.held_numbers.setdefault(id(value), len(self.held))
+        if number == len(self.held):
+            self.held.append(value)
+        return ["h", number, type(value).__name__]
+
+    def _send(self, number: int, packer: Packer, build: Callable[[Packer], Tree]) -> None:
+        data = to_bytes(packer, lambda: build(packer))
+        if len(data) > self.limits.output_bytes:
+            text = f"a result of {len(data)} bytes, at most {self.limits.output_bytes} may cross"
+            data = to_bytes(packer, lambda: ["x", self.world.steps, "output_limit", text])
+        self.channel.send(number, data)
+
+    def _send_failure(
+        self, number: int, packer: Packer, error: BaseException, updates: Callable[[Packer], Tree]
+    ) -> None:
+        message = self._message(error)
+        status = next((status for kind, status in self.statuses.items() if isinstance(error, kind)), None)
+        if status is not None:
+            self._send(number, packer, lambda p: ["x", self.world.steps, status, message])
+            return
+        names = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)]
+
+        def build(packer: Packer) -> Tree:
+            args = packer.pack_all(list(error.args)) if len(error.args) < 10 else []
+            return ["e", self.world.steps, names, message, args, updates(packer)]
+
+        try:
+            self._send(number, packer, build)
+        except RecursionError:
+            self._send(number, Packer(self._foreign), lambda p: ["e", self.world.steps, names, message, [], []])
+
+    def _message(self, error: BaseException) -> str:
+        try:
+            text = self.world.call(str, [error], {})
+        except BaseException as second:  # its own __str__ failed, or ran into the limit
+            text = f"(no message: {type(second).__name__})"
+        return str(text)[:_MESSAGE_CHARS]
+
+
+def _snapshot(value: Any) -> Any:
+    """The items of a container as they are now."""
+    if isinstance(value, dict):
+        return list(value.items())
+    return bytes(value) if isinstance(value, bytearray) else list(value)
+
+
+def _same(old: Any, new: Any) -> bool:
+    """Are these the very same items, in the same order? By identity, so that no candidate's `__eq__` is asked."""
+    if isinstance(old, bytes):
+        return bool(old == new)
+    if len(old) != len(new):
+        return False
+    if old and type(old[0]) is tuple:
+        return all(len(a) == len(b) and all(map(operator.is_, a, b)) for a, b in zip(old, new, strict=True))
+    return all(map(operator.is_, old, new))

@@ -1,0 +1,130 @@
+"""The two kinds of byte stream in the sandbox.
+
+A `Channel` joins one candidate and the judge for one program: frames of nonce, call number and length, then a tree of
+`codec`. The nonce is random and new for every program, so a frame left over or made up by another program is seen.
+Control messages join the supervisor and its processes: downwards (trusted) marshal and descriptors, upwards JSON.
+"""
+
+import array
+import json
+import marshal
+import os
+import socket
+import struct
+from typing import Any
+
+from sandbox.codec import Malformed
+
+_HEADER = struct.Struct("<8sII")
+_LENGTH = struct.Struct("<I")
+NONCE_BYTES = 8
+_READ = 1 << 16
+_MAX_REPLY = 64 << 20
+
+
+class Closed(Exception):
+    """The other end is gone."""
+
+
+class Channel:
+    """One end of a program's stream; `cap` bounds the length of a frame that comes in."""
+
+    def __init__(self, fd: int, nonce: bytes, cap: int) -> None:
+        self.fd, self.nonce, self.cap = fd, nonce, cap
+        self._buffer = bytearray()
+
+    def send(self, number: int, payload: bytes) -> None:
+        data = memoryview(_HEADER.pack(self.nonce, number, len(payload)) + payload)
+        try:
+            while data:
+                data = data[os.write(self.fd, data) :]
+        except OSError:
+            raise Closed from None
+
+    def receive(self) -> tuple[int, bytes]:
+        """The next frame's call number and payload."""
+        nonce, number, length = _HEADER.unpack(self._take(_HEADER.size))
+        if nonce != self.nonce:
+            raise Malformed("a frame with a foreign nonce")
+        if length > self.cap:
+            raise Malformed(f"a frame of {length} bytes, at most {self.cap} are taken")
+        return number, self._take(length)
+
+    def _take(self, size: int) -> bytes:
+        buffer = self._buffer
+        while len(buffer) < size:
+            try:
+                data = os.read(self.fd, max(_READ, size - len(buffer)))
+            except OSError:
+                raise Closed from None
+            if not data:
+                raise Closed
+            buffer += data
+        taken = bytes(buffer[:size])
+        del buffer[:size]
+        return taken
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+
+def send_down(control: socket.socket, message: Any, fds: list[int]) -> None:
+    """A message of marshal's types to one of our own processes, with descriptors."""
+    body = marshal.dumps(message)
+    data = memoryview(_LENGTH.pack(len(body)) + body)
+    rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    sent = control.sendmsg([data], rights)
+    if sent < len(data):
+        control.sendall(data[sent:])
+
+
+def receive_down(control: socket.socket) -> tuple[Any, list[int]]:
+    """What `send_down` sent; `Closed` when the supervisor is gone."""
+    space = socket.CMSG_SPACE(4 * array.array("i").itemsize)
+    data, ancillary, _, _ = control.recvmsg(_READ, space)
+    fds = array.array("i")
+    for _, _, rights in ancillary:
+        fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])
+    if len(data) < _LENGTH.size:
+        raise Closed
+    (length,) = _LENGTH.unpack_from(data)
+    parts, left = [data[_LENGTH.size :]], length - (len(data) - _LENGTH.size)
+    while left > 0:
+        data = os.read(control.fileno(), left)
+        if not data:
+            raise Closed
+        parts.append(data)
+        left -= len(data)
+    return marshal.loads(b"".join(parts)), list(fds)
+
+
+def send_up(control: int, message: Any) -> None:
+    """A JSON message to the supervisor."""
+    data = json.dumps(message).encode()
+    data = _LENGTH.pack(len(data)) + data
+    while data:
+        data = data[os.write(control, data) :]
+
+
+def receive_up(control: socket.socket) -> Any:
+    """What `send_up` sent, from a process that is not trusted: TimeoutError, `Closed` or `Malformed` else."""
+    try:
+        (length,) = _LENGTH.unpack(_exactly(control, _LENGTH.size))
+        if length > _MAX_REPLY:
+            raise Malformed(f"a message of {length} bytes")
+        return json.loads(_exactly(control, length))
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"no message: {type(error).__name__}") from None
+    except ConnectionError:
+        raise Closed from None
+
+
+def _exactly(control: socket.socket, size: int) -> bytes:
+    parts: list[bytes] = []
+    while size:
+        data = control.recv(min(size, 1 << 20))
+        if not data:
+            raise Closed
+        parts.append(data)
+        size -= len(data)
+    return b"".join(parts)
