@@ -116,9 +116,7 @@ def sync(where: Path) -> None:
         os.close(descriptor)
 
 
-def read(
-    dataset: Path, table: str, *, columns: Sequence[str] | None = None, shard: Shard | None = None
-) -> pa.Table:
+def read(dataset: Path, table: str, *, columns: Sequence[str] | None = None, shard: Shard | None = None) -> pa.Table:
     """Read a table, or one shard of it, in shard order.
 
     Raises:
@@ -158,6 +156,11 @@ def missing(dataset: Path, table: str) -> list[Shard]:
     """The planned shards that a table does not have yet."""
     present = set(shards(dataset, table))
     return [shard for shard in plan(dataset) if shard not in present]
+
+
+def num_rows(dataset: Path, table: str, shard: Shard) -> int:
+    """Rows of one shard, from its footer alone."""
+    return int(pq.read_metadata(path(dataset, table, shard)).num_rows)
 
 
 def sweep(dataset: Path) -> None:

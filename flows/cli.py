@@ -1,0 +1,221 @@
+"""The command `pairwright`: one sub-command per thing a person does, results on stdout, everything else on stderr.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or recipe, 3 something is missing (see doctor), 130 stopped by Ctrl-C.
+Heavy libraries are imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter
+from rich.console import Console
+
+from curation.errors import MissingError, UserError
+
+MAKE, LOOK, SYSTEM = Group.create_ordered("Make"), Group.create_ordered("Look"), Group.create_ordered("System")
+FAILED, USAGE, MISSING, STOPPED = 1, 2, 3, 130
+
+app = App(
+    name="pairwright",
+    help="Preference data for code models: sample, run, pair, order, seal; then query it with SQL.",
+    help_format="plaintext",
+    version_flags=["--version"],
+)
+Root = Annotated[Path, Parameter(name="--root", env_var="PAIRWRIGHT_ROOT")]
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+
+
+@app.command(group=MAKE)
+def build(
+    recipe: str,
+    *,
+    set_: Annotated[tuple[str, ...], Parameter(name=["--set", "-s"], negative="")] = (),
+    root: Root = Path("data"),
+    server: Literal["auto", "off"] = "auto",
+) -> None:
+    """Build a dataset version from a recipe; finished shards are kept, so the same command goes on after a crash.
+
+    Parameters
+    ----------
+    recipe
+        A YAML file, or the name of a recipe that comes along: demo, replay-codegen16b.
+    set_
+        Override a value, as in --set generate.n=16. Repeatable.
+    root
+        Folder that holds the datasets.
+    server
+        auto shows the run in Prefect's UI when a server answers at PREFECT_API_URL; off runs without Prefect.
+    """
+    from flows import build as building
+    from flows import config, summary
+    from flows.terminal import Bars, messages
+
+    resolved = config.load(recipe, set_)
+    if server == "auto" and _prefect_answers():
+        from flows.prefect_flows import build_dataset
+
+        version, made = build_dataset(resolved, root)
+    else:
+        if server == "auto" and os.environ.get("PREFECT_API_URL"):
+            messages.print(f"no Prefect server answers at {os.environ['PREFECT_API_URL']}: running without it")
+        with Bars() as bars:
+            version, made = building.build(resolved, root, bars)
+    summary.show(version, made, root, Console(highlight=False))
+
+
+@app.command(group=LOOK)
+def show(dataset: str | None = None, *, root: Root = Path("data"), as_json: Json = False) -> None:
+    """List the datasets; with a name, show a version: its tables, checks, buckets and digest.
+
+    Parameters
+    ----------
+    dataset
+        NAME or NAME@VERSION.
+    root
+        Folder that holds the datasets.
+    as_json
+        Print JSON, for scripts.
+    """
+    from curation import manifest
+    from flows import summary
+
+    if dataset is None:
+        listing = {name: manifest.versions(root, name) for name in manifest.datasets(root)}
+        if as_json:
+            print(json.dumps(listing))
+            return
+        for name, numbers in listing.items():
+            print(f"{name}: {len(numbers)} sealed, newest {name}@{numbers[-1]}")
+        if not listing:
+            print(f"no datasets under {root}: pairwright build demo makes one")
+        return
+    folder = manifest.open_version(root, *manifest.parse_reference(dataset))
+    if as_json:
+        print(json.dumps(manifest.read_manifest(folder), indent=2, sort_keys=True))
+    else:
+        summary.show(folder, None, root, Console(highlight=False))
+
+
+@app.command(group=LOOK)
+def sql(
+    dataset: str,
+    query: str,
+    *,
+    root: Root = Path("data"),
+    format_: Annotated[Literal["table", "csv", "json", "parquet"], Parameter("--format")] = "table",
+    out: Path | None = None,
+) -> None:
+    """Query a dataset version with DuckDB SQL over its tables; - reads the query from standard input.
+
+    Parameters
+    ----------
+    dataset
+        NAME or NAME@VERSION.
+    query
+        As in "SELECT status, count(*) FROM executions GROUP BY ALL".
+    root
+        Folder that holds the datasets.
+    format_
+        How rows are printed.
+    out
+        Write to this file instead of standard output; parquet needs it on a terminal.
+    """
+    from analysis import engine
+    from curation import manifest
+    from flows import tabular
+
+    folder = manifest.open_version(root, *manifest.parse_reference(dataset))
+    rows = engine.query(folder, sys.stdin.read() if query == "-" else query)
+    tabular.emit(rows, format_, out)
+
+
+@app.command(group=LOOK)
+def verify(dataset: str, *, root: Root = Path("data")) -> None:
+    """Check a sealed version against its manifest: every file's bytes, every table's rows.
+
+    Parameters
+    ----------
+    dataset
+        NAME or NAME@VERSION.
+    root
+        Folder that holds the datasets.
+    """
+    from curation import manifest
+
+    name, number = manifest.parse_reference(dataset)
+    folder = manifest.open_version(root, name, number)
+    if wrong := manifest.verify(folder):
+        raise UserError(f"{folder} is not as it was sealed: " + "; ".join(wrong))
+    sealed = manifest.read_manifest(folder)
+    shards = sum(len(entry["shards"]) for entry in sealed["tables"].values())
+    print(f"{sealed['dataset']}@{sealed['version']} is as sealed: {shards} files, digest {sealed['digest']}")
+
+
+@app.command(group=SYSTEM)
+def doctor(*, root: Root = Path("data"), as_json: Json = False) -> None:
+    """Check this machine: Python, disk, the sandbox's walls, vLLM, Prefect; say how to mend what is wrong.
+
+    Parameters
+    ----------
+    root
+        Folder that holds, or will hold, the datasets.
+    as_json
+        Print JSON, for scripts.
+    """
+    from flows import doctor as examining
+
+    findings = examining.examine(root)
+    examining.report(findings, as_json)
+    if any(finding.state == "broken" for finding in findings):
+        sys.exit(MISSING)
+
+
+def _prefect_answers() -> bool:
+    """Whether a Prefect server is configured and healthy; asked with a second's patience, never started."""
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        return False
+    import httpx
+
+    try:
+        return httpx.get(f"{url.rstrip('/')}/health", timeout=1.0).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def main() -> None:
+    """Run the command line and turn what went wrong into one line and an exit code."""
+    try:
+        app(exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        _fail(USAGE, " ".join(str(error).split()) + " (pairwright --help shows the usage)")
+    except UserError as error:
+        from flows.config import ConfigError
+
+        code = USAGE if isinstance(error, ConfigError) else MISSING if isinstance(error, MissingError) else FAILED
+        _fail(code, str(error))
+    except KeyboardInterrupt:
+        _fail(STOPPED, "stopped; finished shards are kept, the same command goes on from them")
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `pairwright sql ... | head`. Not an error, and stdout must not be
+        # flushed again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if os.environ.get("PAIRWRIGHT_DEBUG"):
+            traceback.print_exc()
+        _fail(FAILED, f"unexpected {type(error).__name__}: {error} (a bug; PAIRWRIGHT_DEBUG=1 shows where)")
+
+
+def _fail(code: int, message: str) -> None:
+    print(f"pairwright: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

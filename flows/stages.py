@@ -1,0 +1,121 @@
+"""The stages of a build in their order, and the key of every table they make. No Prefect here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from analysis.curriculum import Curriculum, build_curriculum, metric_query, rule_query
+from analysis.features import measure_pairs
+from curation import manifest
+from curation.errors import UserError
+from curation.execute import Execution, execute_completions
+from curation.generate import generate_completions
+from curation.pairs import select_pairs
+from curation.problems import load_problems
+from curation.schema import identify
+from flows.config import Recipe
+from sandbox.policy import policy_digest
+
+
+class Stage(NamedTuple):
+    """One step of a build: what it is called, the tables it makes, from which tables, by which function.
+
+    `version` is raised by hand when the function's rows change: finished shards of older versions are then made anew.
+    `idle` names settings that do not change the rows, so changing one keeps finished shards.
+    """
+
+    title: str
+    makes: tuple[str, ...]
+    reads: tuple[str, ...]
+    run: Callable[..., int]
+    section: str
+    version: int = 1
+    idle: frozenset[str] = frozenset()
+
+
+IDLE_SAMPLING = frozenset(
+    "base_urls api_key_env timeout retries concurrency tensor_parallel_size data_parallel_size "
+    "gpu_memory_utilization path".split()
+)
+STAGES = (
+    Stage("load problems", ("problems",), (), load_problems, "problems", idle=frozenset({"path"})),
+    Stage(
+        "sample completions",
+        ("completions",),
+        ("problems",),
+        generate_completions,
+        "generate",
+        idle=IDLE_SAMPLING,
+    ),
+    Stage(
+        "run programs",
+        ("executions",),
+        ("problems", "completions"),
+        execute_completions,
+        "execute",
+        idle=frozenset({"workers", "mode", "require_hardening"}),
+    ),
+    Stage("select pairs", ("pairs",), ("completions", "executions"), select_pairs, "pairs"),
+    Stage(
+        "measure pairs",
+        ("completion_features", "pair_features"),
+        ("problems", "completions", "executions", "pairs"),
+        measure_pairs,
+        "measures",
+        idle=frozenset({"workers"}),
+    ),
+    Stage(
+        "order the curriculum",
+        ("curriculum",),
+        ("problems", "completions", "executions", "pairs", "completion_features", "pair_features"),
+        build_curriculum,
+        "curriculum",
+        idle=frozenset({"folder"}),
+    ),
+)
+
+
+def table_keys(recipe: Recipe) -> dict[str, str]:
+    """The key of every table: a hash of all that its rows follow from. Reads the files the recipe names.
+
+    Raises:
+        UserError: a file the recipe names is not there.
+    """
+    keys: dict[str, str] = {}
+    for stage in STAGES:
+        config: BaseModel = getattr(recipe, stage.section)
+        settings = config.model_dump(mode="json", exclude=set(stage.idle))
+        upstream = [keys[table] for table in stage.reads]
+        for table in stage.makes:
+            keys[table] = identify(table, stage.version, settings, upstream, _inputs(config))
+    return keys
+
+
+def build_key(keys: Mapping[str, str]) -> str:
+    """The key of a whole build: the name of its work folder."""
+    return identify(dict(keys))
+
+
+def _inputs(config: BaseModel) -> dict[str, Any]:
+    """What rows follow from beside the settings: files and models they name, the sandbox's policy, the SQL of rules."""
+    found: dict[str, Any] = {}
+    if isinstance(config, Execution):
+        found["policy"] = policy_digest()
+    if isinstance(config, Curriculum):
+        found["sql"] = [query.text for query in (metric_query(config), *(rule_query(config, r) for r in config.prune))]
+    path = getattr(config, "path", None)
+    if path is not None:
+        file = Path(path)
+        if not file.is_file():
+            raise UserError(f"no file {file}, which the recipe names: check the path, or override it with --set")
+        found["path"] = manifest.file_sha256(file)
+    model = getattr(config, "model", None)
+    if model is not None and Path(model).is_dir():
+        # Not hashed whole: weights are large, and a changed file has another size or time.
+        entries = sorted(entry for entry in Path(model).iterdir() if entry.is_file())
+        found["model"] = [(entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries]
+    return found
