@@ -222,8 +222,11 @@ def first_line(error: Exception) -> str:
 
 
 def _readable(sql: str) -> None:
-    """Refuse everything but one SELECT, or an EXPLAIN of one: `EXPLAIN ANALYZE COPY` would write."""
-    _one_select(re.sub(r"(?is)^\s*explain(\s+analyze)?\b", "", sql), "the SQL")
+    """Refuse everything but one SELECT without parameters, or an EXPLAIN of one: `EXPLAIN ANALYZE COPY` would write."""
+    statement = _one_select(re.sub(r"(?is)^\s*explain(\s+analyze)?\b", "", sql), "the SQL")
+    if statement.named_parameters:
+        taken = ", ".join(f"${name}" for name in sorted(statement.named_parameters))
+        raise SqlError(f"the SQL must hold its values, found the parameters {taken}: write the values in their place")
 
 
 def _one_select(text: str, where: str) -> duckdb.Statement:
