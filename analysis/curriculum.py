@@ -128,6 +128,12 @@ def rule_query(config: Curriculum, rule: Rule) -> Query:
     return engine.load(SQL / "prune" / f"{rule.rule}.sql")
 
 
+def sql_texts(config: Curriculum) -> dict[str, str]:
+    """The SQL that a curriculum's rows follow from, by name: hash it into the table's key beside the configuration."""
+    queries = [metric_query(config), *(rule_query(config, rule) for rule in config.prune)]
+    return {query.name: query.text for query in queries}
+
+
 def build_curriculum(dataset: Path, config: Curriculum, *, on_progress: Progress = silent) -> int:
     """pair_features (and what the rules read) -> curriculum. Returns the pairs placed or pruned, which is all of them.
 

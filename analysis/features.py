@@ -40,23 +40,37 @@ class Measures(BaseModel):
     workers: int = Field(2, ge=1, description="threads that compute distances; the results do not depend on it")
 
 
-def measure_pairs(dataset: Path, config: Measures, *, on_progress: Progress = silent) -> int:
-    """pairs + completions + executions -> completion_features, pair_features. Returns the pairs measured in all.
-
-    Progress is in shards, each shard once for its completions and once for its pairs.
-    """
+def measure_completions(dataset: Path, config: Measures, *, on_progress: Progress = silent) -> int:
+    """completions + executions -> completion_features, in the shards that lack it. Returns the completions measured."""
     planned = store.plan(dataset)
-    unmeasured = set(store.missing(dataset, "completion_features"))
-    uncompared = set(store.missing(dataset, "pair_features"))
+    todo = set(store.missing(dataset, "completion_features"))
     for done, shard in enumerate(planned):
-        on_progress(2 * done, 2 * len(planned))
-        if shard in unmeasured:
+        on_progress(done, len(planned))
+        if shard in todo:
             _measure_completions(dataset, shard)
-        on_progress(2 * done + 1, 2 * len(planned))
-        if shard in uncompared:
-            _measure_shard(dataset, shard, config)
-    on_progress(2 * len(planned), 2 * len(planned))
-    return sum(store.read(dataset, "pair_features", columns=["pair_id"], shard=shard).num_rows for shard in planned)
+    on_progress(len(planned), len(planned))
+    return _rows(dataset, "completion_features")
+
+
+def measure_pairs(dataset: Path, config: Measures, *, on_progress: Progress = silent) -> int:
+    """pairs + completions + executions + completion_features -> pair_features. Returns the pairs measured.
+
+    Completions that have no measures yet get them first.
+    """
+    measure_completions(dataset, config)
+    planned = store.plan(dataset)
+    todo = set(store.missing(dataset, "pair_features"))
+    for done, shard in enumerate(planned):
+        on_progress(done, len(planned))
+        if shard in todo:
+            _measure_pairs(dataset, shard, config)
+    on_progress(len(planned), len(planned))
+    return _rows(dataset, "pair_features")
+
+
+def _rows(dataset: Path, table: str) -> int:
+    with engine.connect(dataset) as con:
+        return int(con.sql(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
 
 def _measure_completions(dataset: Path, shard: Shard) -> None:
@@ -92,7 +106,7 @@ def measure_program(code: str | None) -> dict[str, Any]:
     }
 
 
-def _measure_shard(dataset: Path, shard: Shard, config: Measures) -> None:
+def _measure_pairs(dataset: Path, shard: Shard, config: Measures) -> None:
     with engine.connect(dataset, shard=shard) as con:
         sides = con.sql(engine.load(engine.SQL / "measures" / "pairs.sql").text).to_arrow_reader(BATCH)
         batches = [compare(batch, config.workers) for batch in sides]
