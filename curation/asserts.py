@@ -97,7 +97,7 @@ def split_body(lines: Sequence[str], body: Sequence[ast.stmt], candidate: str) -
         if not prefix and len(part) == 1 and isinstance(kept[index], ast.Assert) and candidate == "candidate":
             codes.append(part[0])
         else:
-            codes.append(_together([*prefix, *part], candidate, _indent(lines, kept[index])))
+            codes.append(_together([*prefix, *part], candidate, _indent(lines, body[0])))
     return codes
 
 
@@ -139,16 +139,17 @@ def _prefix(
 ) -> Iterator[str]:
     """The statements of `before` that `part` needs, in order."""
     wanted = _mentions(part) & local
-    chosen: list[ast.stmt] = []
-    for node in reversed(before):
-        shared = bool(_mentions([node]) & wanted)
-        if shared:
-            wanted |= _mentions([node]) & local
-        if shared or not _is_test(node, candidate):
-            chosen.append(node)
-    for node in reversed(chosen):
-        # Only evaluated: its verdict is its own test's, what it does to the variables is needed here.
-        yield f"({_segment(lines, node.test)})" if isinstance(node, ast.Assert) else _segment(lines, node)
+    # Until nothing is added: `y = x` after `y.pop()` makes the latter matter to x.
+    groups = [_mentions([node]) & local for node in before]
+    while linked := {name for names in groups if names & wanted for name in names - wanted}:
+        wanted |= linked
+    for node in before:
+        needed = bool(_mentions([node]) & wanted)
+        if isinstance(node, ast.Assert) and needed:
+            # Only evaluated: its verdict is its own test's, what it does to the variables is needed here.
+            yield f"({_segment(lines, node.test)})"
+        elif needed or not _is_test(node, candidate):
+            yield _segment(lines, node)
 
 
 def _indent(lines: Sequence[str], node: ast.stmt) -> str:

@@ -177,6 +177,8 @@ def problem_from_own(record: Mapping[str, Any]) -> Task:
             hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(OWN_KEYS)}"
             raise ProblemError(f"unknown key {key!r}: {hint}")
     tests = _value(record, "tests", list, "a list")
+    if not tests:
+        raise NoTestsError("no tests")
     kind: Kind = "stdio" if any(isinstance(test, Mapping) for test in tests) else "function"
     if record.get("kind", kind) != kind:
         raise ProblemError(f"kind is {record['kind']!r}, but the tests are those of a {kind} problem")
