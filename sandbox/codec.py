@@ -306,6 +306,13 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
 }
 
 
+def numbered(values: tuple[Any, ...]) -> list[Any]:
+    """The mutable containers in `values`, in the order a `Packer` numbers them."""
+    packer = Packer(lambda value: None)
+    packer.pack_all(values)
+    return packer.objects
+
+
 def to_bytes(packer: Packer, build: Callable[[], Tree]) -> bytes:
     """The frame of the tree that `build` makes with `packer`; made twice when it holds ints too long for decimals."""
     number = len(packer.objects)

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 
 from sandbox import syscalls
 
@@ -71,7 +72,9 @@ def harden(*, stop: bool = True, may_fork: bool) -> dict[str, str]:
     return standing
 
 
+@cache
 def _libc() -> ctypes.CDLL:
+    """libc, opened once: every child calls into it, and opening it again would cost more than the call."""
     return ctypes.CDLL(None, use_errno=True)
 
 

@@ -6,6 +6,7 @@ exception after the program was asked for something is `wrong` too (the test cou
 ImportError or SyntaxError of the test's own, or any failure before the program was asked, is `infra_error`.
 """
 
+import ast
 import builtins
 import random
 import resource
@@ -15,13 +16,15 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from sandbox.codec import Malformed, Uncrossable, from_bytes
+from sandbox.codec import Malformed, Packer, Tree, Uncrossable, from_bytes, to_bytes
+from sandbox.foresee import bound_names, foreseen_calls
 from sandbox.remote import Ended, Entry, Link
 from sandbox.wire import Channel, Closed, receive_down, send_up
 
 _CACHED_PROBLEMS = 64
 _MESSAGE_CHARS = 300
 _MEMORY = 2 << 30
+_BUILTIN_NAMES = frozenset(dir(builtins))
 # Imported before the walls go up, since nothing can be read afterwards.
 _WARM = (
     *("abc", "array", "bisect", "calendar", "cmath", "collections", "collections.abc", "copy", "dataclasses"),
@@ -30,16 +33,22 @@ _WARM = (
     *("types", "typing", "unicodedata", "encodings.idna", "_strptime", "sys", "os"),
 )
 
-Outcome = tuple[str, str]  # status, message
+Outcome = tuple[str, str, str]  # status, message, the name of the candidate's exception
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A problem's tests, compiled: per test its code, or the error that kept it from compiling."""
+    """A problem's tests, compiled: per test its code, or the error that kept it from compiling.
+
+    `batch` asks for the calls that the first `foreseen` tests make.
+    """
 
     setup: CodeType | str
     tests: tuple[CodeType | str, ...]
+    entry_point: str
     seeded: bool
+    batch: bytes
+    foreseen: int
 
 
 class Judge:
@@ -78,31 +87,24 @@ class Judge:
         resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
     def _function(self, job: dict[str, Any], channel: Channel) -> dict[str, Any]:
-        prepared = self._problem(job["setup"], job["tests"])
+        prepared = self._problem(job["entry_point"], job["setup"], job["tests"])
         link = Link(channel)
-        outcomes = _run_tests(prepared, link, job["entry_point"])
-        return {
-            "tests": outcomes,
-            "steps": link.steps,
-            "waiting": link.waiting,
-            "error_type": link.error_type if any(status == "exception" for status, _ in outcomes) else None,
-        }
+        outcomes = _run_tests(prepared, link)
+        return {"tests": outcomes, "steps": link.steps, "waiting": link.waiting}
 
-    def _problem(self, setup: str, tests: list[str]) -> Prepared:
-        key = (setup, tuple(tests))
+    def _problem(self, entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
+        key = (entry_point, setup, tests)
         prepared = self.problems.pop(key, None)
         if prepared is None:
-            text = "\n".join([setup, *tests])
-            prepared = Prepared(_compile(setup), tuple(map(_compile, tests)), "random" in text)
+            prepared = _prepare(entry_point, setup, tests)
         self.problems[key] = prepared
         while len(self.problems) > _CACHED_PROBLEMS:
             self.problems.popitem(last=False)
         return prepared
 
     def _stdio(self, job: dict[str, Any], channel: Channel) -> dict[str, Any]:
-        steps, error_type = 0, None
-        waiting = True
-        outcome: Outcome = ("gone", "")
+        steps, waiting = 0, True
+        outcome: Outcome = ("gone", "", "")
         try:
             number, data = channel.receive()
             waiting = False
@@ -113,35 +115,53 @@ class Judge:
             if tree[0] == "o" and type(tree[2]) is str:
                 outcome = compare_output(tree[2], job["stdout"])
             elif tree[0] == "e":
-                error_type = str(tree[2][0])
-                outcome = ("exception", f"{error_type}: {tree[3]}"[:_MESSAGE_CHARS])
+                name = str(tree[2][0])
+                outcome = ("exception", f"{name}: {tree[3]}"[:_MESSAGE_CHARS], name)
             elif tree[0] == "x" and tree[2] in {"step_limit", "memory_limit", "output_limit", "refused"}:
-                outcome = (tree[2], str(tree[3])[:_MESSAGE_CHARS])
+                outcome = (tree[2], str(tree[3])[:_MESSAGE_CHARS], "")
             else:
                 raise Malformed("a reply of no known kind")
         except Closed:
             pass
         except (Malformed, IndexError, TypeError) as error:
-            outcome = ("killed", f"protocol violation: {error}")
-        return {"tests": [outcome], "steps": steps, "waiting": waiting, "error_type": error_type}
+            outcome = ("killed", f"protocol violation: {error}", "")
+        return {"tests": [outcome], "steps": steps, "waiting": waiting}
 
 
 def compare_output(found: str, expected: str) -> Outcome:
     """Token by token: both split at white space, tokens equal as text (so 1.0 is not 1)."""
     left, right = found.split(), expected.split()
     if left == right:
-        return "passed", ""
+        return "passed", "", ""
     for number, (one, other) in enumerate(zip(left, right, strict=False), start=1):
         if one != other:
-            return "wrong", f"token {number} of the output: expected {other[:80]!r}, found {one[:80]!r}"
-    return "wrong", f"expected {len(right)} tokens of output, found {len(left)}"
+            return "wrong", f"token {number} of the output: expected {other[:80]!r}, found {one[:80]!r}", ""
+    return "wrong", f"expected {len(right)} tokens of output, found {len(left)}", ""
 
 
-def _compile(text: str) -> CodeType | str:
+def _prepare(entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
+    codes, trees = zip(*map(_compile, (setup, *tests)), strict=True)
+    names = {"candidate", entry_point}
+    calls = foreseen_calls(trees[1:], names, _BUILTIN_NAMES | bound_names(trees[0]))
+    packed = [Packer(_nothing_foreign).pack_all(call) for call in calls]
     try:
-        return compile(text, "<test>", "exec", dont_inherit=True, optimize=0)
+        batch = to_bytes(Packer(_nothing_foreign), lambda: ["batch", entry_point, packed])
+    except ValueError:  # ints too long for decimals: ask for them in turn
+        batch, calls = b"", []
+    seeded = any("random" in text for text in (setup, *tests))
+    return Prepared(codes[0], codes[1:], entry_point, seeded, batch, len(calls))
+
+
+def _nothing_foreign(value: Any) -> Tree:
+    raise Uncrossable(type(value).__name__)
+
+
+def _compile(text: str) -> tuple[CodeType | str, ast.Module | None]:
+    try:
+        tree = ast.parse(text, "<test>")
+        return compile(tree, "<test>", "exec", dont_inherit=True, optimize=0), tree
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return f"the test does not compile: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]
+        return f"the test does not compile: {type(error).__name__}: {error}"[:_MESSAGE_CHARS], None
 
 
 class _ProgramNames(dict[str, Any]):
@@ -158,50 +178,53 @@ class _ProgramNames(dict[str, Any]):
             raise KeyError(name) from None
 
 
-def _run_tests(prepared: Prepared, link: Link, entry_point: str) -> list[Outcome]:
+def _run_tests(prepared: Prepared, link: Link) -> list[Outcome]:
     if prepared.seeded:
         random.seed(0)  # so that a test which draws its inputs draws the same for everyone
-    entry = Entry(link, -1, entry_point)
-    stubs = {"candidate": entry} | ({entry_point: entry} if entry_point else {})
+    entry = Entry(link, -1, prepared.entry_point)
+    stubs = {"candidate": entry} | ({prepared.entry_point: entry} if prepared.entry_point else {})
     namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link)} | stubs
     try:
-        link.start(None, 0)
+        link.start(prepared.batch, prepared.foreseen)
     except BaseException as error:
         outcome = _outcome(error, link)
         return [outcome] * len(prepared.tests)
     problem = _execute(prepared.setup, namespace, link)
     if problem[0] != "passed":
-        return [(problem[0], f"in the setup: {problem[1]}")] * len(prepared.tests)
+        return [(problem[0], f"in the setup: {problem[1]}", problem[2])] * len(prepared.tests)
     namespace.update(stubs)  # the setup may hold the prompt, and with it an empty function of that name
-    return [_execute(code, dict(namespace), link) for code in prepared.tests]
+    outcomes: list[Outcome] = []
+    for number, code in enumerate(prepared.tests, start=1):
+        link.prefetched = number if number <= prepared.foreseen else None
+        outcomes.append(_execute(code, dict(namespace), link))
+    return outcomes
 
 
 def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Outcome:
     if isinstance(code, str):
-        return "infra_error", code
+        return "infra_error", code, ""
     try:
         exec(code, namespace)
     except BaseException as error:
         return _outcome(error, link)
-    return link.final if link.final is not None and link.final[0] != "passed" else ("passed", "")
+    return link.final or ("passed", "", "")
 
 
 def _outcome(error: BaseException, link: Link) -> Outcome:
     """What a test that ended with `error` says about the program."""
     if link.final is not None or isinstance(error, Ended):
-        return link.final or ("infra_error", "the judge lost the program")
+        return link.final or ("infra_error", "the judge lost the program", "")
     text = f"{type(error).__name__}: {_text(error)}"[:_MESSAGE_CHARS]
-    if any(error is raised for raised in link.raised):
-        if isinstance(error, MemoryError):
-            return "memory_limit", text
-        return "exception", f"{link.error_type}: {_text(error)}"[:_MESSAGE_CHARS]
+    for raised, name in zip(link.raised, link.error_types, strict=True):
+        if raised is error:
+            return "exception", f"{name}: {_text(error)}"[:_MESSAGE_CHARS], name
     if isinstance(error, NameError | ImportError | SyntaxError | Uncrossable) or link.calls == 0:
-        return "infra_error", f"the test itself failed: {text}"
+        return "infra_error", f"the test itself failed: {text}", ""
     if isinstance(error, AssertionError):
-        return "wrong", text
+        return "wrong", text, ""
     if not isinstance(error, Exception):
-        return "infra_error", f"the test itself ended the judge: {text}"
-    return "wrong", f"the test could not use the answer: {text}"
+        return "infra_error", f"the test itself ended the judge: {text}", ""
+    return "wrong", f"the test could not use the answer: {text}", ""
 
 
 def _text(error: BaseException) -> str:

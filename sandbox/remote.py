@@ -1,14 +1,15 @@
 """The judge's view of a candidate that lives in another process: calls go out, laundered values come back."""
 
 import builtins
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from sandbox.codec import Malformed, Packer, Tree, Uncrossable, Unpacker, from_bytes, to_bytes
+from sandbox.codec import Malformed, Packer, Tree, Uncrossable, Unpacker, from_bytes, numbered, to_bytes
 from sandbox.wire import Channel, Closed
 
 # What a candidate's process may say ended it; anything else is a lie.
 _FINAL = frozenset({"step_limit", "memory_limit", "output_limit", "refused"})
+_REMEMBERED = 8
 _PRIVATE = ("_link", "_number", "_label")
 
 
@@ -25,9 +26,9 @@ class Link:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.final: tuple[str, str] | None = None
+        self.final: tuple[str, str, str] | None = None
         self.raised: list[BaseException] = []
-        self.error_type: str | None = None
+        self.error_types: list[str] = []  # what the candidate called them
         self.calls = 0
         self.steps = 0
         self.waiting = False
@@ -37,10 +38,10 @@ class Link:
         self._arrived: dict[int, bytes] = {}
         self._handles: dict[int, Remote] = {}
 
-    def start(self, batch: Callable[[int], bytes] | None, size: int) -> None:
+    def start(self, batch: bytes, size: int) -> None:
         """Ask for `size` calls in one frame (numbers 1 to size), then wait until the module has run."""
-        if batch is not None:
-            self._send(1, batch(1))
+        if size:
+            self._send(1, batch)
             self._number = size
         self._receive(0, [])
 
@@ -60,12 +61,12 @@ class Link:
 
         return self._exchange(to_bytes(packer, build), packer.objects)
 
-    def fetch(self) -> Any:
-        """The answer to a call that `start` asked for."""
+    def fetch(self, args: tuple[Any, ...]) -> Any:
+        """The answer to a call that `start` asked for, of which `args` are the arguments."""
         assert self.prefetched is not None
         number, self.prefetched = self.prefetched, None
         self.calls += 1
-        return self._receive(number, [])
+        return self._receive(number, numbered(args))
 
     def _exchange(self, data: bytes, objects: list[Any]) -> Any:
         self._number += 1
@@ -105,7 +106,7 @@ class Link:
 
     def _end(self, status: str, message: str) -> None:
         if self.final is None:
-            self.final = (status, message)
+            self.final = (status, message, "")
         raise Ended
 
     def _read(self, data: bytes, objects: list[Any]) -> Any:
@@ -122,8 +123,8 @@ class Link:
             error = _exception(tree, unpacker)
             self._update(unpacker, tree[5])
             self.raised.append(error)
-            del self.raised[:-8]
-            self.error_type = tree[2][0]
+            self.error_types.append(tree[2][0])
+            del self.raised[:-_REMEMBERED], self.error_types[:-_REMEMBERED]
             raise error
         if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
             self._end(tree[2], tree[3])
@@ -243,5 +244,5 @@ class Entry(Remote):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         link = self._link
         if link.prefetched is not None:
-            return link.fetch()
+            return link.fetch(args)
         return link.call(self._label, args, kwargs)

@@ -27,6 +27,9 @@ _GRACE_SECONDS = 10.0
 _ATTEMPTS = 2
 
 
+Outcome = tuple[Any, str, str]  # status, message, the name of the candidate's exception
+
+
 class HardeningError(RuntimeError):
     """A wall is missing on this machine and the caller asked for all of them."""
 
@@ -165,7 +168,7 @@ class Slot:
             job = {
                 "kind": "function",
                 "setup": program.setup,
-                "tests": [test.code for test in program.tests],
+                "tests": tuple(test.code for test in program.tests),
                 "entry_point": program.entry_point,
             }
             return assemble(program, [self._round(program.source, "", job)], limits)
@@ -302,14 +305,15 @@ def uniform(program: Program, status: Status, message: str, error_type: str | No
 def assemble(program: Program, rounds: list[Round], limits: Limits) -> Result:
     """One result out of one round (function) or one round per test (stdio)."""
     tests: list[TestResult] = []
-    error_type: str | None = None
+    error_types: list[str] = []
     for one in rounds:
         wanted = len(program.tests) if program.kind == "function" else 1
-        tests += _round_tests(one, wanted, limits)
-        kind = one.ending.get("syntax") or one.verdict.get("error_type")
-        error_type = error_type or (kind if isinstance(kind, str) else None)
+        outcomes = _round_tests(one, wanted, limits)
+        tests += [TestResult(status, message) for status, message, _ in outcomes]
+        error_types += [name for _, _, name in outcomes]
     failed = [test for test in tests if test.status != "passed"]
     worst = next((test for test in failed if test.status in NO_EVIDENCE), failed[0] if failed else None)
+    error_type = error_types[tests.index(worst)] if worst and worst.status == "exception" else None
     passed = len(tests) - len(failed)
     usages = [one.ending for one in rounds]
     return Result(
@@ -319,7 +323,7 @@ def assemble(program: Program, rounds: list[Round], limits: Limits) -> Result:
         num_passed=passed,
         num_tests=len(tests),
         score=passed / len(tests),
-        error_type=error_type if worst and worst.status == "exception" else None,
+        error_type=error_type or None,
         error_message=worst.message if worst else None,
         steps=sum(_number(one.verdict.get("steps")) for one in rounds),
         cpu_ms=float(sum(usage.get("cpu_ms", 0.0) for usage in usages)),
@@ -332,36 +336,43 @@ def _number(value: Any) -> int:
     return value if type(value) is int else 0
 
 
-def _round_tests(one: Round, wanted: int, limits: Limits) -> list[TestResult]:
+def _round_tests(one: Round, wanted: int, limits: Limits) -> list[Outcome]:
     if "refused" in one.ending:
-        return [TestResult("refused", one.ending["refused"])] * wanted
+        return [("refused", one.ending["refused"], "")] * wanted
     if "syntax" in one.ending:
-        return [TestResult("exception", f"{one.ending['syntax']}: {one.ending['message']}")] * wanted
+        name = one.ending["syntax"]
+        return [("exception", f"{name}: {one.ending['message']}", name)] * wanted
     if one.verdict.get("overrun"):
-        return [TestResult("infra_error", f"the tests ran over {limits.cpu_seconds:g} CPU seconds")] * wanted
-    pairs = one.verdict.get("tests")
-    known = {"gone", *STATUSES}
-    if not isinstance(pairs, list) or len(pairs) != wanted or not all(len(p) == 2 and p[0] in known for p in pairs):
-        return [TestResult("infra_error", "the judge's reply makes no sense")] * wanted
+        return [("infra_error", f"the tests ran over {limits.cpu_seconds:g} CPU seconds", "")] * wanted
+    found = one.verdict.get("tests")
+    if not isinstance(found, list) or len(found) != wanted or not all(map(_is_outcome, found)):
+        return [("infra_error", "the judge's reply makes no sense", "")] * wanted
     cause = _cause(one, limits)
-    return [cause if status == "gone" else TestResult(status, message) for status, message in pairs]
+    return [cause if outcome[0] == "gone" else tuple(outcome) for outcome in found]
 
 
-def _cause(one: Round, limits: Limits) -> TestResult:
+def _is_outcome(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(isinstance(part, str) for part in value)
+        and (value[0] == "gone" or value[0] in STATUSES)
+    )
+
+
+def _cause(one: Round, limits: Limits) -> Outcome:
     """Why a child that went away did so."""
     if one.late:
         if not one.verdict.get("waiting"):
-            return TestResult("infra_error", f"the tests did not end within {limits.wall_seconds:g} seconds")
-        return TestResult("time_limit", f"stopped after {limits.wall_seconds:g} seconds of wall clock")
+            return "infra_error", f"the tests did not end within {limits.wall_seconds:g} seconds", ""
+        return "time_limit", f"stopped after {limits.wall_seconds:g} seconds of wall clock", ""
     if one.ending.get("hangs"):
-        return TestResult("killed", "the program's process did not end when it was told to")
+        return "killed", "the program's process did not end when it was told to", ""
     status = one.ending.get("exit", 0)
     spent = one.ending.get("cpu_ms", 0.0) / 1000
     over = f"stopped after {limits.cpu_seconds:g} CPU seconds"
-    if status in (-signal.SIGXCPU, -signal.SIGPROF):
-        return TestResult("time_limit", over)
-    if status == -signal.SIGKILL and spent >= limits.cpu_seconds:
-        return TestResult("time_limit", over)
+    if status in (-signal.SIGXCPU, -signal.SIGPROF) or (status == -signal.SIGKILL and spent >= limits.cpu_seconds):
+        return "time_limit", over, ""
     if status == EXIT_MEMORY:
-        return TestResult("memory_limit", f"out of {limits.memory_mb} MB")
-    return TestResult("killed", f"the program's process ended by itself ({describe(status)})")
+        return "memory_limit", f"out of {limits.memory_mb} MB", ""
+    return "killed", f"the program's process ended by itself ({describe(status)})", ""

@@ -18,7 +18,7 @@ from sandbox.codec import Malformed
 _HEADER = struct.Struct("<8sII")
 _LENGTH = struct.Struct("<I")
 NONCE_BYTES = 8
-_READ = 1 << 16
+_READ = 1 << 13
 _MAX_REPLY = 64 << 20
 
 

@@ -17,13 +17,14 @@ from typing import Any
 from sandbox import harden
 from sandbox.serve import Service, World
 from sandbox.verdict import Limits
-from sandbox.wire import Channel, Closed, receive_down, send_down, send_up
-
-__all__ = ["main", "send_down"]
+from sandbox.wire import NONCE_BYTES, Channel, Closed, receive_down, send_up
 
 EXIT_MEMORY = 70  # a child that ran out of memory where it could not say so
 _CHANNEL_CAP = 1 << 30  # what the judge sends is trusted
-_CHILD_DESCRIPTORS = 32
+_MESSAGE_CHARS = 500
+_GC_THRESHOLDS = (20_000, 20, 50)  # rarer than the interpreter's own: a collection touches every young page
+_REHEARSALS = 20
+_REHEARSAL = "from typing import List\ndef f(x: List[int]):\n    for i in range(3):\n        x = x\n    return x\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +70,42 @@ class Zygote:
         self.options = options
         self.source: str | bytes | None = None
         self.code: CodeType | None = None
+        self.refused: type[Exception] = SyntaxError
         self.pid = os.getpid()
 
     def prepare(self) -> None:
         if self.options.language_layer:
-            from sandbox import runtime, translate  # noqa: F401
+            from sandbox import runtime, translate
 
             runtime.prepare()
+            self.refused = translate.Refused
         import resource  # noqa: F401  # while files can still be read
 
+        self._rehearse()
         gc.collect()
         gc.freeze()
 
+    def _rehearse(self) -> None:
+        """Judge a small program here some times: the interpreter specialises the code that every child will run.
+
+        What is specialised before the fork stays in shared pages and is not done again by each child.
+        """
+        limits = Limits()
+        ask = b'["batch","f",[[1],[[1.5]]]]'
+        for _ in range(_REHEARSALS):
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                nonce = bytes(NONCE_BYTES)
+                Channel(ours.fileno(), nonce, _CHANNEL_CAP).send(1, ask)
+                ours.shutdown(socket.SHUT_WR)
+                self._translate(_REHEARSAL)
+                assert self.code is not None
+                job = {"kind": "function", "stdin": ""}
+                serve(job, Channel(theirs.detach(), nonce, _CHANNEL_CAP), self.code, limits, self.options)
+            self.code = None
+
     def loop(self) -> None:
+        gc.disable()  # a collection would write to pages that the children share
         while True:
             job, descriptors = receive_down(self.socket)
             send_up(self.control, self._one(job, descriptors[0]))
@@ -111,23 +135,30 @@ class Zygote:
         if source is None or (source == self.source and self.code is not None):
             return None
         self.source, self.code = source, None
-        if not self.options.language_layer:
-            self.code = compile(source, "<program>", "exec")
-            return None
-        from sandbox.translate import Refused, translate
-
         try:
-            self.code = translate(source, allow_modules=frozenset(self.options.allow_modules))
-        except Refused as error:
-            return {"refused": str(error)[:500]}
+            self.code = self._compile(source)
         except SyntaxError as error:
-            return {"syntax": type(error).__name__, "message": str(error)[:500]}
+            return {"syntax": type(error).__name__, "message": str(error)[:_MESSAGE_CHARS]}
+        except self.refused as error:
+            return {"refused": str(error)[:_MESSAGE_CHARS]}
         return None
+
+    def _compile(self, source: str | bytes) -> CodeType:
+        if not self.options.language_layer:
+            try:
+                return compile(source, "<program>", "exec", dont_inherit=True)
+            except ValueError as error:  # a NUL byte, on Python 3.11
+                raise SyntaxError(str(error)) from None
+        from sandbox.translate import translate
+
+        return translate(source, allow_modules=frozenset(self.options.allow_modules))
 
     def _child(self, job: dict[str, Any], channel: int) -> None:
         code = EXIT_MEMORY
         try:
             os.close(self.control)
+            gc.set_threshold(*_GC_THRESHOLDS)
+            gc.enable()
             harden.die_with_parent(self.pid)
             limits = Limits(**job["limits"])
             confine(limits)
