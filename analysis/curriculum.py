@@ -88,9 +88,8 @@ def check_config(config: Curriculum) -> None:
     """
     metric_query(config)
     if config.order not in ("metric", "difficulty", "shuffled", *MEASURES):
-        raise SqlError(
-            f"unknown order {config.order}: expected metric, difficulty, shuffled or one of {', '.join(MEASURES)}"
-        )
+        known = ", ".join(["metric", "difficulty", "shuffled", *MEASURES])
+        raise SqlError(f"unknown order {config.order}: expected one of {known}")
     named = [rule_query(config, rule).name for rule in config.prune]
     twice = sorted({name for name in named if named.count(name) > 1} | ({UNMEASURED} & set(named)))
     if twice:

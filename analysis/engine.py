@@ -56,13 +56,17 @@ class Query:
         """The values to run with.
 
         Raises:
-            SqlError: a parameter is missing or unknown.
+            SqlError: a parameter is missing, unknown, or of another type than its default.
         """
         unknown = sorted(given.keys() - self.params.keys())
         if unknown:
             takes = ", ".join(self.params) or "none"
             raise SqlError(f"{self.name} has no parameter {', '.join(unknown)}: it takes {takes}")
         bound: dict[str, Any] = {**self.params, **given}
+        for name, value in given.items():
+            default = self.params[name]
+            if default is not ... and _kind(value) != _kind(default):
+                raise SqlError(f"{self.name} takes a {_kind(default)} for {name}, as in {default!r}; found {value!r}")
         lacking = [name for name, value in bound.items() if value is ...]
         if lacking:
             raise SqlError(f"{self.name} needs a value for {', '.join(lacking)}: give it under `params`")
@@ -238,6 +242,13 @@ def _one_select(text: str, where: str) -> duckdb.Statement:
         found = ", ".join(statement.type.name for statement in statements) or "nothing"
         raise SqlError(f"{where} must be one SELECT, found {found}: tables are read-only and one query runs at a time")
     return statements[0]
+
+
+def _kind(value: Any) -> str:
+    """A JSON value's type in words; whole and other numbers are one."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number"
+    return {bool: "true or false", str: "string", list: "list"}.get(type(value), type(value).__name__)
 
 
 def _header_line(header: Sequence[str], key: str) -> str:

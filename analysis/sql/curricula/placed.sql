@@ -51,7 +51,8 @@ SELECT
     keyed.row,
     ordered.position,
     CASE
-        WHEN $shuffled THEN buckets[1 + len(list_filter(uptos, lambda upto: upto <= ordered.position))]
+        WHEN $shuffled AND ordered.position IS NOT NULL
+            THEN buckets[1 + len(list_filter(uptos, lambda upto: upto <= ordered.position))]
         ELSE ordered.bucket
     END AS bucket,
     keyed.metric,
