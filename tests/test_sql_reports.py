@@ -1,0 +1,128 @@
+"""The views and reports on literal rows: the empty, the all, the none, and a number by hand."""
+
+from math import comb
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis import engine
+from analysis.engine import SQL
+from literal_rows import completion, execution, placed, plant, problem
+
+
+def report(dataset, name, **params):
+    with engine.connect(dataset) as con:
+        return engine.run(con, engine.load(SQL / "reports" / f"{name}.sql"), **params).to_pylist()
+
+
+def sampled(folder, counts):
+    """A dataset with a problem for each (samples, passing ones)."""
+    problems = [problem(f"q{index}") for index in range(len(counts))]
+    runs = [
+        execution(f"q{index}.{sample}", f"q{index}", passed=int(sample < passing))
+        for index, (samples, passing) in enumerate(counts)
+        for sample in range(samples)
+    ]
+    return plant(folder, problems=problems, executions=runs)
+
+
+def expected_pass_at_k(counts, k):
+    return sum(1 - comb(n - c, k) / comb(n, k) for n, c in counts) / len(counts)
+
+
+@pytest.mark.parametrize("k", [1, 3, 5])
+def test_pass_at_k_equals_the_closed_form(tmp_path, k):
+    # None, some, all, and one among many: a problem with no passing sample must stay in the average.
+    counts = [(5, 0), (5, 2), (8, 8), (20, 1)]
+    [row] = report(sampled(tmp_path, counts), "pass_at_k", k=k)
+    assert row == {"k": k, "problems": 4, "pass_at_k": pytest.approx(expected_pass_at_k(counts, k))}
+
+
+def test_pass_at_k_leaves_out_problems_with_fewer_samples_and_what_is_no_evidence(tmp_path):
+    dataset = sampled(tmp_path, [(2, 1), (3, 0)])
+    more = [execution(f"q1.{status}", "q1", passed=0, status=status) for status in ("refused", "killed", "infra_error")]
+    runs = [
+        execution(f"q{q}.{n}", f"q{q}", passed=int((q, n) == (0, 0)))
+        for q, n in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2))
+    ]
+    plant(dataset, executions=runs + more)
+    assert report(dataset, "pass_at_k", k=3) == [{"k": 3, "problems": 1, "pass_at_k": 0.0}]
+    assert report(dataset, "pass_at_k", k=4) == [{"k": 4, "problems": 0, "pass_at_k": None}]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(1, 12).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), min_size=1, max_size=6))
+def test_pass_at_1_is_the_mean_pass_rate(tmp_path_factory, counts):
+    [row] = report(sampled(tmp_path_factory.mktemp("runs"), counts), "pass_at_k")
+    assert row["pass_at_k"] == pytest.approx(sum(c / n for n, c in counts) / len(counts))
+
+
+def test_reports_of_nothing_are_empty(tmp_path):
+    for name in ("verdicts", "buckets", "pruned"):
+        assert report(tmp_path, name) == []
+
+
+def test_verdicts_are_counted_most_common_first(tmp_path):
+    runs = [
+        execution("a"),
+        execution("b", passed=0),
+        execution("c", passed=0),
+        execution("d", passed=0, status="refused"),
+    ]
+    assert report(plant(tmp_path, executions=runs), "verdicts") == [
+        {"status": "wrong", "completions": 2, "share": 0.5},
+        {"status": "passed", "completions": 1, "share": 0.25},
+        {"status": "refused", "completions": 1, "share": 0.25},
+    ]
+
+
+def test_buckets_and_pruned_pairs_are_told_apart(tmp_path):
+    rows = [
+        placed("a", "q0", position=0, bucket=0, metric=1.0),
+        placed("b", "q0", position=1, bucket=0, metric=2.0),
+        placed("c", "q1", position=2, bucket=2, metric=9.0),
+        placed("d", "q1", metric=0.5, pruned_by="near_identical_pairs"),
+        placed("e", "q1", pruned_by="unmeasured"),
+    ]
+    dataset = plant(tmp_path, curriculum=rows)
+    assert report(dataset, "buckets") == [
+        {"bucket": 0, "pairs": 2, "problems": 1, "low": 1.0, "median": 1.5, "high": 2.0},
+        {"bucket": 2, "pairs": 1, "problems": 1, "low": 9.0, "median": 9.0, "high": 9.0},
+    ]
+    assert report(dataset, "pruned") == [
+        {"rule": "near_identical_pairs", "removed": 1, "share": 0.2},
+        {"rule": "unmeasured", "removed": 1, "share": 0.2},
+    ]
+
+
+def test_a_problem_without_samples_or_evidence_has_no_pass_rate(tmp_path):
+    problems = [problem("none"), problem("refused"), problem("half"), problem("all")]
+    runs = [
+        execution("r", "refused", passed=0, status="refused"),
+        execution("h0", "half", tests=4, passed=4),
+        execution("h1", "half", tests=4, passed=3),
+        execution("a", "all"),
+    ]
+    rows = engine.query(plant(tmp_path, problems=problems, executions=runs), "FROM problem_stats ORDER BY problem_id")
+    columns = ("problem_id", "num_samples", "num_judged", "num_solved", "pass_rate", "best_score")
+    assert [tuple(row[column] for column in columns) for row in rows.to_pylist()] == [
+        ("all", 1, 1, 1, 1.0, 1.0),
+        ("half", 2, 2, 1, 0.5, 1.0),
+        ("none", 0, 0, 0, None, None),
+        ("refused", 1, 0, 0, None, None),
+    ]
+
+
+def test_samples_with_equal_scores_share_a_rank(tmp_path):
+    runs = [execution(name, tests=4, passed=passed) for name, passed in (("a", 4), ("b", 2), ("c", 2), ("d", 0))]
+    runs.append(execution("e", passed=0, status="killed"))
+    rows = engine.query(
+        plant(tmp_path, completions=[completion("a")], executions=runs), "FROM sample_ranks ORDER BY ALL"
+    )
+    assert [(row["completion_id"], row["score_rank"]) for row in rows.to_pylist()] == [
+        ("a", 1),
+        ("b", 2),
+        ("c", 2),
+        ("d", 4),
+    ]
