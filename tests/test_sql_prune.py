@@ -1,0 +1,97 @@
+"""Each pruning rule on pairs it must name and on the nearest ones it must not."""
+
+import pytest
+
+from analysis import engine
+from analysis.curriculum import MEASURED
+from analysis.engine import SQL
+from literal_rows import completion, execution, pair, pair_feature, plant, problem
+
+
+def named(dataset, rule, metrics=None, **params):
+    """The pairs that a rule names, with `metrics` as the curriculum's."""
+    with engine.connect(dataset) as con:
+        con.execute(f"CREATE TEMP TABLE measured AS {MEASURED}")
+        for pair_id, metric in (metrics or {}).items():
+            con.execute("INSERT INTO measured VALUES ($pair_id, $metric)", {"pair_id": pair_id, "metric": metric})
+        rows = engine.run(con, engine.load(SQL / "prune" / f"{rule}.sql"), **params)
+    return sorted(rows["pair_id"].to_pylist())
+
+
+@pytest.mark.parametrize("rule", engine.names(SQL / "prune"))
+def test_a_rule_names_nothing_where_there_is_nothing(tmp_path, rule):
+    assert named(tmp_path, rule) == []
+
+
+@pytest.mark.parametrize("rule", engine.names(SQL / "prune"))
+def test_a_rule_says_why_beside_which(rule):
+    with engine.connect(None) as con:
+        con.execute(f"CREATE TEMP TABLE measured AS {MEASURED}")
+        columns = engine.run(con, engine.load(SQL / "prune" / f"{rule}.sql")).column_names
+    assert columns[0] == "pair_id"
+    assert len(columns) > 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "column", "values", "params", "expected"),
+    [
+        ("near_identical_pairs", "edit_normalized", [0.0, 0.01, 0.011, 1.0], {}, "ab"),
+        ("near_identical_pairs", "edit_normalized", [0.0, 0.1, 0.2, 0.21], {"max_edit_share": 0.2}, "abc"),
+        ("only_comments_differ", "same_ast", [True, False, None, True], {}, "ad"),
+        ("saturated_problems", "pass_rate", [0.95, 0.951, 1.0, None], {}, "bc"),
+        ("saturated_problems", "pass_rate", [0.5, 0.6, 0.0, None], {"max_pass_rate": 0.5}, "b"),
+        ("saturated_problems", "pass_rate", [1.0, 1.0, 1.0, 1.0], {}, "abcd"),
+        ("saturated_problems", "pass_rate", [0.1, 0.2, 0.3, 0.4], {}, ""),
+    ],
+)
+def test_a_rule_on_one_measure(tmp_path, rule, column, values, params, expected):
+    rows = [pair_feature(name, **{column: value}) for name, value in zip("abcd", values, strict=True)]
+    assert named(plant(tmp_path, pair_features=rows), rule, **params) == list(expected)
+
+
+def test_a_long_side_is_an_outlier_by_ratio_and_by_characters(tmp_path):
+    sizes = {"a": (5.1, 200), "b": (5.0, 999), "c": (9.0, 199), "d": (1.0, 0)}
+    rows = [pair_feature(name, length_ratio=ratio, length_gap=gap) for name, (ratio, gap) in sizes.items()]
+    dataset = plant(tmp_path, pair_features=rows)
+    assert named(dataset, "length_outliers") == ["a"]
+    assert named(dataset, "length_outliers", min_gap=0) == ["a", "c"]
+
+
+def test_an_unsolved_chosen_is_pruned_in_the_low_percentile_only(tmp_path):
+    scores = {"a": 0.5, "b": 1.0, "c": 0.5, "d": 0.5}
+    dataset = plant(tmp_path, pairs=[pair(name, chosen_score=score) for name, score in scores.items()])
+    # 0, 1, 2, 3: the 50th percentile is 1.5, the 10th 0.3.
+    metrics = {"a": 0.0, "b": 1.0, "c": 2.0, "d": 3.0}
+    assert named(dataset, "unsolved_in_low_percentile", metrics) == ["a"]
+    assert named(dataset, "unsolved_in_low_percentile", metrics, percentile=100) == ["a", "c", "d"]
+    ties = dict.fromkeys(metrics, 1.0) | {"d": None}
+    assert named(dataset, "unsolved_in_low_percentile", ties) == ["a", "c"]
+
+
+def test_pairs_of_problems_that_nobody_solved(tmp_path):
+    runs = [
+        *(execution("s0", "solved"), execution("s1", "solved", passed=0)),
+        *(execution("h0", "hard", tests=4, passed=3), execution("h1", "hard", tests=4, passed=1)),
+        execution("r0", "refused", passed=0, status="refused"),
+    ]
+    rows = [pair("p", "solved"), pair("q", "hard"), pair("r", "refused")]
+    problems = [problem("solved"), problem("hard", prompt="é" * 7, difficulty=3), problem("refused")]
+    dataset = plant(tmp_path, problems=problems, completions=[completion("h0")], executions=runs, pairs=rows)
+    assert named(dataset, "hopeless_problems") == ["q"]
+    [kept_aside] = engine.query(dataset, "FROM hopeless_problems").to_pylist()
+    assert kept_aside == {
+        **{"problem_id": "hard", "split": "train", "task_id": "x", "num_judged": 2, "best_score": 0.75},
+        **{"best_completion_id": "h0", "usual_status": "wrong", "usual_error": None, "difficulty": 3},
+        **{"prompt_chars": 7, "num_tests": 1},
+    }
+
+
+def test_the_same_two_texts_under_another_problem_are_a_duplicate(tmp_path):
+    rows = [
+        pair("a", "q1", chosen="é", rejected="b"),
+        pair("b", "q2", chosen="é", rejected="b"),
+        pair("c", "q3", chosen="é", rejected="c"),
+        pair("d", "q4", chosen="b", rejected="é"),
+        *(pair("e", "q5", chosen="x", rejected="y"), pair("f", "q5", chosen="x", rejected="y")),
+    ]
+    assert named(plant(tmp_path, pairs=rows), "duplicates_across_problems") == ["b"]
