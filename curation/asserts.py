@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import warnings
 from collections.abc import Iterator, Sequence
 
 from curation.errors import UserError
@@ -29,7 +30,9 @@ def parse(code: str, what: str) -> ast.Module:
         ProblemError: it is not Python; the message names `what` and quotes the line.
     """
     try:
-        return ast.parse(code)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a "\\d" in somebody's data is not the user's business
+            return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
         text = (code.split("\n")[line - 1 : line] or [""])[0] if line else code

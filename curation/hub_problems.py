@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +35,23 @@ def open_hub(repo: str, *, config: str | None, revision: str | None, split: str 
         loaded = datasets.load_dataset(repo, name=config, revision=revision, streaming=streaming)
     # Network, authorisation, a missing repository, an unknown config and a broken file each raise another class.
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"cannot read the Hub dataset {repo!r}: {reason[:300]}") from error
+        raise _unreadable(repo, error) from error
     finally:
         if bars:
             datasets.utils.logging.enable_progress_bar()
     if split is not None and split not in loaded:
         raise UserError(f"{repo!r} has no split {split!r}: it has {', '.join(loaded)}")
-    splits = {str(name): iter(rows) for name, rows in loaded.items() if split in (None, str(name))}
+    splits = {str(name): _rows(repo, rows) for name, rows in loaded.items() if split in (None, str(name))}
     return HubRows(str(builder.hash or revision or "unknown"), builder.info.license or None, splits)
+
+
+def _rows(repo: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    try:
+        yield from rows
+    except Exception as error:
+        raise _unreadable(repo, error) from error
+
+
+def _unreadable(repo: str, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return UserError(f"cannot read the Hub dataset {repo!r}: {reason[:300]}")

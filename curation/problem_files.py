@@ -114,8 +114,8 @@ def _load(data: bytes, place: str) -> Any:
         where = f"{place}:" if "line" in place else f"{place}, line {error.lineno}:"
         found = shorten(error.doc[error.pos : error.pos + 60].strip("\r\n"), 60)
         raise ProblemError(f"{where} expected JSON, found {found} at column {error.colno} ({error.msg})") from error
-    except RecursionError as error:
-        raise ProblemError(f"{place}: JSON nested too deeply") from error
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(f"{place}: expected JSON that Python can hold ({error})") from error
 
 
 def _record(value: Any, place: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, cast
+from typing import Any
 
 from curation.asserts import (
     NoTestsError,
@@ -29,9 +29,22 @@ from curation.asserts import (
     split_check,
     unix_lines,
 )
+from curation.problem_fields import (
+    Column,
+    Kind,
+    Task,
+    TaskTest,
+    code_tests,
+    grade_of,
+    make_task,
+    nested_rows,
+    optional_text,
+    stdio_tests,
+    text_of,
+    texts_of,
+    value_of,
+)
 
-Kind = Literal["function", "stdio"]
-Column = Literal["task_id", "prompt", "tests", "entry_point", "setup", "reference_solution", "difficulty"]
 OWN_KEYS = (
     "task_id",
     "prompt",
@@ -47,29 +60,6 @@ OWN_KEYS = (
 PYTHON3 = 3  # code_contests' number for the language of a solution
 
 
-class TaskTest(TypedDict):
-    """One test as the `problems` table holds it: `code` for functions, `stdin` and `stdout` for stdio."""
-
-    code: str
-    stdin: str
-    stdout: str
-
-
-class Task(TypedDict):
-    """A problem before it is known where it came from: the columns of `problems` that its record decides."""
-
-    task_id: str
-    split: str | None
-    kind: Kind
-    prompt_format: Literal["code", "text"]
-    prompt: str
-    entry_point: str | None
-    setup: str
-    tests: list[TaskTest]
-    reference_solution: str | None
-    difficulty: int | None
-
-
 def problem_from_humaneval(record: Mapping[str, Any]) -> Task:
     """HumanEval's {task_id, prompt, entry_point, canonical_solution, test}: one test for each assert of `check`.
 
@@ -78,12 +68,12 @@ def problem_from_humaneval(record: Mapping[str, Any]) -> Task:
     Raises:
         ProblemError: a key is missing, or the prompt or the test does not read as HumanEval's do.
     """
-    prompt, entry_point = _text(record, "prompt"), _text(record, "entry_point")
-    preamble, codes = split_check(_text(record, "test"))
+    prompt, entry_point = text_of(record, "prompt"), text_of(record, "entry_point")
+    preamble, codes = split_check(text_of(record, "test"))
     # A prompt ends in a docstring or in a bare signature; `pass` completes the latter.
     helpers = definitions_except(f"{unix_lines(prompt)}\n    pass\n", entry_point)
-    solution = _optional_text(record, "canonical_solution")
-    return _task(
+    solution = optional_text(record, "canonical_solution")
+    return make_task(
         record,
         "function",
         [{"code": code, "stdin": "", "stdout": ""} for code in codes],
@@ -101,18 +91,19 @@ def problem_from_mbpp(record: Mapping[str, Any], *, challenge_tests: bool = Fals
     Raises:
         ProblemError: a key is missing, or a test is not Python or calls nothing that `code` defines.
     """
-    number = _value(record, "task_id", int, "an integer")
-    asserts = _texts(record, "test_list")
+    number = value_of(record, "task_id", int, "an integer")
+    asserts = texts_of(record, "test_list")
     if challenge_tests and record.get("challenge_test_list"):
-        asserts = asserts + _texts(record, "challenge_test_list")
+        asserts = asserts + texts_of(record, "challenge_test_list")
     asserts = [unix_lines(code) for code in asserts]
-    solution = _optional_text(record, "code")
+    solution = optional_text(record, "code")
     reference = None if solution is None else unix_lines(solution)
-    setup = [*(_texts(record, "test_imports") if "test_imports" in record else []), record.get("test_setup_code") or ""]
-    task = _task(
-        {**record, "task_id": f"MBPP/{number}", "prompt": _text(record, "text" if "text" in record else "prompt")},
+    imports = texts_of(record, "test_imports") if "test_imports" in record else []
+    setup = [*imports, optional_text(record, "test_setup_code") or ""]
+    task = make_task(
+        {**record, "task_id": f"MBPP/{number}", "prompt": text_of(record, "text" if "text" in record else "prompt")},
         "function",
-        _code_tests(asserts),
+        code_tests(asserts),
         entry_point=called_function(asserts, reference),
         setup=unix_lines("\n".join(part for part in setup if part)),
         reference_solution=reference,
@@ -132,18 +123,15 @@ def problem_from_code_contests(record: Mapping[str, Any]) -> Task:
     The reference is the first accepted Python 3 solution. Its difficulty mixes scales: 1 to 5 is kept, Codeforces'
     letters A, B, ... (7, 8, ...) count from 1, unknown and external (0, 6) are null.
     """
-    tests: list[TaskTest] = []
-    for key in ("public_tests", "private_tests", "generated_tests"):
-        for row in _rows(record.get(key), key, "input", "output"):
-            test: TaskTest = {"code": "", "stdin": row["input"], "stdout": row["output"]}
-            if test not in tests:
-                tests.append(test)
-    solutions = _rows(record.get("solutions"), "solutions", "language", "solution")
-    grade = record.get("difficulty") or 0
-    return _task(
-        {"task_id": _text(record, "name"), "prompt": _text(record, "description")},
+    parts = ("public_tests", "private_tests", "generated_tests")
+    rows = [row for key in parts for row in nested_rows(record.get(key), key, "input", "output")]
+    distinct = dict.fromkeys((row["input"], row["output"]) for row in rows)
+    solutions = nested_rows(record.get("solutions"), "solutions", "language", "solution")
+    grade = 0 if record.get("difficulty") is None else value_of(record, "difficulty", int, "an integer")
+    return make_task(
+        {"task_id": text_of(record, "name"), "prompt": text_of(record, "description")},
         "stdio",
-        tests,
+        [{"code": "", "stdin": stdin, "stdout": stdout} for stdin, stdout in distinct],
         reference_solution=next((row["solution"] for row in solutions if row["language"] == PYTHON3), None),
         difficulty=grade if 1 <= grade <= 5 else grade - 6 if grade > 6 else None,
     )
@@ -159,13 +147,13 @@ def problem_from_stdio(record: Mapping[str, Any]) -> Task:
         "prompt": "prompt" if "prompt" in record else "statement",
         "reference_solution": "reference_solution" if "reference_solution" in record else "solution",
     }
-    tests = [test for test in _stdio_tests(_value(record, "tests", list, "a list of {input, output}"))]
-    return _task(
-        {"task_id": _text(record, names["task_id"]), "prompt": _text(record, names["prompt"])},
+    tests = stdio_tests(value_of(record, "tests", list, "a list of {input, output}"))
+    return make_task(
+        {"task_id": text_of(record, names["task_id"]), "prompt": text_of(record, names["prompt"])},
         "stdio",
         tests,
-        reference_solution=_optional_text(record, names["reference_solution"]),
-        difficulty=_grade(record),
+        reference_solution=optional_text(record, names["reference_solution"]),
+        difficulty=grade_of(record),
     )
 
 
@@ -176,7 +164,7 @@ def problem_from_own(record: Mapping[str, Any]) -> Task:
             near = difflib.get_close_matches(key, OWN_KEYS, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(OWN_KEYS)}"
             raise ProblemError(f"unknown key {key!r}: {hint}")
-    tests = _value(record, "tests", list, "a list")
+    tests = value_of(record, "tests", list, "a list")
     if not tests:
         raise NoTestsError("no tests")
     kind: Kind = "stdio" if any(isinstance(test, Mapping) for test in tests) else "function"
@@ -185,18 +173,18 @@ def problem_from_own(record: Mapping[str, Any]) -> Task:
     prompt_format = record.get("prompt_format", "text")
     if prompt_format not in ("code", "text"):
         raise ProblemError(f"prompt_format must be 'code' or 'text', found {shorten(prompt_format)}")
-    task = _task(
+    task = make_task(
         record,
         kind,
-        _stdio_tests(tests) if kind == "stdio" else _code_tests(_texts(record, "tests")),
+        stdio_tests(tests) if kind == "stdio" else code_tests(texts_of(record, "tests")),
         prompt_format=prompt_format,
-        entry_point=_text(record, "entry_point") if kind == "function" else None,
-        setup=_optional_text(record, "setup") or "",
-        reference_solution=_optional_text(record, "reference_solution"),
-        difficulty=_grade(record),
+        entry_point=text_of(record, "entry_point") if kind == "function" else None,
+        setup=optional_text(record, "setup") or "",
+        reference_solution=optional_text(record, "reference_solution"),
+        difficulty=grade_of(record),
     )
     parse(task["setup"], "setup")
-    task["split"] = _optional_text(record, "split")
+    task["split"] = optional_text(record, "split")
     return task
 
 
@@ -215,23 +203,23 @@ def problem_from_columns(record: Mapping[str, Any], columns: Mapping[Column, str
             raise ProblemError(f"no column {theirs!r} for {ours}: the columns are {', '.join(record)}")
     mapped: dict[str, Any] = {ours: record[theirs] for ours, theirs in columns.items()}
     mapped["task_id"] = str(mapped.get("task_id", number))
-    setup = unix_lines(_optional_text(mapped, "setup") or "")
+    setup = unix_lines(optional_text(mapped, "setup") or "")
     kind, tests, preamble = _any_tests(mapped["tests"])
-    reference = _optional_text(mapped, "reference_solution")
+    reference = optional_text(mapped, "reference_solution")
     reference = None if reference is None else unix_lines(reference)
     entry_point = None
     if kind == "function":
-        entry_point = _optional_text(mapped, "entry_point") or called_function(
+        entry_point = optional_text(mapped, "entry_point") or called_function(
             [test["code"] for test in tests], reference
         )
-    return _task(
+    return make_task(
         mapped,
         kind,
         tests,
         entry_point=entry_point,
         setup="\n".join(part for part in (setup, preamble) if part),
         reference_solution=reference,
-        difficulty=_grade(mapped),
+        difficulty=grade_of(mapped),
     )
 
 
@@ -243,109 +231,12 @@ def _any_tests(value: Any) -> tuple[Kind, list[TaskTest], str]:
         except ValueError as error:
             raise ProblemError(f"tests look like JSON and are not ({error}): {shorten(value)}") from error
     if isinstance(value, str):
-        # Not an assert in sight: HumanEval's form, whose asserts are inside a function.
-        if "def check(" in value:
-            preamble, codes = split_check(value)
-        else:
-            preamble, codes = "", split_asserts(value)
+        preamble, codes = split_check(value) if "def check(" in value else ("", split_asserts(value))
         return "function", [{"code": code, "stdin": "", "stdout": ""} for code in codes], preamble
     if isinstance(value, Mapping):
         inputs, outputs = ("inputs", "outputs") if "inputs" in value else ("input", "output")
-        rows = _rows(value, "tests", inputs, outputs)
+        rows = nested_rows(value, "tests", inputs, outputs)
         return "stdio", [{"code": "", "stdin": row[inputs], "stdout": row[outputs]} for row in rows], ""
     if isinstance(value, list) and any(isinstance(test, Mapping) for test in value):
-        return "stdio", _stdio_tests(value), ""
-    return "function", _code_tests([unix_lines(code) for code in _texts({"tests": value}, "tests")]), ""
-
-
-def _code_tests(codes: list[str]) -> list[TaskTest]:
-    for code in codes:
-        if not parse(code, "test").body:
-            raise ProblemError(f"a test must hold an assert, found {shorten(code)}")
-    return [{"code": code, "stdin": "", "stdout": ""} for code in codes]
-
-
-def _stdio_tests(tests: list[Any]) -> list[TaskTest]:
-    for test in tests:
-        if not isinstance(test, Mapping) or not all(isinstance(test.get(key), str) for key in ("input", "output")):
-            raise ProblemError(f'a test must be {{"input": text, "output": text}}, found {shorten(test)}')
-    return [{"code": "", "stdin": test["input"], "stdout": test["output"]} for test in tests]
-
-
-def _rows(value: Any, what: str, first: str, second: str) -> list[dict[str, Any]]:
-    """A nested column as rows: {first: [...], second: [...]} (as `datasets` gives it), or a list of structs already."""
-    if value is None:
-        return []
-    rows = value
-    if isinstance(value, Mapping) and isinstance(value.get(first), list) and isinstance(value.get(second), list):
-        if len(value[first]) != len(value[second]):
-            raise ProblemError(f"{what} has {len(value[first])} {first} and {len(value[second])} {second}")
-        rows = [{first: one, second: other} for one, other in zip(value[first], value[second], strict=True)]
-    both = {first, second}
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) and both <= row.keys() for row in rows):
-        raise ProblemError(f"{what} must hold {first} and {second}, found {shorten(value)}")
-    if not all(isinstance(row[second], str) and isinstance(row[first], (str, int)) for row in rows):
-        raise ProblemError(f"{what} must hold texts, found {shorten(rows)}")
-    return [dict(row) for row in rows]
-
-
-def _task(
-    record: Mapping[str, Any],
-    kind: Kind,
-    tests: list[TaskTest],
-    *,
-    prompt_format: str = "text",
-    entry_point: str | None = None,
-    setup: str = "",
-    reference_solution: str | None = None,
-    difficulty: int | None = None,
-) -> Task:
-    if not tests:
-        raise NoTestsError("no tests")
-    return {
-        "task_id": _text(record, "task_id"),
-        "split": None,
-        "kind": kind,
-        "prompt_format": cast(Literal["code", "text"], prompt_format),
-        "prompt": _text(record, "prompt"),
-        "entry_point": entry_point,
-        "setup": setup,
-        "tests": tests,
-        "reference_solution": reference_solution,
-        "difficulty": difficulty,
-    }
-
-
-def _value(record: Mapping[str, Any], key: str, kind: type, expected: str) -> Any:
-    if record.get(key) is None:
-        raise ProblemError(f"no {key!r}: the keys found are {', '.join(record) or 'none'}")
-    if not isinstance(record[key], kind) or isinstance(record[key], bool):
-        raise ProblemError(f"{key} must be {expected}, found {shorten(record[key])}")
-    return record[key]
-
-
-def _text(record: Mapping[str, Any], key: str) -> str:
-    text: str = _value(record, key, str, "a text")
-    if not text.strip():
-        raise ProblemError(f"{key} is empty")
-    return text
-
-
-def _optional_text(record: Mapping[str, Any], key: str) -> str | None:
-    return None if record.get(key) is None else cast(str, _value(record, key, str, "a text"))
-
-
-def _texts(record: Mapping[str, Any], key: str) -> list[str]:
-    values = _value(record, key, list, "a list of texts")
-    if not all(isinstance(value, str) for value in values):
-        raise ProblemError(f"{key} must be a list of texts, found {shorten(values)}")
-    return cast(list[str], values)
-
-
-def _grade(record: Mapping[str, Any]) -> int | None:
-    if record.get("difficulty") is None:
-        return None
-    grade: int = _value(record, "difficulty", int, "an integer from 1 to 127")
-    if not 1 <= grade <= 127:
-        raise ProblemError(f"difficulty must be an integer from 1 to 127, found {grade}")
-    return grade
+        return "stdio", stdio_tests(value), ""
+    return "function", code_tests([unix_lines(code) for code in texts_of({"tests": value}, "tests")]), ""

@@ -5,6 +5,7 @@ Its shards are the plan of the whole build, so they depend on nothing but the so
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -15,10 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from curation import store
 from curation.asserts import NoTestsError, ProblemError
 from curation.errors import UserError
+from curation.problem_fields import Column, Task
 from curation.problem_files import BUILTIN, file_revision, installed_humaneval, records
 from curation.problem_formats import (
-    Column,
-    Task,
     problem_from_code_contests,
     problem_from_columns,
     problem_from_humaneval,
@@ -170,6 +170,12 @@ def _tasks(config: ProblemSource) -> Iterator[tuple[str, Task, Origin]]:
             raise ProblemError(f"{place}: a split is named with letters, digits and _, found {task['split']!r}")
         if config.split in (None, task["split"]):
             task["tests"] = task["tests"][: config.max_tests]
+            try:
+                json.dumps(task, ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                raise ProblemError(
+                    f"{place}: holds half of a surrogate pair, which is no text: write it whole"
+                ) from error
             yield place, task, origin
 
 

@@ -437,6 +437,9 @@ def without(record: dict[str, Any], key: str) -> dict[str, Any]:
         (FUNCTION | {"difficulty": "hard"}, "line 2: difficulty must be an integer from 1 to 127, found 'hard'"),
         (FUNCTION | {"difficulty": 0}, "line 2: difficulty must be an integer from 1 to 127, found 0"),
         (FUNCTION | {"prompt_format": "chat"}, "line 2: prompt_format must be 'code' or 'text', found 'chat'"),
+        ('{"task_id": "f/2", "prompt": "\\ud83d", "tests": []}', "line 2: no tests"),
+        (STDIO | {"prompt": "\ud83d"}, "line 2: holds half of a surrogate pair, which is no text"),
+        ('{"task_id": ' + "9" * 5000 + "}", "line 2: expected JSON that Python can hold .Exceeds the limit"),
         (FUNCTION | {"split": "a b"}, "line 2: a split is named with letters, digits and _, found 'a b'"),
     ],
 )
@@ -548,6 +551,16 @@ def test_any_hub_dataset_loads_with_a_column_mapping(hub_folder: Path) -> None:
 def test_a_hub_dataset_that_does_not_fit_is_one_line(hub_folder: Path, options: dict[str, Any], reason: str) -> None:
     config = ProblemSource(**({"source": "hub", "repo": str(hub_folder), "columns": COLUMNS} | options))
     with pytest.raises(UserError, match=reason) as caught:
+        read_problems(config)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("limit", [None, 9])
+def test_a_hub_dataset_that_breaks_off_is_one_line(hub_folder: Path, limit: int | None) -> None:
+    with (hub_folder / "train.jsonl").open("a") as file:
+        file.write('{"id": "p9", "quest')
+    config = ProblemSource(source="hub", repo=str(hub_folder), columns=COLUMNS, limit=limit)
+    with pytest.raises(UserError, match="cannot read the Hub dataset") as caught:
         read_problems(config)
     assert "\n" not in str(caught.value)
 
