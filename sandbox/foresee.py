@@ -6,10 +6,11 @@ or the data set's own, and all tests before it are of the same kind.
 """
 
 import ast
+from collections.abc import Sequence, Set
 from typing import Any
 
 
-def foreseen_calls(tests: list[ast.Module | None], names: set[str], known: set[str]) -> list[list[Any]]:
+def foreseen_calls(tests: Sequence[ast.Module | None], names: Set[str], known: Set[str]) -> list[list[Any]]:
     """The literal arguments of the calls that the leading tests make, one list per test.
 
     `names` are what the entry point is called, `known` the names that are looked up on the judge's side.
@@ -37,11 +38,11 @@ def bound_names(tree: ast.Module | None) -> set[str]:
     return bound
 
 
-def _only_call(tree: ast.Module, names: set[str], known: set[str]) -> list[Any] | None:
+def _only_call(tree: ast.Module, names: Set[str], known: Set[str]) -> list[Any] | None:
     if len(tree.body) != 1 or not isinstance(tree.body[0], ast.Assert):
         return None
     used = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    if sum(name in names for name in used) != 1 or not known.union(names).issuperset(used):
+    if sum(name in names for name in used) != 1 or set(used) - known - names:
         return None
     call = _first_call(tree.body[0].test, names)
     if call is None or call.keywords:
@@ -52,7 +53,7 @@ def _only_call(tree: ast.Module, names: set[str], known: set[str]) -> list[Any] 
         return None
 
 
-def _first_call(node: ast.expr, names: set[str]) -> ast.Call | None:
+def _first_call(node: ast.expr, names: Set[str]) -> ast.Call | None:
     """The entry point's call when it is what `node` evaluates first."""
     while True:
         match node:

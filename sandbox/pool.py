@@ -35,7 +35,9 @@ def run_many(
     if os.name != "posix":
         raise RuntimeError(f"the sandbox needs fork and Unix sockets, found {os.name}; use Linux, WSL 2 or macOS")
     required = sys.platform == "linux" if require_hardening is None else require_hardening
-    settings = Settings(limits=limits or Limits(), require_hardening=required, allow_modules=allow_modules)
+    settings = Settings(
+        limits=limits or Limits(), require_hardening=required, allow_modules=allow_modules, fast=mode == "fast"
+    )
     return run_with(programs, settings, workers or len(os.sched_getaffinity(0)))
 
 

@@ -64,6 +64,7 @@ class Service:
         self, world: World, channel: Channel, limits: Limits, statuses: dict[type[BaseException], str]
     ) -> None:
         self.world, self.channel, self.limits, self.statuses = world, channel, limits, statuses
+        self.clean = True  # nothing but answers and exceptions so far
         self.held: list[Any] = []
         self.held_numbers: dict[int, int] = {}
 
@@ -170,6 +171,7 @@ class Service:
         message = self._message(error)
         status = next((status for kind, status in self.statuses.items() if isinstance(error, kind)), None)
         if status is not None:
+            self.clean = False
             self._send(number, packer, lambda p: ["x", self.world.steps, status, message])
             return
         names = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)]

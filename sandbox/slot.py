@@ -10,13 +10,14 @@ import time
 import warnings
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sandbox import harden
+from sandbox.assemble import Round, assemble, describe, uniform
 from sandbox.codec import Malformed
-from sandbox.verdict import NO_EVIDENCE, STATUSES, Limits, Program, Result, Status, TestResult
+from sandbox.verdict import Limits, Program, Result
 from sandbox.wire import NONCE_BYTES, Closed, receive_up, send_down
-from sandbox.worker import EXIT_MEMORY, Options
+from sandbox.worker import Options
 
 _HOME = str(Path(__file__).resolve().parent.parent)
 # -P -s -S and an empty environment are what -I is, but for PYTHONHASHSEED: sets must iterate alike in every run.
@@ -27,7 +28,7 @@ _GRACE_SECONDS = 10.0
 _ATTEMPTS = 2
 
 
-Outcome = tuple[Any, str, str]  # status, message, the name of the candidate's exception
+Role = Literal["worker", "auditor", "judge"]
 
 
 class HardeningError(RuntimeError):
@@ -45,6 +46,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     require_hardening: bool = True
     allow_modules: frozenset[str] = frozenset()
+    fast: bool = False
+    audit_every: int = 50
     language_layer: bool = True
     stop: bool = True
 
@@ -52,13 +55,14 @@ class Settings:
 class Process:
     """One of our own processes and the socket to it. Owns a session, so that it and its children can be killed."""
 
-    def __init__(self, role: str, settings: Settings) -> None:
+    def __init__(self, role: Role, settings: Settings) -> None:
         if not sys.executable:
             raise RuntimeError("sys.executable is empty: the sandbox cannot find a Python interpreter to start")
         ours, theirs = socket.socketpair()
         options = Options(
             parent=os.getpid(),
-            role=role,
+            role="judge" if role == "judge" else "worker",
+            fast=settings.fast and role == "worker",
             language_layer=settings.language_layer,
             stop=settings.stop,
             allow_modules=tuple(sorted(settings.allow_modules)),
@@ -126,15 +130,6 @@ class Process:
         return status
 
 
-@dataclass(slots=True)
-class Round:
-    """What came of one forked child: the judge's reply, the zygote's reply, and whether the wall clock ran out."""
-
-    verdict: dict[str, Any] = field(default_factory=dict)
-    ending: dict[str, Any] = field(default_factory=dict)
-    late: bool = False
-
-
 class Slot:
     """Judges one program at a time."""
 
@@ -142,65 +137,73 @@ class Slot:
         self.settings = settings
         self.processes: dict[str, Process] = {}
         self.closing = False
+        self.judged = 0
+        self._limits = asdict(settings.limits)
 
     def judge(self, program: Program) -> Result:
-        """The verdict; a program whose worker or judge dies under it is tried once more, then `infra_error`."""
+        """The verdict. In fast mode a sample, and whatever ended without evidence, is judged again in isolation."""
         started = time.monotonic()
-        limits = self.settings.limits
+        result = self._judge_with("worker", program)
+        if self.settings.fast:
+            self.judged += 1
+            doubtful = result.status in ("killed", "infra_error")
+            if doubtful or self.judged % self.settings.audit_every == 0:
+                result = self._audit(program, result, doubtful)
+        return replace(result, wall_ms=(time.monotonic() - started) * 1000)
+
+    def _audit(self, program: Program, fast: Result, doubtful: bool) -> Result:
+        """The isolated verdict, which counts; a difference is reported."""
+        isolated = self._judge_with("auditor", program)
+        if isolated.tests != fast.tests and not doubtful:
+            where = f"program {program.key!r}: fast mode says {fast.status}, isolated mode {isolated.status}"
+            warnings.warn(f"the modes differ on {where}; the isolated verdict counts", RuntimeWarning, stacklevel=2)
+        return isolated
+
+    def _judge_with(self, worker: Role, program: Program) -> Result:
+        """A program whose worker or judge dies under it is tried once more, then `infra_error`."""
         problem = ""
         for _ in range(_ATTEMPTS):
             try:
-                result = self._judge(program, limits)
-                return replace(result, wall_ms=(time.monotonic() - started) * 1000)
+                return self._rounds(worker, program)
             except Gone as error:
                 if self.closing:
                     raise
                 problem = str(error)
         return uniform(program, "infra_error", f"tried {_ATTEMPTS} times: {problem}")
 
-    def _judge(self, program: Program, limits: Limits) -> Result:
+    def _rounds(self, worker: Role, program: Program) -> Result:
+        limits = self.settings.limits
         if not program.tests:
             return uniform(program, "infra_error", "the program has no tests")
         if len(program.source) > limits.source_bytes:
             text = f"the source is {len(program.source)} long, at most {limits.source_bytes} is read"
             return uniform(program, "refused", text)
         if program.kind == "function":
-            job = {
-                "kind": "function",
-                "setup": program.setup,
-                "tests": tuple(test.code for test in program.tests),
-                "entry_point": program.entry_point,
-            }
-            return assemble(program, [self._round(program.source, "", job)], limits)
+            tests = tuple(test.code for test in program.tests)
+            job = {"kind": "function", "setup": program.setup, "tests": tests, "entry_point": program.entry_point}
+            return assemble(program, [self._round(worker, program.source, "", job)], limits)
         rounds: list[Round] = []
-        for number, test in enumerate(program.tests):
+        for test in program.tests:
             job = {"kind": "stdio", "stdout": test.stdout}
-            rounds.append(self._round(program.source, test.stdin, job))
-            if number == 0 and ({"refused", "syntax"} & rounds[0].ending.keys()):
+            rounds.append(self._round(worker, program.source, test.stdin, job))
+            if {"refused", "syntax"} & rounds[0].ending.keys():
                 rounds *= len(program.tests)
                 break
         return assemble(program, rounds, limits)
 
-    def _round(self, source: str | bytes, stdin: str, judge_job: dict[str, Any]) -> Round:
+    def _round(self, role: Role, source: str | bytes, stdin: str, judge_job: dict[str, Any]) -> Round:
         limits = self.settings.limits
-        worker, judge = self._process("worker"), self._process("judge")
+        worker, judge = self._process(role), self._process("judge")
         nonce = os.urandom(NONCE_BYTES)
-        worker_job = {
-            "kind": judge_job["kind"],
-            "source": source,
-            "stdin": stdin,
-            "nonce": nonce,
-            "limits": asdict(limits),
-        }
+        job = {"kind": judge_job["kind"], "source": source, "stdin": stdin, "nonce": nonce, "limits": self._limits}
         judge_job |= {"nonce": nonce, "cap": limits.output_bytes + 4096, "cpu_seconds": limits.cpu_seconds}
         theirs, judges = socket.socketpair()
         with theirs, judges:
-            self._send("worker", worker, worker_job, theirs.fileno())
+            self._send(role, worker, job, theirs.fileno())
             self._send("judge", judge, judge_job, judges.fileno())
-        del theirs, judges
-        return self._replies(worker, judge)
+        return self._replies(role, worker, judge)
 
-    def _replies(self, worker: Process, judge: Process) -> Round:
+    def _replies(self, role: Role, worker: Process, judge: Process) -> Round:
         limits = self.settings.limits
         outcome = Round()
         try:
@@ -208,49 +211,52 @@ class Slot:
         except TimeoutError:
             outcome.late = True
             worker.kill()  # the whole session: the child hangs
+            self._drop(role)
             try:
                 outcome.verdict = self._receive("judge", judge, limits.cpu_seconds + _GRACE_SECONDS)
             except TimeoutError:
                 self._drop("judge")
                 raise Gone("the judge hangs") from None
-        if outcome.late:
-            self._drop("worker")
+            return outcome
+        if outcome.verdict.get("overrun"):
             return outcome
         try:
-            outcome.ending = self._receive("worker", worker, _GRACE_SECONDS)
+            outcome.ending = self._receive(role, worker, _GRACE_SECONDS)
         except TimeoutError:
-            self._drop("worker")
+            worker.kill()
+            self._drop(role)
             outcome.ending = {"hangs": True}
         if "error" in outcome.ending:
-            self._drop("worker")
+            self._drop(role)
             raise Gone(str(outcome.ending["error"]))
         return outcome
 
-    def _send(self, role: str, process: Process, job: dict[str, Any], descriptor: int) -> None:
+    def _send(self, role: Role, process: Process, job: dict[str, Any], descriptor: int) -> None:
         try:
             process.send(job, descriptor)
         except Gone as error:
             raise self._gone(role, error) from None
 
-    def _receive(self, role: str, process: Process, seconds: float) -> dict[str, Any]:
+    def _receive(self, role: Role, process: Process, seconds: float) -> dict[str, Any]:
         try:
             reply = process.receive(seconds)
         except Gone as error:
             if role == "judge" and self._drop("judge") == -signal.SIGXCPU:
-                self._drop("worker")
+                self._drop_workers()
                 return {"overrun": True}
             raise self._gone(role, error) from None
         if not isinstance(reply, dict):
             raise self._gone(role, Gone("a reply that is no object"))
         return reply
 
-    def _gone(self, role: str, error: Gone) -> Gone:
-        """Both go, since the other one may be in the middle of this program."""
+    def _gone(self, role: Role, error: Gone) -> Gone:
+        """All go, since the others may be in the middle of this program."""
         status = self._drop(role)
-        self._drop("judge" if role == "worker" else "worker")
+        self._drop("judge")
+        self._drop_workers()
         return Gone(f"the {role} is gone ({describe(status)}; {error})")
 
-    def _process(self, role: str) -> Process:
+    def _process(self, role: Role) -> Process:
         if role not in self.processes:
             process = self.processes[role] = Process(role, self.settings)
             if self.closing:
@@ -258,9 +264,13 @@ class Slot:
             process.greet(self.settings)
         return self.processes[role]
 
-    def _drop(self, role: str) -> int:
+    def _drop(self, role: Role) -> int:
         process = self.processes.pop(role, None)
         return process.close() if process is not None else 0
+
+    def _drop_workers(self) -> None:
+        self._drop("worker")
+        self._drop("auditor")
 
     def kill(self) -> None:
         """From another thread: end whatever runs, so that the slot's own thread comes back."""
@@ -270,109 +280,5 @@ class Slot:
 
     def close(self) -> None:
         self.kill()
-        for role in ("worker", "judge"):
-            self._drop(role)
-
-
-def describe(status: int) -> str:
-    """An exit status in words."""
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return signal.Signals(-status).name
-    except ValueError:
-        return f"signal {-status}"
-
-
-def uniform(program: Program, status: Status, message: str, error_type: str | None = None) -> Result:
-    """The same verdict on every test."""
-    return Result(
-        key=program.key,
-        status=status,
-        tests=tuple(TestResult(status, message) for _ in program.tests),
-        num_passed=0,
-        num_tests=len(program.tests),
-        score=0.0,
-        error_type=error_type,
-        error_message=message,
-        steps=0,
-        cpu_ms=0.0,
-        wall_ms=0.0,
-        peak_kb=0,
-    )
-
-
-def assemble(program: Program, rounds: list[Round], limits: Limits) -> Result:
-    """One result out of one round (function) or one round per test (stdio)."""
-    tests: list[TestResult] = []
-    error_types: list[str] = []
-    for one in rounds:
-        wanted = len(program.tests) if program.kind == "function" else 1
-        outcomes = _round_tests(one, wanted, limits)
-        tests += [TestResult(status, message) for status, message, _ in outcomes]
-        error_types += [name for _, _, name in outcomes]
-    failed = [test for test in tests if test.status != "passed"]
-    worst = next((test for test in failed if test.status in NO_EVIDENCE), failed[0] if failed else None)
-    error_type = error_types[tests.index(worst)] if worst and worst.status == "exception" else None
-    passed = len(tests) - len(failed)
-    usages = [one.ending for one in rounds]
-    return Result(
-        key=program.key,
-        status=worst.status if worst else "passed",
-        tests=tuple(tests),
-        num_passed=passed,
-        num_tests=len(tests),
-        score=passed / len(tests),
-        error_type=error_type or None,
-        error_message=worst.message if worst else None,
-        steps=sum(_number(one.verdict.get("steps")) for one in rounds),
-        cpu_ms=float(sum(usage.get("cpu_ms", 0.0) for usage in usages)),
-        wall_ms=0.0,
-        peak_kb=max((int(usage.get("peak_kb", 0)) for usage in usages), default=0),
-    )
-
-
-def _number(value: Any) -> int:
-    return value if type(value) is int else 0
-
-
-def _round_tests(one: Round, wanted: int, limits: Limits) -> list[Outcome]:
-    if "refused" in one.ending:
-        return [("refused", one.ending["refused"], "")] * wanted
-    if "syntax" in one.ending:
-        name = one.ending["syntax"]
-        return [("exception", f"{name}: {one.ending['message']}", name)] * wanted
-    if one.verdict.get("overrun"):
-        return [("infra_error", f"the tests ran over {limits.cpu_seconds:g} CPU seconds", "")] * wanted
-    found = one.verdict.get("tests")
-    if not isinstance(found, list) or len(found) != wanted or not all(map(_is_outcome, found)):
-        return [("infra_error", "the judge's reply makes no sense", "")] * wanted
-    cause = _cause(one, limits)
-    return [cause if outcome[0] == "gone" else tuple(outcome) for outcome in found]
-
-
-def _is_outcome(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) == 3
-        and all(isinstance(part, str) for part in value)
-        and (value[0] == "gone" or value[0] in STATUSES)
-    )
-
-
-def _cause(one: Round, limits: Limits) -> Outcome:
-    """Why a child that went away did so."""
-    if one.late:
-        if not one.verdict.get("waiting"):
-            return "infra_error", f"the tests did not end within {limits.wall_seconds:g} seconds", ""
-        return "time_limit", f"stopped after {limits.wall_seconds:g} seconds of wall clock", ""
-    if one.ending.get("hangs"):
-        return "killed", "the program's process did not end when it was told to", ""
-    status = one.ending.get("exit", 0)
-    spent = one.ending.get("cpu_ms", 0.0) / 1000
-    over = f"stopped after {limits.cpu_seconds:g} CPU seconds"
-    if status in (-signal.SIGXCPU, -signal.SIGPROF) or (status == -signal.SIGKILL and spent >= limits.cpu_seconds):
-        return "time_limit", over, ""
-    if status == EXIT_MEMORY:
-        return "memory_limit", f"out of {limits.memory_mb} MB", ""
-    return "killed", f"the program's process ended by itself ({describe(status)})", ""
+        self._drop("judge")
+        self._drop_workers()

@@ -7,19 +7,21 @@ itself. A child closes the control descriptor, lowers its limits, runs the progr
 import gc
 import json
 import os
-import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
 from sandbox import harden
-from sandbox.serve import Service, World
+from sandbox.child import Language, allow_seconds, confine, serve
 from sandbox.verdict import Limits
 from sandbox.wire import NONCE_BYTES, Channel, Closed, receive_down, send_up
 
 EXIT_MEMORY = 70  # a child that ran out of memory where it could not say so
+_EXIT_CLOSED = 71  # the supervisor is gone
+_SERIES = 200  # programs a fast child judges before it is replaced
 _CHANNEL_CAP = 1 << 30  # what the judge sends is trusted
 _MESSAGE_CHARS = 500
 _GC_THRESHOLDS = (20_000, 20, 50)  # rarer than the interpreter's own: a collection touches every young page
@@ -33,7 +35,7 @@ class Options:
 
     parent: int
     role: str
-    require_hardening: bool = True
+    fast: bool = False
     language_layer: bool = True
     stop: bool = True
     allow_modules: tuple[str, ...] = ()
@@ -62,23 +64,24 @@ def main(control: str, options_text: str) -> None:
 
 
 class Zygote:
-    """Forks a child per program and says how it ended."""
+    """Forks a child per program (or, fast, per series of programs) and says how it ended."""
 
     def __init__(self, control: int, options: Options) -> None:
         self.control = control
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=control)
-        self.options = options
+        self.fast = options.fast
+        self.language = Language(options.language_layer, frozenset(options.allow_modules))
         self.source: str | bytes | None = None
         self.code: CodeType | None = None
-        self.refused: type[Exception] = SyntaxError
+        self.refused: tuple[type[Exception], ...] = ()
         self.pid = os.getpid()
 
     def prepare(self) -> None:
-        if self.options.language_layer:
+        if self.language.layer:
             from sandbox import runtime, translate
 
             runtime.prepare()
-            self.refused = translate.Refused
+            self.refused = (translate.Refused,)
         import resource  # noqa: F401  # while files can still be read
 
         self._rehearse()
@@ -90,49 +93,101 @@ class Zygote:
 
         What is specialised before the fork stays in shared pages and is not done again by each child.
         """
-        limits = Limits()
-        ask = b'["batch","f",[[1],[[1.5]]]]'
         for _ in range(_REHEARSALS):
             ours, theirs = socket.socketpair()
             with ours, theirs:
                 nonce = bytes(NONCE_BYTES)
-                Channel(ours.fileno(), nonce, _CHANNEL_CAP).send(1, ask)
+                Channel(ours.fileno(), nonce, _CHANNEL_CAP).send(1, b'["batch","f",[[1],[[1.5]]]]')
                 ours.shutdown(socket.SHUT_WR)
                 self._translate(_REHEARSAL)
                 assert self.code is not None
-                job = {"kind": "function", "stdin": ""}
-                serve(job, Channel(theirs.detach(), nonce, _CHANNEL_CAP), self.code, limits, self.options)
+                channel = Channel(theirs.fileno(), nonce, _CHANNEL_CAP)
+                serve({"kind": "function", "stdin": ""}, channel, self.code, Limits(), self.language)
             self.code = None
 
     def loop(self) -> None:
         gc.disable()  # a collection would write to pages that the children share
         while True:
-            job, descriptors = receive_down(self.socket)
-            send_up(self.control, self._one(job, descriptors[0]))
+            if self.fast:
+                self._series()
+            else:
+                job, descriptors = receive_down(self.socket)
+                send_up(self.control, self._one(job, descriptors[0]))
 
     def _one(self, job: dict[str, Any], channel: int) -> dict[str, Any]:
         try:
             problem = self._translate(job["source"])
             if problem is not None:
                 return problem
-            child = os.fork()
+            child = self._fork(lambda: self._program(job, channel))
         except OSError as error:
             return {"error": f"cannot fork: {error}"}
         finally:
-            if "child" not in locals() or child != 0:
-                os.close(channel)
-        if child == 0:
-            self._child(job, channel)
-        _, status, usage = os.wait4(child, 0)
-        return {
-            "exit": os.waitstatus_to_exitcode(status),
-            "cpu_ms": (usage.ru_utime + usage.ru_stime) * 1000,
-            "peak_kb": usage.ru_maxrss,
-        }
+            os.close(channel)
+        return _wait(child)
 
-    def _translate(self, source: str | bytes | None) -> dict[str, Any] | None:
-        """Make `self.code` the program's (None: the last one again); what is wrong with it, or None."""
-        if source is None or (source == self.source and self.code is not None):
+    def _series(self) -> None:
+        """Let one child judge programs until it is worn out, and tell how it ended if that was in the middle of one."""
+        ending = _wait(self._fork(self._programs))
+        if ending["exit"] == _EXIT_CLOSED:
+            raise Closed
+        if ending["exit"] != 0:
+            send_up(self.control, ending)
+
+    def _fork(self, work: Callable[[], None]) -> int:
+        child = os.fork()
+        if child:
+            return child
+        code = 1
+        try:
+            harden.die_with_parent(self.pid)
+            gc.set_threshold(*_GC_THRESHOLDS)
+            gc.enable()
+            work()
+            code = 0
+        except Closed:
+            code = _EXIT_CLOSED
+        except MemoryError:
+            code = EXIT_MEMORY
+        finally:
+            os._exit(code)
+
+    def _program(self, job: dict[str, Any], channel: int) -> None:
+        os.close(self.control)
+        limits = Limits(**job["limits"])
+        confine(limits)
+        allow_seconds(limits.cpu_seconds, once=True)
+        self._serve(job, channel, limits)
+
+    def _programs(self) -> None:
+        confined = False
+        for _ in range(_SERIES):
+            job, (channel,) = receive_down(self.socket)
+            limits = Limits(**job["limits"])
+            if not confined:
+                confine(limits)
+                confined = True
+            allow_seconds(limits.cpu_seconds, once=False)
+            before = _usage()
+            reply = self._translate(job["source"])
+            clean = reply is not None or self._serve(job, channel, limits)
+            os.close(channel)
+            after = _usage()
+            reply = reply or {"exit": 0, "cpu_ms": after[0] - before[0], "peak_kb": after[1]}
+            send_up(self.control, reply)
+            if not clean:
+                return
+
+    def _serve(self, job: dict[str, Any], channel: int, limits: Limits) -> bool:
+        assert self.code is not None
+        try:
+            return serve(job, Channel(channel, job["nonce"], _CHANNEL_CAP), self.code, limits, self.language)
+        except Closed:
+            return True
+
+    def _translate(self, source: str | bytes) -> dict[str, Any] | None:
+        """Make `self.code` the program's; what is wrong with it, or None. The tests of a stdio program share it."""
+        if source == self.source and self.code is not None:
             return None
         self.source, self.code = source, None
         try:
@@ -144,92 +199,31 @@ class Zygote:
         return None
 
     def _compile(self, source: str | bytes) -> CodeType:
-        if not self.options.language_layer:
+        if not self.language.layer:
             try:
                 return compile(source, "<program>", "exec", dont_inherit=True)
             except ValueError as error:  # a NUL byte, on Python 3.11
                 raise SyntaxError(str(error)) from None
         from sandbox.translate import translate
 
-        return translate(source, allow_modules=frozenset(self.options.allow_modules))
-
-    def _child(self, job: dict[str, Any], channel: int) -> None:
-        code = EXIT_MEMORY
-        try:
-            os.close(self.control)
-            gc.set_threshold(*_GC_THRESHOLDS)
-            gc.enable()
-            harden.die_with_parent(self.pid)
-            limits = Limits(**job["limits"])
-            confine(limits)
-            assert self.code is not None
-            serve(job, Channel(channel, job["nonce"], _CHANNEL_CAP), self.code, limits, self.options)
-            code = 0
-        except Closed:
-            code = 0
-        except MemoryError:
-            pass
-        except BaseException:
-            code = 1
-        finally:
-            os._exit(code)
+        return translate(source, allow_modules=self.language.allow_modules)
 
 
-def confine(limits: Limits) -> None:
-    """A child's own limits: CPU, address space, no new process, no new descriptor."""
+def _wait(child: int) -> dict[str, Any]:
+    _, status, usage = os.wait4(child, 0)
+    return {
+        "exit": os.waitstatus_to_exitcode(status),
+        "cpu_ms": (usage.ru_utime + usage.ru_stime) * 1000,
+        "peak_kb": usage.ru_maxrss,
+    }
+
+
+def _usage() -> tuple[float, int]:
+    """CPU milliseconds and peak KB of this process so far."""
     import resource
 
-    signal.setitimer(signal.ITIMER_PROF, limits.cpu_seconds)  # SIGPROF's default is to end the process
-    whole = int(limits.cpu_seconds) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1))
-    memory = limits.memory_mb << 20
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
-
-
-def serve(job: dict[str, Any], channel: Channel, code: CodeType, limits: Limits, options: Options) -> None:
-    """Run one program in its own world and answer the judge until it hangs up."""
-    world, statuses = _world(job, limits, options)
-    service = Service(world, channel, limits, statuses)
-    if job["kind"] == "stdio":
-        service.run_stdio(code)
-    elif service.run(code):
-        service.answer()
-    channel.close()
-
-
-def _world(
-    job: dict[str, Any], limits: Limits, options: Options
-) -> tuple[World, dict[type[BaseException], str]]:
-    if not options.language_layer:
-        return BareWorld(), {MemoryError: "memory_limit"}
-    from sandbox import runtime
-    from sandbox.translate import Refused
-
-    statuses: dict[type[BaseException], str] = {
-        runtime.StepLimit: "step_limit",
-        runtime.OutputLimit: "output_limit",
-        Refused: "refused",
-        MemoryError: "memory_limit",
-    }
-    world = runtime.World(limits=limits, stdin=job["stdin"], allow_modules=frozenset(options.allow_modules))
-    return world, statuses
-
-
-class BareWorld:
-    """No language layer at all, so that tests can prove the walls behind it."""
-
-    def __init__(self) -> None:
-        self.namespace: dict[str, Any] = {"__name__": "candidate"}
-        self.steps = 0
-        self.stdout = ""
-
-    def run(self, code: CodeType) -> None:
-        exec(code, self.namespace)
-
-    def call(self, function: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return function(*args, **(kwargs or {}))
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return (usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss
 
 
 def _judge(control: int, options: Options) -> Any:

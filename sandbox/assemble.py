@@ -1,0 +1,123 @@
+"""From what the judge and the zygote said about a program to its one `Result`. Both are read as untrusted."""
+
+import signal
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.verdict import NO_EVIDENCE, STATUSES, Limits, Program, Result, Status, TestResult
+from sandbox.worker import EXIT_MEMORY
+
+Outcome = tuple[Any, str, str]  # status, message, the name of the candidate's exception
+
+
+@dataclass(slots=True)
+class Round:
+    """What came of one forked child: the judge's reply, the zygote's reply, and whether the wall clock ran out."""
+
+    verdict: dict[str, Any] = field(default_factory=dict)
+    ending: dict[str, Any] = field(default_factory=dict)
+    late: bool = False
+
+
+def describe(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
+def uniform(program: Program, status: Status, message: str, error_type: str | None = None) -> Result:
+    """The same verdict on every test."""
+    return Result(
+        key=program.key,
+        status=status,
+        tests=tuple(TestResult(status, message) for _ in program.tests),
+        num_passed=0,
+        num_tests=len(program.tests),
+        score=0.0,
+        error_type=error_type,
+        error_message=message,
+        steps=0,
+        cpu_ms=0.0,
+        wall_ms=0.0,
+        peak_kb=0,
+    )
+
+
+def assemble(program: Program, rounds: list[Round], limits: Limits) -> Result:
+    """One result out of one round (function) or one round per test (stdio)."""
+    tests: list[TestResult] = []
+    error_types: list[str] = []
+    for one in rounds:
+        wanted = len(program.tests) if program.kind == "function" else 1
+        outcomes = _outcomes(one, wanted, limits)
+        tests += [TestResult(status, message) for status, message, _ in outcomes]
+        error_types += [name for _, _, name in outcomes]
+    failed = [test for test in tests if test.status != "passed"]
+    worst = next((test for test in failed if test.status in NO_EVIDENCE), failed[0] if failed else None)
+    error_type = error_types[tests.index(worst)] if worst and worst.status == "exception" else None
+    passed = len(tests) - len(failed)
+    usages = [one.ending for one in rounds]
+    return Result(
+        key=program.key,
+        status=worst.status if worst else "passed",
+        tests=tuple(tests),
+        num_passed=passed,
+        num_tests=len(tests),
+        score=passed / len(tests),
+        error_type=error_type or None,
+        error_message=worst.message if worst else None,
+        steps=sum(_number(one.verdict.get("steps")) for one in rounds),
+        cpu_ms=float(sum(usage.get("cpu_ms", 0.0) for usage in usages)),
+        wall_ms=0.0,
+        peak_kb=max((int(usage.get("peak_kb", 0)) for usage in usages), default=0),
+    )
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int else 0
+
+
+def _outcomes(one: Round, wanted: int, limits: Limits) -> list[Outcome]:
+    if "refused" in one.ending:
+        return [("refused", one.ending["refused"], "")] * wanted
+    if "syntax" in one.ending:
+        name = one.ending["syntax"]
+        return [("exception", f"{name}: {one.ending['message']}", name)] * wanted
+    if one.verdict.get("overrun"):
+        return [("infra_error", f"the tests ran over {limits.cpu_seconds:g} CPU seconds", "")] * wanted
+    found = one.verdict.get("tests")
+    if not isinstance(found, list) or len(found) != wanted or not all(map(_is_outcome, found)):
+        return [("infra_error", "the judge's reply makes no sense", "")] * wanted
+    cause = _cause(one, limits)
+    return [cause if outcome[0] == "gone" else tuple(outcome) for outcome in found]
+
+
+def _is_outcome(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and all(isinstance(part, str) for part in value)
+        and (value[0] == "gone" or value[0] in STATUSES)
+    )
+
+
+def _cause(one: Round, limits: Limits) -> Outcome:
+    """Why a child that went away did so."""
+    if one.late:
+        if not one.verdict.get("waiting"):
+            return "infra_error", f"the tests did not end within {limits.wall_seconds:g} seconds", ""
+        return "time_limit", f"stopped after {limits.wall_seconds:g} seconds of wall clock", ""
+    if one.ending.get("hangs"):
+        return "killed", "the program's process did not end when it was told to", ""
+    status = one.ending.get("exit", 0)
+    spent = one.ending.get("cpu_ms", 0.0) / 1000
+    over = f"stopped after {limits.cpu_seconds:g} CPU seconds"
+    if status in (-signal.SIGXCPU, -signal.SIGPROF) or (status == -signal.SIGKILL and spent >= limits.cpu_seconds):
+        return "time_limit", over, ""
+    if status == EXIT_MEMORY:
+        return "memory_limit", f"out of {limits.memory_mb} MB", ""
+    return "killed", f"the program's process ended by itself ({describe(status)})", ""
