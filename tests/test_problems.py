@@ -192,7 +192,7 @@ def test_code_keeps_its_strings_tabs_decorators_and_shared_lines() -> None:
         "\tassert candidate(2) == 3; assert twice(2) == 'a\\nba\\nb'\n"
     )
     preamble, codes = split_check(test)
-    assert len(codes) == 3
+    assert len(codes) == 3 and all("\n\t@functools.cache\n\tdef twice" in code for code in codes)
     assert passes(codes, lambda x: x + 1, preamble) and check_passes(test, lambda x: x + 1)
     for code in codes[:2]:
         assert not passes([code], lambda x: x + 2, preamble)
