@@ -10,13 +10,14 @@ from sandbox.verdict import Limits
 from sandbox.wire import Channel
 
 
-def confine(limits: Limits) -> None:
-    """A child's own limits: address space, and no new process, even where the uid is not our own."""
+def confine(limits: Limits, descriptors: int) -> None:
+    """A child's own limits: address space, descriptors, and no new process, even where the uid is not our own."""
     import resource
 
     memory = limits.memory_mb << 20
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
 
 def allow_seconds(seconds: float, *, once: bool) -> None:

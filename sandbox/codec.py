@@ -275,8 +275,9 @@ def _handle(u: Unpacker, tree: Tree) -> Any:
     return u.handle(number, label)
 
 
-def _int(text: Any) -> int:
-    return text if type(text) is int else int(text, 16)
+def _unpack_range(u: Unpacker, tree: Tree) -> range:
+    start, stop, step = u.unpack_all(tree[1:])
+    return range(start, stop, step)
 
 
 _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
@@ -293,7 +294,7 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "A": lambda u, t: u.numbered(bytearray(t[1].encode("latin-1"))),
     "I": lambda u, t: int(t[1], 16),
     "c": lambda u, t: complex(float(t[1]), float(t[2])),
-    "N": lambda u, t: range(*(_int(u.unpack(end)) for end in t[1:4])),
+    "N": _unpack_range,
     "E": lambda u, t: ...,
     "R": lambda u, t: Fraction(int(t[1], 16), int(t[2], 16)),
     "M": lambda u, t: Decimal(t[1]),

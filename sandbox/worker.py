@@ -21,6 +21,7 @@ from sandbox.wire import NONCE_BYTES, Channel, Closed, receive_down, send_up
 
 EXIT_MEMORY = 70  # a child that ran out of memory where it could not say so
 _EXIT_CLOSED = 71  # the supervisor is gone
+_SERIES_DESCRIPTORS = 8  # 0, 1, 2, the supervisor and the program's channel, with some to spare
 _SERIES = 200  # programs a fast child judges before it is replaced
 _CHANNEL_CAP = 1 << 30  # what the judge sends is trusted
 _MESSAGE_CHARS = 500
@@ -45,6 +46,7 @@ def main(control: str, options_text: str) -> None:
     """Entry of a process that `pool` starts; `control` is the descriptor to the supervisor."""
     descriptor = int(control)
     options = Options(**json.loads(options_text))
+    os.environ.clear()
     try:
         role = _ROLES[options.role](descriptor, options)
         role.prepare()
@@ -155,7 +157,7 @@ class Zygote:
     def _program(self, job: dict[str, Any], channel: int) -> None:
         os.close(self.control)
         limits = Limits(**job["limits"])
-        confine(limits)
+        confine(limits, 0)
         allow_seconds(limits.cpu_seconds, once=True)
         self._serve(job, channel, limits)
 
@@ -165,7 +167,7 @@ class Zygote:
             job, (channel,) = receive_down(self.socket)
             limits = Limits(**job["limits"])
             if not confined:
-                confine(limits)
+                confine(limits, _SERIES_DESCRIPTORS)
                 confined = True
             allow_seconds(limits.cpu_seconds, once=False)
             before = _usage()

@@ -1,0 +1,264 @@
+"""Values cross exactly or not at all, and what comes in is never trusted."""
+
+import json
+import math
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import IntEnum
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox.codec import Malformed, Packer, Uncrossable, Unpacker, from_bytes, numbered, to_bytes
+
+
+def refuse(value: Any) -> Any:
+    raise Uncrossable(type(value).__name__)
+
+
+def no_handle(number: int, label: str) -> Any:
+    raise AssertionError(f"handle {number} of {label}")
+
+
+def cross(value: Any) -> Any:
+    packer = Packer(refuse)
+    return Unpacker(no_handle).unpack(from_bytes(to_bytes(packer, lambda: packer.pack(value))))
+
+
+EXACT = [
+    None, True, False, 0, -1, 2**62, -(2**63), 2**64, 10**4000, 10**6000, -(10**6000), 0.1, -0.0, 1e308, 5e-324,
+    math.inf, -math.inf, 1j, complex(-0.0, math.inf), "", "naïve 中文 🎉", "\ud800 lone", "\ud83d\ude00 pair of halves",
+    "\x00\n\u2028", b"", b"\x00\xff", bytearray(b"ab"), [], [1, [2, [3]]], (), (1,), ((),), {}, {1: 2, "1": 3, (1,): 4},
+    {None: [1]}, set(), {1, "a", (2,)}, frozenset(), frozenset({frozenset({1})}), range(3), range(10, -5, -3), ...,
+    range(2**70, 2**71, 2**69), Counter("abca"), OrderedDict([(2, 1), (1, 2)]), defaultdict(list, {1: [2]}),
+    defaultdict(int), deque([1, [2]]), deque([1, 2], maxlen=2), Fraction(-1, 3), Fraction(10**50, 7), Decimal("1.50"),
+    Decimal("-Infinity"), date(2024, 2, 29), datetime(2024, 2, 29, 23, 59, 58, 7), datetime(2024, 1, 1, fold=1), time(1, 2, 3, 4),
+    timedelta(days=-1, seconds=5, microseconds=6), [10**6000, {"a": (10**6000, [None])}], [True, 1, 1.0],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", EXACT, ids=lambda value: type(value).__name__)
+def test_exact_types_come_back_equal_and_of_the_same_type(value: Any) -> None:
+    found = cross(value)
+    assert type(found) is type(value) and found == value
+    if not isinstance(value, int | list):  # the digits of a long int cannot be written
+        assert repr(found) == repr(value), "also what equality does not see: -0.0, order, maxlen, fold"
+
+
+def test_nan_comes_back_as_nan() -> None:
+    assert math.isnan(cross([math.nan])[0])
+
+
+plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+hashable = st.recursive(plain, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3), max_leaves=6)
+values = st.recursive(
+    hashable,
+    lambda inner: st.lists(inner, max_size=4)
+    | st.tuples(inner)
+    | st.dictionaries(hashable, inner, max_size=3)
+    | st.sets(hashable, max_size=3),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(values)
+def test_any_value_comes_back_as_it_was(value: Any) -> None:
+    found = cross(value)
+    assert found == value and type(found) is type(value)
+
+
+def test_cycles_and_aliases_survive() -> None:
+    ring: list[Any] = [1]
+    ring.append({"me": ring, "twice": [ring, ring]})
+    found = cross(ring)
+    assert found[1]["me"] is found and found[1]["twice"][0] is found[1]["twice"][1] is found
+    shared = [0]
+    left, right = cross([shared, shared])
+    assert left is right
+    left, right = cross([[0], [0]])
+    assert left is not right
+
+
+class AlwaysEqual(int):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = int.__hash__
+
+
+class Liar(list):  # type: ignore[type-arg]
+    def __iter__(self) -> Any:
+        return iter([42])
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        return 7
+
+
+class Colour(IntEnum):
+    RED = 3
+
+
+class Shout(str):
+    def __str__(self) -> str:
+        return "lie"
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = str.__hash__
+
+
+class Map(dict):  # type: ignore[type-arg]
+    def items(self) -> Any:
+        return [("lie", 1)]
+
+
+class Moment(datetime):
+    @property
+    def year(self) -> int:  # type: ignore[override]
+        return 1
+
+
+class Half(float):
+    def __float__(self) -> float:
+        return 0.5
+
+
+Point = namedtuple("Point", "x y")
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        (AlwaysEqual(4), 4),
+        (Liar([1, 2]), [1, 2]),
+        (Colour.RED, 3),
+        (Shout("truth"), "truth"),
+        (Map(a=1), {"a": 1}),
+        (Moment(2024, 5, 6), datetime(2024, 5, 6)),
+        (Half(2.0), 2.0),
+        (Point(1, [2]), (1, [2])),
+        (type("F", (Fraction,), {})(1, 3), Fraction(1, 3)),
+        (type("D", (Decimal,), {})("1.0"), Decimal("1.0")),
+        (type("C", (Counter,), {})("aab"), Counter("aab")),
+        (type("O", (OrderedDict,), {})([(2, 1), (1, 1)]), OrderedDict([(2, 1), (1, 1)])),
+        (type("S", (set,), {})([1]), {1}),
+        (type("B", (bytes,), {})(b"x"), b"x"),
+        (type("Z", (complex,), {})(1j), 1j),
+        (type("Q", (deque,), {})([1]), deque([1])),
+        (type("T", (timedelta,), {})(3), timedelta(3)),
+        (type("A", (date,), {})(2024, 1, 1), date(2024, 1, 1)),
+        (type("H", (time,), {})(3), time(3)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_subclass_crosses_as_its_builtin_base_and_runs_none_of_its_methods(value: Any, expected: Any) -> None:
+    found = cross(value)
+    assert type(found) is type(expected)
+    assert expected.__eq__(found) is True
+    nested = cross([value])[0]
+    assert type(nested) is type(expected) and expected.__eq__(nested) is True
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), print, math, int, iter([]), (i for i in ()), lambda: 0, datetime(2024, 1, 1, tzinfo=UTC), {}.keys()],
+    ids=lambda value: type(value).__name__,
+)
+def test_anything_else_goes_to_the_foreign_hook(value: Any) -> None:
+    with pytest.raises(Uncrossable, match=type(value).__name__):
+        cross(value)
+    packer = Packer(lambda value: ["h", 7, type(value).__name__])
+    tree = from_bytes(to_bytes(packer, lambda: packer.pack([value])))
+    assert Unpacker(lambda number, label: (number, label)).unpack(tree) == [(7, type(value).__name__)]
+
+
+def test_an_argument_changed_in_place_is_filled_again() -> None:
+    mine: list[Any] = [3, 1, [2]]
+    table = {"k": mine}
+    known = numbered((mine, table, "text"))
+    assert [id(value) for value in known] == [id(mine), id(mine[2]), id(table)]
+    theirs: Any = cross([mine, table])
+    assert theirs[1]["k"] is theirs[0]
+    reader = Unpacker(no_handle, known)
+    reader.fill(0, [1, 2, ["r", 1], ["r", 0]])
+    assert mine[:2] == [1, 2] and mine[2] is known[1] and mine[3] is mine
+    reader.fill(2, ["new", ["r", 0]])
+    assert table == {"new": mine}
+    assert reader.unpack(["r", 0]) is mine, "a result that is an argument is that very object"
+
+
+@pytest.mark.parametrize(
+    "container, trees, expected",
+    [
+        ({1}, [2, 3], {2, 3}),
+        (deque([1], maxlen=2), [1, 2, 3], deque([2, 3], maxlen=2)),
+        (bytearray(b"a"), [98, 99], bytearray(b"bc")),
+        (Counter("aa"), ["b", 5], Counter(b=5)),
+        (OrderedDict(a=1), ["c", 1, "b", 2], OrderedDict([("c", 1), ("b", 2)])),
+        (defaultdict(list), ["c", ["L", 1]], {"c": [1]}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_every_mutable_container_can_be_filled(container: Any, trees: list[Any], expected: Any) -> None:
+    Unpacker(no_handle, [container]).fill(0, trees)
+    assert container == expected
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        [], [None], ["?"], ["L", ["?"]], ["r", 0], ["r", -1], ["r", "0"], ["r", True], ["h"], ["h", "0", "x"],
+        ["h", 0, 1], ["D", 1], ["D", ["L"], 1], ["S", ["L"]], ["S", ["D"]], ["F", ["S"]], ["I", 5], ["I", "zz"], ["I"],
+        ["B", "\u1234"], ["B", 1], ["A", None], ["c", 1], ["c", "x", 1], ["N", 1, 2], ["N", 1, 2, 0], ["N", "a", 1, 1], ["Q", "x", 1],
+        ["Q", -1], ["Y", "eval"], ["Y", ["L"]], ["R", "1", "0"], ["R", 1, 1], ["M", "x"], ["M", 5.5, 1][:1], ["w", 1],
+        ["w", 0, 0, 0, 0, 0, 0, 0, 0], ["d", 2024, 13, 1], ["m", 25, 0, 0, 0, 0], ["u", "a", 1, 1], [["L"]], [1.5],
+        [True], ["L", [[]]], ["T", [["L"], 1]],
+    ],
+    ids=json.dumps,
+)  # fmt: skip
+def test_a_tree_that_no_packer_makes_is_malformed(tree: Any) -> None:
+    with pytest.raises(Malformed):
+        Unpacker(lambda number, label: None).unpack(from_bytes(json.dumps(tree).encode()))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{}", b'{"a": 1}', b'["L",{}]', b"[", b"\xff\xfe", b"[1,]", b"nul", b"[" * 200_000, b"9" * 5000, b"1 2"],
+    ids=lambda data: repr(data[:12]),
+)
+def test_bytes_that_are_no_tree_are_malformed(data: bytes) -> None:
+    with pytest.raises(Malformed, match="no tree|JSON object"):
+        from_bytes(data)
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from([*"LTSFDCOYQBAIcNERMwdmuhr"]) | st.text(),
+    lambda inner: st.lists(inner, max_size=5),
+    max_leaves=15,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(junk)
+def test_reading_junk_gives_a_value_or_malformed_and_nothing_else(tree: Any) -> None:
+    try:
+        Unpacker(lambda number, label: number, [[1], {2: 3}]).unpack(from_bytes(json.dumps(tree).encode()))
+    except Malformed:
+        pass
+
+
+def test_a_nest_too_deep_is_a_recursion_error_on_the_writing_side_only() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(RecursionError):
+        cross(deep)
