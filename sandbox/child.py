@@ -66,7 +66,9 @@ def _world(job: dict[str, Any], limits: Limits, language: Language) -> tuple[Wor
         Refused: "refused",
         MemoryError: "memory_limit",
     }
-    world = runtime.World(limits=limits, stdin=job["stdin"], allow_modules=language.allow_modules)
+    # A module under test is imported, not run: what stands under `if __name__ == "__main__"` is no part of it.
+    name = "__main__" if job["kind"] == "stdio" else "candidate"
+    world = runtime.World(limits=limits, stdin=job["stdin"], allow_modules=language.allow_modules, name=name)
     return world, statuses
 
 

@@ -175,6 +175,8 @@ class Service:
             self._send(number, packer, lambda p: ["x", self.world.steps, status, message])
             return
         names = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)]
+        if isinstance(error, SystemExit):
+            names = ["SystemExit", "BaseException"]
 
         def build(packer: Packer) -> Tree:
             args = packer.pack_all(list(error.args)) if len(error.args) < 10 else []

@@ -75,7 +75,7 @@ class Zygote:
         self.language = Language(options.language_layer, frozenset(options.allow_modules))
         self.source: str | bytes | None = None
         self.code: CodeType | None = None
-        self.refused: tuple[type[Exception], ...] = ()
+        self.refused: tuple[type[BaseException], ...] = ()
         self.pid = os.getpid()
 
     def prepare(self) -> None:
@@ -137,7 +137,7 @@ class Zygote:
             send_up(self.control, ending)
 
     def _fork(self, work: Callable[[], None]) -> int:
-        child = os.fork()
+        child = harden.fork()
         if child:
             return child
         code = 1
