@@ -168,21 +168,28 @@ class Loss(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Loss")
 
-    name: LossName = Field("dpo", description="The loss; ipo is on sums as printed, ipo_mean per token as in TRL.")
-    beta: float | None = Field(None, gt=0, description="Strength of the tie to the reference (tau in ipo).")
+    name: LossName = Field(
+        default="dpo", description="The loss; ipo is on sums as printed, ipo_mean per token as in TRL."
+    )
+    beta: float | None = Field(default=None, gt=0, description="Strength of the tie to the reference (tau in ipo).")
     label_smoothing: float | None = Field(
-        None, ge=0, lt=0.5, description="Share of pairs believed to be labelled the wrong way round: cdpo, robust_dpo."
+        default=None,
+        ge=0,
+        lt=0.5,
+        description="Share of pairs believed to be labelled the wrong way round: cdpo, robust_dpo.",
     )
     dpop_lambda: float | None = Field(
-        None, ge=0, description="Weight of dpop's penalty; the paper takes 50, bfloat16 wants less."
+        default=None, ge=0, description="Weight of dpop's penalty; the paper takes 50, bfloat16 wants less."
     )
-    gamma: float | None = Field(None, ge=0, description="Margin that simpo asks for.")
+    gamma: float | None = Field(default=None, ge=0, description="Margin that simpo asks for.")
     ld_alpha: float | None = Field(
-        None, ge=0, le=1, description="Weight in ld_dpo of the tokens beyond the shorter side's length."
+        default=None, ge=0, le=1, description="Weight in ld_dpo of the tokens beyond the shorter side's length."
     )
-    nll_weight: float | None = Field(None, ge=0, description="Weight of the chosen side's likelihood in rpo.")
+    nll_weight: float | None = Field(default=None, ge=0, description="Weight of the chosen side's likelihood in rpo.")
     focus: float | None = Field(
-        None, gt=0, description="Weight in focused_dpo of the middle, where the sides differ; the rest weighs 1."
+        default=None,
+        gt=0,
+        description="Weight in focused_dpo of the middle, where the sides differ; the rest weighs 1.",
     )
 
     @model_validator(mode="after")
@@ -217,15 +224,16 @@ class Loss(BaseModel):
         step_dpo: Lai et al. 2024, arXiv 2406.18629: the shared first steps belong to the prompt and weigh nothing.
         focused_dpo: after Zhang et al. 2025, arXiv 2502.11475: the middle between shared start and shared end.
         """
-        prefix = shared_prefix(chosen, rejected)
         sides = len(chosen), len(rejected)
         match self.form.weighting:
             case "shared_length":
                 alpha, shared = self.option("ld_alpha"), min(sides)
                 weights = [[1.0] * shared + [alpha] * (n - shared) for n in sides]
             case "after_prefix":
+                prefix = shared_prefix(chosen, rejected)
                 weights = [[0.0] * prefix + [1.0] * (n - prefix) for n in sides]
             case "middle":
+                prefix = shared_prefix(chosen, rejected)
                 suffix = shared_prefix(chosen[prefix:][::-1], rejected[prefix:][::-1])
                 focus = self.option("focus")
                 weights = [[1.0] * prefix + [focus] * (n - prefix - suffix) + [1.0] * suffix for n in sides]
