@@ -91,7 +91,7 @@ def _add_schema(con: duckdb.DuckDBPyConnection, schema: str, entry: Entry) -> No
     con.execute(f"CREATE SCHEMA {schema}")
     con.execute(f"USE catalog.{schema}")
     for name, table in TABLES.items():
-        con.execute(f"CREATE VIEW {name} AS {engine.scan(con, name, engine.table_files(entry.folder, name))}")
+        con.execute(f"CREATE VIEW {name} AS {engine.scan(name, engine.table_files(entry.folder, name))}")
         con.execute(f"COMMENT ON VIEW {name} IS {quote(f'one row: {table.row}; {entry.dataset}@{entry.version}')}")
         for column in table.schema.names:
             con.execute(f"COMMENT ON COLUMN {name}.{column} IS {quote(table.doc(column))}")

@@ -12,11 +12,13 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from curation import store
 from curation.errors import UserError
@@ -115,7 +117,7 @@ def connect(
         try:
             for table in TABLES:
                 files = table_files(dataset, table, shard) if dataset else []
-                con.execute(f"CREATE VIEW {table} AS {scan(con, table, files)}")
+                con.execute(f"CREATE VIEW {table} AS {scan(table, files)}")
             for view in views():
                 con.execute(f"CREATE VIEW {view.name} AS {view.text}")
             yield con
@@ -128,13 +130,22 @@ def table_files(dataset: Path, table: str, shard: store.Shard | None = None) -> 
     return [store.path(dataset, table, one) for one in store.shards(dataset, table) if shard is None or one == shard]
 
 
-def scan(con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Path]) -> str:
+def scan(table: str, files: Sequence[Path]) -> str:
     """The SELECT that reads `files` as `table`; with no files, one with the right columns and no rows."""
     if files:
         return f"SELECT * FROM read_parquet([{', '.join(quote(str(file.resolve())) for file in files)}])"
-    con.register("empty_table", TABLES[table].schema.empty_table())
-    kinds = con.sql("SELECT column_name, column_type FROM (DESCRIBE empty_table)").fetchall()
-    con.unregister("empty_table")
+    return _nothing(table)
+
+
+@cache
+def _nothing(table: str) -> str:
+    """A SELECT with the columns of `table` and no rows."""
+    con = duckdb.connect(":memory:")
+    try:
+        con.register("empty_table", TABLES[table].schema.empty_table())
+        kinds = con.sql("SELECT column_name, column_type FROM (DESCRIBE empty_table)").fetchall()
+    finally:
+        con.close()
     return f"SELECT {', '.join(f'NULL::{kind} AS {name}' for name, kind in kinds)} WHERE false"
 
 
@@ -143,7 +154,8 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def views() -> list[Query]:
+@cache
+def views() -> tuple[Query, ...]:
     """The files of sql/views, each after those that it reads."""
     waiting = {name: load(SQL / "views" / f"{name}.sql") for name in names(SQL / "views")}
     ordered: list[Query] = []
@@ -152,7 +164,7 @@ def views() -> list[Query]:
         if not ready:
             raise SqlError(f"the views {', '.join(waiting)} read each other in a circle")
         ordered += [waiting.pop(name) for name in ready]
-    return ordered
+    return tuple(ordered)
 
 
 def run(con: duckdb.DuckDBPyConnection, query: Query, **params: Any) -> pa.Table:
@@ -163,6 +175,11 @@ def run(con: duckdb.DuckDBPyConnection, query: Query, **params: Any) -> pa.Table
 def select(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
     """The rows of one SELECT."""
     return con.sql(sql, params=dict(params or {})).to_arrow_table()
+
+
+def count(dataset: Path, table: str) -> int:
+    """The rows of a table, from its files' footers."""
+    return sum(pq.read_metadata(file).num_rows for file in table_files(dataset, table))
 
 
 def try_out(

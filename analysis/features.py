@@ -1,35 +1,38 @@
 """The measures of completions and of pairs: what a completion is measured for once, and what tells two sides apart.
 
 Characters are Unicode characters, not bytes. DuckDB joins and takes the measures that are arithmetic; rapidfuzz takes
-the distances (DuckDB's own levenshtein is 66 to 78 times slower and counts bytes).
+the distances (DuckDB's own levenshtein is 66 to 78 times slower and counts bytes). Shards are measured side by side,
+in processes: rapidfuzz's own threads gained nothing here (measured: `workers=2` took as long as 1).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from rapidfuzz.distance import Indel, Levenshtein, Prefix
 from rapidfuzz.process import cpdist
 
-from analysis import engine, programs
+from analysis import engine, programs, trees
+from analysis.engine import SQL
+from analysis.side_by_side import over_shards
 from curation import store
 from curation.progress import Progress, silent
 from curation.schema import COMPLETION_FEATURES, PAIR_FEATURES
 from curation.store import Shard
 
-# An array or chunked array: the stubs of pyarrow have no type that its compute functions take for both.
-Column = Any
-
-# Rows compared at a time: bounds the memory that their texts take as Python strings.
+# Rows taken from DuckDB at a time: bounds the memory of their Python objects.
 BATCH = 8192
+
+# Half of what a query may have, since two processes measure at once.
+SETTINGS = engine.SETTINGS | {"memory_limit": "256MB", "threads": 1}
 
 
 class Measures(BaseModel):
@@ -37,19 +40,16 @@ class Measures(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    workers: int = Field(2, ge=1, description="threads that compute distances; the results do not depend on it")
+    workers: int = Field(2, ge=1, description="Processes that measure shards side by side; no measure depends on it.")
+    tree_edit_sample: int = Field(
+        0, ge=0, description="Pairs per shard that get the exact tree edit distance, which takes up to a second each."
+    )
 
 
 def measure_completions(dataset: Path, config: Measures, *, on_progress: Progress = silent) -> int:
     """completions + executions -> completion_features, in the shards that lack it. Returns the completions measured."""
-    planned = store.plan(dataset)
-    todo = set(store.missing(dataset, "completion_features"))
-    for done, shard in enumerate(planned):
-        on_progress(done, len(planned))
-        if shard in todo:
-            _measure_completions(dataset, shard)
-    on_progress(len(planned), len(planned))
-    return _rows(dataset, "completion_features")
+    over_shards(_measure_completions, dataset, "completions", "completion_features", config, on_progress)
+    return engine.count(dataset, "completion_features")
 
 
 def measure_pairs(dataset: Path, config: Measures, *, on_progress: Progress = silent) -> int:
@@ -58,40 +58,34 @@ def measure_pairs(dataset: Path, config: Measures, *, on_progress: Progress = si
     Completions that have no measures yet get them first.
     """
     measure_completions(dataset, config)
-    planned = store.plan(dataset)
-    todo = set(store.missing(dataset, "pair_features"))
-    for done, shard in enumerate(planned):
-        on_progress(done, len(planned))
-        if shard in todo:
-            _measure_pairs(dataset, shard, config)
-    on_progress(len(planned), len(planned))
-    return _rows(dataset, "pair_features")
+    over_shards(_measure_pairs, dataset, "pairs", "pair_features", config, on_progress)
+    return engine.count(dataset, "pair_features")
 
 
-def _rows(dataset: Path, table: str) -> int:
-    with engine.connect(dataset) as con:
-        return int(con.sql(f"SELECT count(*) FROM {table}").fetchall()[0][0])
-
-
-def _measure_completions(dataset: Path, shard: Shard) -> None:
-    with engine.connect(dataset, shard=shard) as con:
-        rows = engine.run(con, engine.load(engine.SQL / "measures" / "completions.sql"))
-    measured = pa.Table.from_batches(list(_completion_batches(rows)), COMPLETION_FEATURES.schema)
-    store.write(dataset, "completion_features", measured, shard)
-
-
-def _completion_batches(rows: pa.Table) -> Iterator[pa.RecordBatch]:
-    with warnings.catch_warnings():
+def _measure_completions(dataset: Path, shard: Shard, config: Measures) -> None:
+    with engine.connect(dataset, shard=shard, settings=SETTINGS) as con, warnings.catch_warnings():
         # ast.parse warns about odd escapes and comparisons of the models' programs, which nobody here can change.
         warnings.simplefilter("ignore")
-        for batch in rows.to_batches(max_chunksize=BATCH):
-            columns: dict[str, list[Any]] = {name: batch.column(name).to_pylist() for name in batch.schema.names}
-            measured = [measure_program(code) for code in columns.pop("code")]
-            columns |= {name: [row[name] for row in measured] for name in measured[0]}
-            columns["text_tokens"] = [programs.text_tokens(text) for text in columns.pop("text")]
-            yield pa.RecordBatch.from_pydict(columns, schema=COMPLETION_FEATURES.schema)
+        rows = con.sql(engine.load(SQL / "measures" / "completions.sql").text).to_arrow_reader(BATCH)
+        measured = pa.Table.from_batches(map(_completion_batch, rows), COMPLETION_FEATURES.schema)
+    store.write(dataset, "completion_features", _by_problem(measured, "completion_id"), shard)
 
 
+def _completion_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    columns: dict[str, list[Any]] = {name: batch.column(name).to_pylist() for name in batch.schema.names}
+    programs_of = [measure_program(code) for code in columns.pop("code")]
+    if programs_of:
+        columns |= {name: [row[name] for row in programs_of] for name in programs_of[0]}
+    columns["text_tokens"] = [_text_tokens(text) for text in columns.pop("text")]
+    return pa.RecordBatch.from_pydict(columns, schema=COMPLETION_FEATURES.schema)
+
+
+# Samples of one problem repeat each other (a quarter of the real ones do), so equal programs are measured once.
+REMEMBERED = 16_384
+_text_tokens = lru_cache(REMEMBERED)(programs.text_tokens)
+
+
+@lru_cache(REMEMBERED)
 def measure_program(code: str | None) -> dict[str, Any]:
     """The columns of completion_features that depend on the code alone."""
     syntax = programs.syntax(code) if code is not None else None
@@ -107,83 +101,95 @@ def measure_program(code: str | None) -> dict[str, Any]:
 
 
 def _measure_pairs(dataset: Path, shard: Shard, config: Measures) -> None:
-    with engine.connect(dataset, shard=shard) as con:
-        sides = con.sql(engine.load(engine.SQL / "measures" / "pairs.sql").text).to_arrow_reader(BATCH)
-        batches = [compare(batch, config.workers) for batch in sides]
-    measured = pa.Table.from_batches(batches, PAIR_FEATURES.schema)
-    measured = measured.sort_by([("problem_id", "ascending"), ("pair_id", "ascending")])
+    with engine.connect(dataset, shard=shard, settings=SETTINGS) as con:
+        sides = Sides(engine.run(con, engine.load(SQL / "measures" / "sides.sql")))
+        pairs = con.sql(engine.load(SQL / "measures" / "pairs.sql").text).to_arrow_reader(BATCH)
+        batches = [compare(batch, sides) for batch in pairs]
+    measured = _by_problem(pa.Table.from_batches(batches, PAIR_FEATURES.schema), "pair_id")
+    if config.tree_edit_sample:
+        measured = trees.add_exact_distances(dataset, shard, measured, config.tree_edit_sample)
     store.write(dataset, "pair_features", measured, shard)
 
 
-def compare(sides: pa.RecordBatch, workers: int = 1) -> pa.RecordBatch:
+def _by_problem(rows: pa.Table, key: str) -> pa.Table:
+    return rows.sort_by([("problem_id", "ascending"), (key, "ascending")])
+
+
+class Sides:
+    """The strings of one shard's sides, each a Python object once, however many pairs it is in."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        """From rows of sql/measures/sides.sql."""
+        self.row = {name: number for number, name in enumerate(rows["completion_id"].to_pylist())}
+        self.texts: list[str] = rows["text"].to_pylist()
+        self.text_tokens: list[str] = rows["text_tokens"].to_pylist()
+        self.ast_tokens: list[str | None] = rows["ast_tokens"].to_pylist()
+        ids = rows["token_ids"]
+        self.model_tokens: list[str | None] | None = None
+        if ids.null_count < len(ids):
+            self.model_tokens = [None if one is None else programs.model_tokens(one) for one in ids.to_pylist()]
+
+
+def compare(pairs: pa.RecordBatch, sides: Sides) -> pa.RecordBatch:
     """Rows of pair_features from rows of sql/measures/pairs.sql."""
-    columns: dict[str, Column] = {name: sides.column(name) for name in sides.schema.names}
-    taken = {name: columns[name] for name in PAIR_FEATURES.schema.names if name in columns}
-    taken |= _text_distances(columns["chosen"], columns["rejected"], workers)
-    tokens = _distance(Levenshtein.distance, columns["chosen_tokens"], columns["rejected_tokens"], workers)
-    taken["token_edit_distance"] = tokens
-    taken["token_edit_normalized"] = _share(tokens, _longer(columns["chosen_tokens"], columns["rejected_tokens"]))
-    trees = _distance(Levenshtein.distance, columns["chosen_ast"], columns["rejected_ast"], workers)
-    taken["ast_distance"] = trees
-    taken["ast_normalized"] = _share(trees, _longer(columns["chosen_ast"], columns["rejected_ast"]))
-    taken |= _model_token_distances(columns["chosen_ids"], columns["rejected_ids"], workers)
-    taken["tree_edit_distance"] = pa.nulls(sides.num_rows, pa.int32())
-    arrays = [taken[field.name].cast(field.type) for field in PAIR_FEATURES.schema]
+    columns: dict[str, Any] = {name: pairs.column(name) for name in pairs.schema.names}
+    left, right = ([sides.row[name] for name in columns[side].to_pylist()] for side in ("chosen_id", "rejected_id"))
+    columns |= _text_distances(_pick(sides.texts, left), _pick(sides.texts, right))
+    tokens = _pick(sides.text_tokens, left), _pick(sides.text_tokens, right)
+    columns |= _edits("token_edit_distance", "token_edit_normalized", *tokens)
+    columns |= _edits("ast_distance", "ast_normalized", _pick(sides.ast_tokens, left), _pick(sides.ast_tokens, right))
+    unknown = pa.nulls(pairs.num_rows, pa.int32())
+    columns |= dict.fromkeys(("model_token_edit_distance", "first_divergence", "tree_edit_distance"), unknown)
+    if sides.model_tokens:
+        ids = _pick(sides.model_tokens, left), _pick(sides.model_tokens, right)
+        columns["model_token_edit_distance"] = _edits("edits", "", *ids)["edits"]
+        columns["first_divergence"] = pa.array(_scores(Prefix.similarity, *ids), pa.int32(), mask=_either_none(*ids))
+    arrays = [columns[field.name].cast(field.type) for field in PAIR_FEATURES.schema]
     return pa.RecordBatch.from_arrays(arrays, schema=PAIR_FEATURES.schema)
 
 
-def _text_distances(chosen: Column, rejected: Column, workers: int) -> dict[str, Column]:
-    left, right = chosen.to_pylist(), rejected.to_pylist()
-    edits = _array(_cpdist(Levenshtein.distance, left, right, workers))
-    indels = _array(_cpdist(Indel.distance, left, right, workers))
-    shared = _array(_cpdist(Prefix.similarity, left, right, workers))
-    longer = _longer(chosen, rejected)
-    both = pc.add(pc.utf8_length(chosen), pc.utf8_length(rejected))
+def _pick(strings: Sequence[Any], rows: Sequence[int]) -> list[Any]:
+    return [strings[row] for row in rows]
+
+
+def _text_distances(left: list[str], right: list[str]) -> dict[str, pa.Array]:
+    edits, indels, shared = (
+        _scores(scorer, left, right) for scorer in (Levenshtein.distance, Indel.distance, Prefix.similarity)
+    )
+    sizes = _lengths(left), _lengths(right)
+    longer = np.maximum(*sizes)
     return {
-        "edit_distance": edits,
+        "edit_distance": pa.array(edits),
         "edit_normalized": _share(edits, longer),
-        "indel_distance": indels,
-        "indel_normalized": _share(indels, both),
-        "prefix_chars": shared,
+        "indel_distance": pa.array(indels),
+        "indel_normalized": _share(indels, sizes[0] + sizes[1]),
+        "prefix_chars": pa.array(shared),
         "prefix_share": _share(shared, longer),
     }
 
 
-def _model_token_distances(chosen: Column, rejected: Column, workers: int) -> dict[str, Column]:
-    """Distance and first difference of the sampled token ids; null where a side's are unknown."""
-    if chosen.null_count == len(chosen) or rejected.null_count == len(rejected):
-        unknown = pa.nulls(len(chosen), pa.int32())
-        return {"model_token_edit_distance": unknown, "first_divergence": unknown}
-    left, right = (
-        pa.array([None if ids is None else programs.model_tokens(ids) for ids in side.to_pylist()], pa.string())
-        for side in (chosen, rejected)
-    )
-    same = _distance(Prefix.similarity, left, right, workers)
-    return {
-        "model_token_edit_distance": _distance(Levenshtein.distance, left, right, workers),
-        "first_divergence": same,
-    }
+def _edits(name: str, normalized: str, left: list[str | None], right: list[str | None]) -> dict[str, pa.Array]:
+    """Levenshtein distance and its share of the longer side; null where a side is."""
+    missing = _either_none(left, right)
+    edits = _scores(Levenshtein.distance, left, right)
+    longer = np.maximum(_lengths(left), _lengths(right))
+    return {name: pa.array(edits, mask=missing), normalized: _share(edits, longer, missing)}
 
 
-def _distance(scorer: Any, left: Column, right: Column, workers: int) -> Column:
-    """A scorer over two string arrays; null where either is."""
-    known = pc.and_(pc.is_valid(left), pc.is_valid(right))
-    values = _cpdist(scorer, pc.fill_null(left, "").to_pylist(), pc.fill_null(right, "").to_pylist(), workers)
-    return pc.if_else(known, _array(values), pa.scalar(None, pa.int32()))
+def _scores(scorer: Any, left: Sequence[str | None], right: Sequence[str | None]) -> NDArray[np.int32]:
+    """A scorer over two lists, pair by pair; what it says of None is meaningless."""
+    blank_left, blank_right = ([one or "" for one in side] for side in (left, right))
+    return cpdist(blank_left, blank_right, scorer=scorer, dtype=np.int32)
 
 
-def _cpdist(scorer: Any, left: Sequence[str], right: Sequence[str], workers: int) -> NDArray[np.int32]:
-    return cpdist(left, right, scorer=scorer, dtype=np.int32, workers=workers)
+def _either_none(left: Sequence[str | None], right: Sequence[str | None]) -> NDArray[np.bool_]:
+    return np.fromiter((a is None or b is None for a, b in zip(left, right, strict=True)), bool, len(left))
 
 
-def _array(values: NDArray[np.int32]) -> Column:
-    return pa.array(values, pa.int32())
+def _lengths(strings: Sequence[str | None]) -> NDArray[np.int32]:
+    return np.fromiter((len(one or "") for one in strings), np.int32, len(strings))
 
 
-def _longer(left: Column, right: Column) -> Column:
-    return pc.max_element_wise(pc.utf8_length(left), pc.utf8_length(right))
-
-
-def _share(part: Column, whole: Column) -> Column:
-    """part over whole as float; 0 over 0 is 0."""
-    return pc.divide(pc.cast(part, pa.float64()), pc.cast(pc.max_element_wise(whole, 1), pa.float64()))
+def _share(part: NDArray[np.int32], whole: NDArray[np.int32], missing: NDArray[np.bool_] | None = None) -> pa.Array:
+    """part over whole; 0 over 0 is 0."""
+    return pa.array(part / np.maximum(whole, 1), mask=missing)

@@ -21,6 +21,9 @@ TOKEN = re.compile(r"\w+|\n[ \t]*|[^\w\s]")
 _SURROGATES = range(0xD800, 0xE000)
 _CLOSE = "\x01"
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_DOCUMENTED = (ast.Module, *_DEFINITIONS)
+_LEFT_OUT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 class _Alphabet(dict[str, str]):
@@ -64,11 +67,10 @@ def syntax(code: str) -> Syntax | None:
     tree = parse(code)
     if tree is None:
         return None
-    docstring_chars = sum(len(docstring) for docstring in _drop_docstrings(tree))
     labels = list(tree_labels(tree))
     digest = hashlib.sha256("\x00".join(labels).encode("utf-8", "surrogatepass")).hexdigest()[:20]
     calls, prints = _example_calls(tree)
-    return Syntax("".join(map(_character.__getitem__, labels)), digest, docstring_chars, calls, prints)
+    return Syntax("".join(map(_character.__getitem__, labels)), digest, _docstring_chars(tree), calls, prints)
 
 
 def parse(code: str) -> ast.Module | None:
@@ -95,22 +97,37 @@ def tree_labels(tree: ast.AST) -> Iterator[str]:
 
 
 def label_and_children(node: ast.AST) -> tuple[str, list[ast.AST]]:
-    """A node's type with its names and constants, and the nodes below it; contexts (Load, Store) are left out."""
-    label = type(node).__name__
+    """A node's type with its names and constants, and the nodes below it.
+
+    Docstrings are left out, and contexts (Load, Store), which follow from the place of the node.
+    """
+    label = node.__class__.__name__
     children: list[ast.AST] = []
     for field in node._fields:
-        if field in ("ctx", "kind", "type_comment", "type_ignores"):
+        if field in _LEFT_OUT:
             continue
         value = getattr(node, field, None)
         if isinstance(value, ast.AST):
             children.append(value)
         elif isinstance(value, list):
-            # A null key of `{**other}` and a name of `global a, b` are no nodes.
-            children += [one for one in value if isinstance(one, ast.AST)]
-            label += "".join(f" {one!r}" for one in value if not isinstance(one, ast.AST))
+            for one in value:
+                if isinstance(one, ast.AST):
+                    children.append(one)
+                else:  # a name of `global a, b`, or the null key of `{**other}`
+                    label += f" {one!r}"
         elif value is not None or isinstance(node, ast.Constant):
             label += f" {value!r}"
+    if isinstance(node, _DOCUMENTED) and _docstring(node) is not None:
+        children.remove(node.body[0])
     return label, children
+
+
+def _docstring(node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> str | None:
+    """The docstring of a definition as written, or None."""
+    match node.body[:1]:
+        case [ast.Expr(value=ast.Constant(value=str(text)))]:
+            return text
+    return None
 
 
 def comment_chars(code: str) -> int:
@@ -127,17 +144,18 @@ def comment_chars(code: str) -> int:
     return count
 
 
-def _drop_docstrings(tree: ast.Module) -> list[str]:
-    """Remove the docstrings from a tree and return them."""
-    found = []
-    for node in ast.walk(tree):
-        if not isinstance(node, (ast.Module, *_DEFINITIONS)) or not node.body:
-            continue
-        match node.body[0]:
-            case ast.Expr(value=ast.Constant(value=str(docstring))):
-                found.append(docstring)
-                del node.body[0]
-    return found
+def _docstring_chars(tree: ast.Module) -> int:
+    """Characters in the docstrings of a module and all that it defines, however deep."""
+    count = 0
+    pending: list[ast.AST] = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, _DOCUMENTED):
+            count += len(_docstring(node) or "")
+        # Only statements hold statements, in lists; expressions need no visit.
+        for field in _BLOCKS:
+            pending.extend(getattr(node, field, ()))
+    return count
 
 
 def _example_calls(tree: ast.Module) -> tuple[int, int]:

@@ -12,4 +12,3 @@ SELECT
     completions.text
 FROM completions
 LEFT JOIN sample_ranks USING (completion_id)
-ORDER BY completions.problem_id, completions.completion_id

@@ -1,51 +1,63 @@
--- One row per pair: the measures that SQL can take, and the strings whose distances it cannot (rapidfuzz takes those).
+-- One row per pair: the measures that SQL can take, and the completions whose distances it cannot.
 -- reads: pairs, completions, executions, completion_features, problem_stats
+WITH sides AS (
+    SELECT
+        completion_id,
+        completions.num_tokens,
+        measures.num_chars,
+        measures.num_lines,
+        measures.comment_share,
+        measures.docstring_share,
+        measures.example_calls,
+        measures.example_prints,
+        measures.score_rank,
+        measures.ast_hash,
+        runs.status,
+        runs.error_type,
+        runs.steps,
+        list_transform(runs.test_status, lambda status: status = 'passed') AS tests_passed
+    FROM (SELECT completion_id, num_tokens FROM completions) AS completions
+    JOIN (SELECT * EXCLUDE (problem_id, split, text_tokens, ast_tokens) FROM completion_features) AS measures
+        USING (completion_id)
+    JOIN executions AS runs USING (completion_id)
+)
+
 SELECT
     pairs.pair_id,
     pairs.problem_id,
     pairs.split,
-    pairs.chosen,
-    pairs.rejected,
-    chosen_measures.text_tokens AS chosen_tokens,
-    rejected_measures.text_tokens AS rejected_tokens,
-    chosen_measures.ast_tokens AS chosen_ast,
-    rejected_measures.ast_tokens AS rejected_ast,
-    chosen_sample.token_ids AS chosen_ids,
-    rejected_sample.token_ids AS rejected_ids,
+    pairs.chosen_id,
+    pairs.rejected_id,
     pairs.ref_chosen_logps - pairs.ref_rejected_logps AS logp_margin,
     abs(logp_margin) AS logp_distance,
-    pairs.ref_chosen_logps / nullif(chosen_sample.num_tokens, 0)
-        - pairs.ref_rejected_logps / nullif(rejected_sample.num_tokens, 0) AS logp_margin_per_token,
+    pairs.ref_chosen_logps / nullif(chosen.num_tokens, 0)
+        - pairs.ref_rejected_logps / nullif(rejected.num_tokens, 0) AS logp_margin_per_token,
     abs(logp_margin_per_token) AS logp_distance_per_token,
-    chosen_measures.ast_hash = rejected_measures.ast_hash AS same_ast,
-    chosen_sample.num_tokens - rejected_sample.num_tokens AS tokens_gap,
-    chosen_measures.num_chars - rejected_measures.num_chars AS chars_gap,
-    chosen_measures.num_lines - rejected_measures.num_lines AS lines_gap,
+    chosen.ast_hash = rejected.ast_hash AS same_ast,
+    chosen.num_tokens - rejected.num_tokens AS tokens_gap,
+    chosen.num_chars - rejected.num_chars AS chars_gap,
+    chosen.num_lines - rejected.num_lines AS lines_gap,
     abs(chars_gap) AS length_gap,
-    greatest(chosen_measures.num_chars, rejected_measures.num_chars, 1)
-        / greatest(least(chosen_measures.num_chars, rejected_measures.num_chars), 1) AS length_ratio,
-    chosen_measures.comment_share - rejected_measures.comment_share AS comment_gap,
-    chosen_measures.docstring_share - rejected_measures.docstring_share AS docstring_gap,
-    chosen_measures.example_calls - rejected_measures.example_calls AS example_calls_gap,
-    chosen_measures.example_prints - rejected_measures.example_prints AS example_prints_gap,
+    greatest(chosen.num_chars, rejected.num_chars, 1) / greatest(least(chosen.num_chars, rejected.num_chars), 1)
+        AS length_ratio,
+    chosen.comment_share - rejected.comment_share AS comment_gap,
+    chosen.docstring_share - rejected.docstring_share AS docstring_gap,
+    chosen.example_calls - rejected.example_calls AS example_calls_gap,
+    chosen.example_prints - rejected.example_prints AS example_prints_gap,
     pairs.chosen_score - pairs.rejected_score AS test_gap,
     list_filter(
-        range(least(len(chosen_run.test_status), len(rejected_run.test_status)))::INTEGER[],
-        lambda i: (chosen_run.test_status[i + 1] = 'passed') <> (rejected_run.test_status[i + 1] = 'passed')
+        range(least(len(chosen.tests_passed), len(rejected.tests_passed)))::INTEGER[],
+        lambda test: chosen.tests_passed[test + 1] <> rejected.tests_passed[test + 1]
     ) AS tests_differ,
-    chosen_run.status AS chosen_status,
-    rejected_run.status AS rejected_status,
-    chosen_run.error_type AS chosen_error,
-    rejected_run.error_type AS rejected_error,
-    chosen_run.steps / nullif(rejected_run.steps, 0) AS steps_ratio,
-    chosen_measures.score_rank AS chosen_rank,
-    rejected_measures.score_rank AS rejected_rank,
+    chosen.status AS chosen_status,
+    rejected.status AS rejected_status,
+    chosen.error_type AS chosen_error,
+    rejected.error_type AS rejected_error,
+    chosen.steps / nullif(rejected.steps, 0) AS steps_ratio,
+    chosen.score_rank AS chosen_rank,
+    rejected.score_rank AS rejected_rank,
     problem_stats.pass_rate
 FROM pairs
-JOIN completions AS chosen_sample ON chosen_sample.completion_id = pairs.chosen_id
-JOIN completions AS rejected_sample ON rejected_sample.completion_id = pairs.rejected_id
-JOIN completion_features AS chosen_measures ON chosen_measures.completion_id = pairs.chosen_id
-JOIN completion_features AS rejected_measures ON rejected_measures.completion_id = pairs.rejected_id
-JOIN executions AS chosen_run ON chosen_run.completion_id = pairs.chosen_id
-JOIN executions AS rejected_run ON rejected_run.completion_id = pairs.rejected_id
+JOIN sides AS chosen ON chosen.completion_id = pairs.chosen_id
+JOIN sides AS rejected ON rejected.completion_id = pairs.rejected_id
 LEFT JOIN problem_stats ON problem_stats.problem_id = pairs.problem_id
