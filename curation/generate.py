@@ -1,0 +1,133 @@
+"""The second stage: problems put to a model, into the `completions` table."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from curation import store
+from curation.progress import Progress, silent
+from curation.samplers import Answers, Request, Sample, Sampler, open_sampler, request_for
+from curation.sampling import USES, Sampling
+from curation.schema import identify
+from curation.store import Shard
+
+
+def generate_completions(
+    dataset: Path, config: Sampling, *, sampler: Sampler | None = None, on_progress: Progress = silent
+) -> int:
+    """problems -> completions, shard by shard. Returns the number of rows written.
+
+    Rows stand in the order of the problems, then of the samples. A model is loaded only where a shard is missing.
+    Progress counts completions, or problems where completions are replayed.
+
+    Raises:
+        UserError: the model cannot be loaded, no server answers, or the file to replay is not as it must be.
+    """
+    todo = store.missing(dataset, "completions")
+    if not todo:
+        return 0
+    columns = ["problem_id", "task_id"]
+    task_ids = store.read(dataset, "problems", columns=columns).column("task_id").to_pylist()
+    opened = sampler or open_sampler(config, task_ids)
+    per_problem = config.n if "n" in USES[config.sampler] else 1
+    counter = _Counter(on_progress, sum(store.num_rows(dataset, "problems", shard) for shard in todo) * per_problem)
+    try:
+        return _run(dataset, config, opened, todo, counter)
+    finally:
+        if sampler is None:
+            opened.close()
+
+
+def _run(dataset: Path, config: Sampling, sampler: Sampler, todo: Sequence[Shard], counter: _Counter) -> int:
+    """Every shard, as many at once as the sampler takes; the first error stops those that have not begun."""
+    with ThreadPoolExecutor(sampler.at_once, thread_name_prefix="generate") as threads:
+        running = [threads.submit(_shard, dataset, config, sampler, shard, counter) for shard in todo]
+        try:
+            wait(running, return_when=FIRST_EXCEPTION)
+            failed = next((future for future in running if future.done() and future.exception()), None)
+        except BaseException:
+            failed = None
+            sampler.close()  # Ctrl-C: the threads wait for their answers, and would not see it
+            raise
+        finally:
+            for future in running:
+                future.cancel()
+        if failed:
+            sampler.close()
+            failed.result()
+        return sum(future.result() for future in running)
+
+
+def _shard(dataset: Path, config: Sampling, sampler: Sampler, shard: Shard, counter: _Counter) -> int:
+    problems = store.read(dataset, "problems", shard=shard).to_pylist()
+    requests = [request_for(problem, config) for problem in problems]
+    answers = sampler.sample(requests, shard_seed(config.seed, shard), counter.add)
+    return store.write(dataset, "completions", completion_rows(requests, answers, config, sampler), shard)
+
+
+def shard_seed(seed: int, shard: Shard) -> int:
+    """The seed of one shard: it depends on nothing sampled before, so that a resumed build samples the same."""
+    return int(identify("shard", seed, shard.split, shard.index, shard.count), 16) % 2**31
+
+
+def completion_rows(
+    requests: Sequence[Request], answers: Sequence[Answers], config: Sampling, sampler: Sampler
+) -> Iterator[dict[str, Any]]:
+    """Rows of `completions`, in the order of the requests and then of the samples."""
+    model = sampler.model()
+    sampling = {name: config.stated(name) for name in ("temperature", "top_p", "max_tokens", "seed")}
+    origin = {"sampler": config.sampler, "model": model.name, "model_revision": model.revision} | sampling
+    for request, answer in zip(requests, answers, strict=True):
+        for index, sample in enumerate(answer.samples):
+            text = _clean(sample.text)
+            yield {
+                "completion_id": identify(request.problem["problem_id"], *origin.values(), index, text),
+                "problem_id": request.problem["problem_id"],
+                "split": request.problem["split"],
+                "sample_index": index,
+                "prompt": answer.prompt,
+                "prompt_token_ids": _listed(answer.prompt_token_ids),
+                "text": text,
+                "code": sampler.program(request, answer, text),
+                **_tokens(sample),
+                "finish_reason": sample.finish_reason,
+                **origin,
+            }
+
+
+def _tokens(sample: Sample) -> Mapping[str, Any]:
+    ids, logps = _listed(sample.token_ids), _listed(sample.token_logps)
+    return {
+        "token_ids": ids,
+        "token_logps": logps,
+        "sum_logp": None if logps is None else math.fsum(logps),
+        "num_tokens": None if ids is None and logps is None else len(ids or logps or ()),
+    }
+
+
+def _listed(values: Sequence[Any] | None) -> list[Any] | None:
+    return None if values is None else list(values)
+
+
+def _clean(text: str) -> str:
+    """The text as Parquet can hold it: a lone surrogate, which JSON can carry, becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class _Counter:
+    """Adds up what several threads have done."""
+
+    def __init__(self, on_progress: Progress, total: int) -> None:
+        self._on_progress, self._total, self._done = on_progress, total, 0
+        self._lock = threading.Lock()
+        on_progress(0, total)
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            self._on_progress(self._done, self._total)

@@ -1,0 +1,77 @@
+"""Problems as prompts, and completions as programs.
+
+The standard prompts:
+
+    HumanEval, completion   the problem's prompt itself, to be continued; ends at the next top-level statement
+    MBPP, completion        a docstring with the task and one assert, as in the InCoder paper and the BigCode harness
+    both, chat              the task (for MBPP with one assert, which names the function) and "one Python code block"
+    stdin/stdout            the task, and that it reads standard input and prints
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from curation.extract import extract_code
+
+# Where a continued program ends. HumanEval's five are those of its paper (arXiv 2107.03374, section 2.1).
+STOPS = {
+    "code": ("\nclass", "\ndef", "\n#", "\nif", "\nprint"),
+    "text": ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n```"),
+    "stdio": ('\n"""', "\n```"),
+}
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A problem put to a model in both forms: messages of a chat, and text to continue with where that stops."""
+
+    messages: tuple[dict[str, str], ...]
+    text: str
+    stop: tuple[str, ...]
+
+
+def prompt_for(problem: Mapping[str, Any], *, system: str | None = None) -> Prompt:
+    """Both forms of a problem (a row of `problems`)."""
+    messages = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": question(problem)})
+    form = "stdio" if problem["kind"] == "stdio" else problem["prompt_format"]
+    return Prompt(tuple(messages), completion_prompt(problem), STOPS[form])
+
+
+def question(problem: Mapping[str, Any]) -> str:
+    """What a chat model is asked."""
+    task = problem["prompt"].strip()
+    if problem["prompt_format"] == "code":
+        return f"Complete this Python function.\n\n```python\n{task}\n```\n\nAnswer with one Python code block."
+    if problem["kind"] == "stdio":
+        return f"{task}\n\nRead standard input and print the result. Answer with one Python code block."
+    example = _example(problem)
+    shown = f" It must pass this test:\n\n```python\n{example}\n```\n\n" if example else " "
+    return f"{task}\n\nName the function `{problem['entry_point']}`.{shown}Answer with one Python code block."
+
+
+def completion_prompt(problem: Mapping[str, Any]) -> str:
+    """What a model is given to continue."""
+    if problem["prompt_format"] == "code":
+        return str(problem["prompt"])
+    lines = [problem["prompt"].strip(), _example(problem)]
+    return '"""\n' + "\n".join(line for line in lines if line) + '\n"""\n'
+
+
+def code_of(problem: Mapping[str, Any], text: str, *, continues: bool) -> str | None:
+    """The program in a completion of a problem; `continues` where the model was given the prompt to go on with."""
+    return extract_code(
+        text,
+        prompt_format=problem["prompt_format"],
+        prompt=problem["prompt"],
+        entry_point=problem["entry_point"],
+        continues=continues,
+    )
+
+
+def _example(problem: Mapping[str, Any]) -> str:
+    """The first test of a function, which shows its name and arguments; nothing for stdio problems."""
+    return problem["tests"][0]["code"].strip() if problem["kind"] == "function" else ""

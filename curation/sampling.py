@@ -1,0 +1,111 @@
+"""The recipe's section `generate`: which model samples, how many completions, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+# What is sampled, for every sampler that asks a model.
+_ASKS = frozenset("model revision n temperature top_p max_tokens seed prompt system".split())
+# The options each sampler heeds. For replay the middle ones say how the file was sampled, where that is known.
+USES: dict[str, frozenset[str]] = {
+    "vllm": _ASKS
+    | frozenset(
+        "dtype tensor_parallel_size data_parallel_size gpu_memory_utilization max_model_len max_num_seqs "
+        "enforce_eager".split()
+    ),
+    "openai": _ASKS | frozenset("base_urls api_key_env timeout retries concurrency".split()),
+    "replay": frozenset("model revision temperature top_p max_tokens path completion_is skip_unknown".split()),
+    "scripted": frozenset("n seed".split()),
+}
+
+
+class Sampling(BaseModel):
+    """The recipe's section `generate`: which model and how. An option its sampler does not heed is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Sampling")
+
+    sampler: Literal["vllm", "openai", "replay", "scripted"] = Field(
+        "vllm",
+        description="vllm: a model on this machine; openai: a server that speaks OpenAI's protocol, as `vllm serve` "
+        "does; replay: completions that exist already; scripted: made up from reference solutions, for trials.",
+    )
+    model: str | None = Field(
+        None, description="Hub repository or folder of the model; null takes embedded, the small one that comes along."
+    )
+    revision: str | None = Field(None, description="Commit, tag or branch of the model; null takes the newest.")
+    n: int = Field(8, ge=1, description="Completions sampled per problem.")
+    temperature: float = Field(0.8, ge=0, description="Sampling temperature; 0 always takes the likeliest token.")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="Share of the probability mass sampled from; below 1 costs a sort, slow on a CPU."
+    )
+    max_tokens: int = Field(512, ge=1, description="Tokens a completion may have; what is longer is cut.")
+    seed: int = Field(0, ge=0, description="Seed of the sampling: the same seed on the same machine, the same samples.")
+    prompt: Literal["auto", "chat", "completion"] = Field(
+        "auto", description="Ask in chat form, or let the model continue; auto chats where the model has a template."
+    )
+    system: str | None = Field(
+        None, description="System message of the chat; null leaves it to the model's own template."
+    )
+
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+        "auto", description="Number type the model computes in; auto takes the one it was stored in."
+    )
+    tensor_parallel_size: int = Field(1, ge=1, description="GPUs one copy of the model is spread over.")
+    data_parallel_size: int = Field(1, ge=1, description="Copies of the model, each sampling shards of its own.")
+    gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="Share of a GPU's memory vLLM may take.")
+    max_model_len: int | None = Field(
+        None, ge=16, description="Tokens of prompt and completion together; null takes what the model allows."
+    )
+    max_num_seqs: int = Field(256, ge=1, description="Completions sampled at once.")
+    enforce_eager: bool | None = Field(
+        None, description="Skip compiling the model: starts sooner, samples slower; null skips it on a CPU only."
+    )
+
+    base_urls: tuple[str, ...] = Field(
+        ("http://localhost:8000/v1",), min_length=1, description="Servers to share the work, each up to its /v1."
+    )
+    api_key_env: str | None = Field(None, description="Environment variable that holds the server's key.")
+    timeout: float = Field(600.0, gt=0, description="Seconds to wait for one problem's completions.")
+    retries: int = Field(5, ge=0, description="Times a failed request is sent again before giving up.")
+    concurrency: int = Field(16, ge=1, description="Requests under way at once, all servers together.")
+
+    path: Path | None = Field(
+        None, description="File of completions to replay (.jsonl, .jsonl.gz, .parquet), with task_id and completion."
+    )
+    completion_is: Literal["solution", "continuation"] = Field(
+        "continuation", description="solution: each completion is a whole program; continuation: it goes on the prompt."
+    )
+    skip_unknown: bool = Field(
+        False, description="Leave out replayed completions of problems the dataset lacks instead of stopping at one."
+    )
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Sampling:
+        """An option the sampler does not use is an error, so that no one believes it was heeded."""
+        uses = USES[self.sampler] | {"sampler"}
+        for name in type(self).model_fields:
+            if name in self.model_fields_set and name not in uses and not self._is_default(name):
+                others = " or ".join(sampler for sampler, used in USES.items() if name in used)
+                raise ValueError(f"sampler {self.sampler} does not use {name}, only {others} does: leave it out")
+        if self.sampler == "replay" and self.path is None:
+            raise ValueError("sampler replay needs a path: the file that holds the completions")
+        if self.sampler == "openai" and self.model is None:
+            raise ValueError("sampler openai needs a model: the name under which the server offers it")
+        if self.prompt == "completion" and self.system is not None:
+            raise ValueError("prompt completion has no system message: leave system out, or set prompt to chat")
+        return self
+
+    def _is_default(self, name: str) -> bool:
+        """Whether a field holds its default: a form or a dumped recipe sends those too, and they promise nothing."""
+        return bool(getattr(self, name) == type(self).model_fields[name].default)
+
+    def stated(self, name: str) -> Any:
+        """The value of an option as it goes into a completion's row: null where it is not known to have held."""
+        if name not in USES[self.sampler]:
+            return None
+        if self.sampler == "replay" and name not in self.model_fields_set:
+            return None
+        return getattr(self, name)
