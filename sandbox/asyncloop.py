@@ -1,0 +1,177 @@
+"""asyncio for one program: coroutines in turn, time that only passes when everybody sleeps."""
+
+import heapq
+import itertools
+import types
+from collections import deque
+from collections.abc import Coroutine, Generator
+from typing import Any, Protocol
+
+from sandbox.stops import refuse
+
+
+class Clock(Protocol):
+    """Where slept seconds are added."""
+
+    slept: float
+
+
+class CancelledError(Exception):
+    """asyncio.CancelledError; nothing cancels a task here but wait_for."""
+
+
+CancelledError.__module__ = "asyncio"
+
+
+@types.coroutine
+def _pause(wish: Any) -> Generator[Any, Any, Any]:
+    """Hand over to the loop until the wish is granted: a number of seconds, or a task that is done."""
+    return (yield wish)
+
+
+class Task:
+    """asyncio.Task: a coroutine on its way."""
+
+    def __init__(self, coroutine: Any) -> None:
+        self._sandbox_coroutine = coroutine
+        self._sandbox_done = False
+        self._sandbox_value: Any = None
+        self._sandbox_error: BaseException | None = None
+        self._sandbox_waiting: list[Task] = []
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        while not self._sandbox_done:
+            yield self
+        return self.result()
+
+    def done(self) -> bool:
+        return self._sandbox_done
+
+    def result(self) -> Any:
+        if self._sandbox_error is not None:
+            raise self._sandbox_error
+        return self._sandbox_value
+
+    def exception(self) -> BaseException | None:
+        return self._sandbox_error
+
+
+Task.__module__ = "asyncio"
+
+
+class Loop:
+    """Tasks that can go on, and tasks that sleep, by waking time and then by order."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.ready: deque[Task] = deque()
+        self.sleeping: list[tuple[float, int, Task]] = []
+        self.order = itertools.count()
+        self.running = False
+
+    def task(self, awaitable: Any) -> Task:
+        if isinstance(awaitable, Task):
+            return awaitable
+        if not hasattr(awaitable, "send"):
+            if not hasattr(awaitable, "__await__"):
+                raise TypeError("An asyncio.Future, a coroutine or an awaitable is required")
+            awaitable = _awaiting(awaitable)
+        task = Task(awaitable)
+        self.ready.append(task)
+        return task
+
+    def run(self, main: Any) -> Any:
+        if self.running:
+            raise RuntimeError("asyncio.run() cannot be called from a running event loop")
+        if not isinstance(main, Coroutine):
+            raise ValueError(f"a coroutine was expected, got {main!r}")
+        self.running = True
+        try:
+            task = self.task(main)
+            while not task._sandbox_done:
+                self._turn()
+            return task.result()
+        finally:
+            self.running = False
+            self.ready.clear()
+            self.sleeping.clear()
+
+    def _turn(self) -> None:
+        if not self.ready:
+            if not self.sleeping:
+                refuse("waiting", "every coroutine waits for another one")
+            at, _, task = heapq.heappop(self.sleeping)
+            self.clock.slept = max(self.clock.slept, at)
+            self.ready.append(task)
+        self._advance(self.ready.popleft())
+
+    def _advance(self, task: Task) -> None:
+        try:
+            wish = task._sandbox_coroutine.send(None)
+        except StopIteration as end:
+            task._sandbox_value = end.value
+        except Exception as error:
+            task._sandbox_error = error
+        else:
+            if isinstance(wish, Task):
+                (self.ready if wish._sandbox_done else wish._sandbox_waiting).append(task)
+            elif type(wish) is float and wish > 0:
+                heapq.heappush(self.sleeping, (self.clock.slept + wish, next(self.order), task))
+            else:
+                self.ready.append(task)
+            return
+        task._sandbox_done = True
+        self.ready.extend(task._sandbox_waiting)
+        task._sandbox_waiting.clear()
+
+
+async def _awaiting(awaitable: Any) -> Any:
+    return await awaitable
+
+
+def names(clock: Clock) -> dict[str, Any]:
+    """asyncio's functions over one loop. What is not here is refused by name."""
+    loop = Loop(clock)
+
+    async def sleep(delay: float, result: Any = None) -> Any:
+        await _pause(float(delay))
+        return result
+
+    async def gather(*awaitables: Any, return_exceptions: bool = False) -> list[Any]:
+        tasks = [loop.task(awaitable) for awaitable in awaitables]
+        found: list[Any] = []
+        for task in tasks:
+            try:
+                found.append(await task)
+            except Exception as error:
+                if not return_exceptions:
+                    raise
+                found.append(error)
+        return found
+
+    def gathered(*awaitables: Any, return_exceptions: bool = False) -> Task:
+        return loop.task(gather(*awaitables, return_exceptions=return_exceptions))
+
+    async def wait_for(awaitable: Any, timeout: float | None) -> Any:
+        task = loop.task(awaitable)
+        deadline = None if timeout is None else loop.clock.slept + timeout
+        while not task.done():
+            if deadline is not None and loop.clock.slept >= deadline:
+                raise TimeoutError
+            await _pause(1e-3)
+        return task.result()
+
+    def create_task(coroutine: Any, *, name: Any = None) -> Task:
+        return loop.task(coroutine)
+
+    return {
+        "run": loop.run,
+        "sleep": sleep,
+        "gather": gathered,
+        "create_task": create_task,
+        "ensure_future": create_task,
+        "wait_for": wait_for,
+        "iscoroutine": lambda value: isinstance(value, Coroutine),
+        "TimeoutError": TimeoutError,
+        "CancelledError": CancelledError,
+    }

@@ -1,0 +1,138 @@
+"""Once per process, while files can still be read: import and warm what programs may use, and make it immutable."""
+
+import codecs
+import ctypes
+import functools
+import importlib
+import sys
+import types
+import warnings
+
+from sandbox import asyncloop, concurrency, guards, modules, policy, standins, streams
+from sandbox.private import library_private
+
+_HEAP = 1 << 9
+_IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: attributes of the class cannot be set
+_CODECS = (
+    "ascii base64 charmap cp037 cp1252 cp437 hex idna iso8859-1 latin-1 punycode raw_unicode_escape rot13 "
+    "unicode_escape utf-16 utf-16-be utf-16-le utf-32 utf-32-be utf-32-le utf-7 utf-8 utf-8-sig"
+)
+
+
+@functools.cache
+def prepare() -> None:
+    """Idempotent. Afterwards no allowed module needs a file, and no class of the library can be patched."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in policy.MODULES:
+            try:
+                importlib.import_module(name)
+            except ImportError:  # typing_extensions is a stand-in only
+                continue
+            modules.real_names(name)
+            if name not in policy.STAND_INS:
+                modules.library_names(name)
+    sys.modules.setdefault("candidate", types.ModuleType("candidate"))  # dataclasses look a class's module up
+    library_private()
+    _harmless_bases()
+    _warm()
+    classes = {*modules.library_classes(), *_own_classes(), *_more_classes()}
+    freeze_types(classes)
+
+
+def _harmless_bases() -> None:
+    import abc
+    import typing
+
+    guards.HARMLESS_BASES.update((abc.ABC, typing.Generic, typing.Protocol))
+    guards.HARMLESS_BASES.update(
+        value for value in modules.library_names("collections.abc").values() if isinstance(value, type)
+    )
+    import enum
+
+    enums = modules.library_names("enum")
+    for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"):
+        guards.HARMLESS_BASES.update((enums[name], getattr(enum, name)))
+    guards.HARMLESS_BASES.add(enum.ReprEnum)
+
+
+def _warm() -> None:
+    """Call what imports or reads something the first time it is called."""
+    import datetime
+    import decimal
+    import fractions
+    import hashlib
+    import json
+    import random
+    import re
+    import statistics
+    import string
+    import time
+    import unicodedata
+
+    for name in _CODECS.split():
+        try:
+            codecs.lookup(name)
+        except LookupError:
+            continue
+    "ä".encode("idna")
+    datetime.datetime.strptime("2000-01-01", "%Y-%m-%d").strftime("%c")
+    time.strptime("2000", "%Y")
+    time.localtime()
+    decimal.Decimal(1) / decimal.Decimal(3)
+    fractions.Fraction("1/3")
+    hashlib.sha256(b"").hexdigest()
+    json.dumps({"a": [1.5, None]}, indent=1)
+    json.loads('{"a": 1}')
+    random.Random(0).random()
+    re.compile(r"(?P<a>\w+)\s*[^a-z]|x{2,3}?")
+    statistics.NormalDist().inv_cdf(0.5)
+    string.Template("$a").substitute(a=1)
+    unicodedata.lookup("LATIN SMALL LETTER A")
+    format(1234.5, ",.2f")
+
+
+def _own_classes() -> list[type]:
+    from sandbox import runtime
+
+    rooms = (streams, concurrency, asyncloop, guards, runtime, standins)
+    return [value for room in rooms for value in vars(room).values()
+            if isinstance(value, type) and value.__module__ not in ("builtins", "typing")]
+
+
+def _more_classes() -> list[type]:
+    """Library classes that a program reaches through an instance and not by name."""
+    import contextlib
+    import random
+    import typing
+
+    found = [kind for kind in vars(contextlib).values() if isinstance(kind, type)]
+    found += [kind for kind in vars(typing).values() if isinstance(kind, type)]
+    return [*found, random.Random]
+
+
+def freeze_types(classes: set[type]) -> bool:
+    """Set the flag that makes a class immutable, where its place in the object is certain; False if it is not.
+
+    Hygiene between programs that share a process, and no wall: a program that patches Counter patches it for the next.
+    """
+    offset = _flags_offset()
+    if offset is None:
+        return False
+    for kind in classes:
+        if kind.__flags__ & _HEAP and not kind.__flags__ & _IMMUTABLE:
+            field = ctypes.c_ulong.from_address(id(kind) + offset)
+            if field.value == kind.__flags__:
+                field.value |= _IMMUTABLE
+    return True
+
+
+def _flags_offset() -> int | None:
+    """Where tp_flags lies in a type object: the one place that agrees with `__flags__` for very different types."""
+    samples: list[type] = [int, dict, type, object, BaseException, type("Heap", (), {}), type(lambda: 0), memoryview]
+    for offset in range(0, object.__basicsize__ + 400, 8):
+        if all(ctypes.c_ulong.from_address(id(kind) + offset).value == kind.__flags__ for kind in samples):
+            return offset
+    return None
+
+

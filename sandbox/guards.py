@@ -1,0 +1,323 @@
+"""The run-time half of the policy: what the rewritten program calls where the text alone does not decide.
+
+A guard judges what came out and not what was asked for: a class that is a metaclass, a `format` method that is str's.
+Whatever it will not give ends the program as refused, even if the program catches everything.
+"""
+
+import builtins
+import types
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from sandbox import policy
+from sandbox.formats import attributes_read
+from sandbox.stops import refuse
+from sandbox.translate import is_dunder, load_rule, store_rule
+
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class made while running, by a program or by a module of the library
+_CLASS_NAMES = policy.DEFINABLE | policy.STORABLE_NAMES | policy.CLASS_MACHINERY
+
+# The classes that programs made, by any way there is.
+_made: "weakref.WeakSet[type]" = weakref.WeakSet()
+# Classes of the library that programs inherit from and whose underscored methods do nothing with power.
+HARMLESS_BASES: set[type] = set()
+
+
+def _own_class(kind: type) -> bool:
+    """Is it the program's own class, up to the builtin ones?"""
+    return all(base in HARMLESS_BASES or not base.__flags__ & _HEAP_TYPE or base in _made for base in kind.__mro__)
+
+
+def own(value: Any, name: str) -> Any:
+    """`value` itself, when the underscored `name` on it cannot be the library's."""
+    kind = type(value)
+    if kind is super:
+        kind = object.__getattribute__(value, "__self_class__") or object
+    elif isinstance(value, type):
+        kind = value
+    if not _own_class(kind):
+        refuse("attribute", f"{name} of a {kind.__name__} belongs to the library")
+    return value
+
+
+def made_by_program(function: object) -> bool:
+    """Is it a function that a translated program defined?"""
+    if isinstance(function, types.MethodType):
+        function = function.__func__
+    if not isinstance(function, types.FunctionType):
+        return False
+    found = function.__globals__.get("__builtins__")
+    return type(found) is dict and ".it" in found
+
+
+# Types without their metaclasses
+
+
+class _KindOfType(type):
+    """The metaclass of the stand-in for `type`, never handed out."""
+
+    def __call__(cls, *args: Any, **keywords: Any) -> Any:
+        if len(args) == 1 and not keywords:
+            kind = type(args[0])
+            return TYPE if issubclass(kind, type) else kind
+        if len(args) == 3:
+            return make_class(*args, **keywords)
+        raise TypeError("type() takes 1 or 3 arguments")
+
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, type)
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return issubclass(kind, type)
+
+    def __getitem__(cls, item: object) -> Any:
+        return types.GenericAlias(type, (item,))
+
+    def __or__(cls, other: Any) -> Any:
+        return type | other
+
+    def __repr__(cls) -> str:
+        return "<class 'type'>"
+
+
+TYPE: Any = _KindOfType("type", (), {"__slots__": (), "__module__": "builtins"})
+ABC_META: Any = type("ABCMeta", (), {"__slots__": (), "__module__": "abc"})  # stands for the real one in class headers
+
+
+def kind_of(value: Any) -> Any:
+    kind = type(value)
+    return TYPE if issubclass(kind, type) else kind
+
+
+def build_class(function: Any, name: str, /, *bases: Any, metaclass: Any = None, **keywords: Any) -> Any:
+    """The class statement: the real one, with a look at the bases before and at the namespace after."""
+    for base in bases:
+        _check_base(base)
+    if metaclass is ABC_META:
+        import abc
+
+        keywords["metaclass"] = abc.ABCMeta
+    elif metaclass is not None and metaclass is not TYPE:
+        refuse("metaclass", f"class {name} has a metaclass of its own; only abc.ABCMeta is allowed")
+    return checked_class(builtins.__build_class__(function, name, *bases, **keywords))
+
+
+def _check_base(base: object) -> None:
+    if base is TYPE or base is ABC_META or (isinstance(base, type) and issubclass(base, type)):
+        refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
+
+
+def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any:
+    """type(name, bases, namespace)."""
+    for base in bases:
+        _check_base(base)
+    items = dict(namespace)
+    for key in items:
+        if type(key) is not str or (is_dunder(key) and key not in policy.DEFINABLE | {"__module__"}):
+            refuse("special-name", f"{key} may not be defined by type()")
+    items.pop("__module__", None)
+    return checked_class(types.new_class(str(name), tuple(bases), keywords, lambda body: body.update(items)))
+
+
+def checked_class(kind: Any) -> Any:
+    """The class, now known as the program's; refused if anything but the library gave it a forbidden special name."""
+    if isinstance(kind, type):
+        for key, value in list(vars(kind).items()):
+            if key.startswith("__") and key not in _CLASS_NAMES and is_dunder(key) and not _from_library(value):
+                refuse("special-name", f"{key} may not be defined in class {kind.__name__}")
+        pattern = vars(kind).get("__match_args__", ())
+        if type(pattern) is not tuple or any(type(x) is not str or load_rule(x) != "free" for x in pattern):
+            refuse("special-name", f"__match_args__ of {kind.__name__} may only name plain attributes")
+        _made.add(kind)
+    return kind
+
+
+def _from_library(value: object) -> bool:
+    function = getattr(value, "__func__", value)
+    return isinstance(function, types.FunctionType) and not made_by_program(function)
+
+
+# Attributes
+
+
+def attr(value: Any, name: str) -> Any:
+    """`value.name` for the names that need a look at the outcome."""
+    if name == "__class__":
+        return kind_of(value)
+    if name == "__dict__":
+        return dictionary(value)
+    if name == "__annotations__":
+        return dict(value.__annotations__)
+    found = getattr(value, name)
+    if name == "obj":
+        if isinstance(value, AttributeError):
+            refuse("attribute", "the obj of an AttributeError may not be read")
+        return found
+    if name in ("__setattr__", "__delattr__", "__getattribute__"):
+        return found if made_by_program(found) else _by_name(name, value, found)
+    return _plain_format(found)
+
+
+def _by_name(method: str, value: Any, found: Any) -> Callable[..., Any]:
+    """object.__setattr__ and its like, bound or not, under the same rules as the statements."""
+    act: Any = {"__setattr__": _checked_set, "__delattr__": _checked_delete, "__getattribute__": _checked_get}[method]
+    if isinstance(found, types.MethodWrapperType):
+        owner = found.__self__
+        return lambda *args: act(found, owner, *args)
+    return lambda owner, *args: act(lambda *rest: found(owner, *rest), owner, *args)
+
+
+def _checked_set(act: Callable[..., Any], owner: Any, name: Any, value: Any) -> None:
+    act(_settable(owner, name), value)
+
+
+def _checked_delete(act: Callable[..., Any], owner: Any, name: Any) -> None:
+    act(_settable(owner, name))
+
+
+def _checked_get(act: Callable[..., Any], owner: Any, name: Any) -> Any:
+    name = exact_name(name)
+    if load_rule(name) == "guard":
+        return attr(owner, name)
+    return act(_readable(owner, name))
+
+
+def dictionary(value: Any) -> Any:
+    """vars(value): the live dictionary of the program's own objects, a copy of other objects' data."""
+    if isinstance(value, type):
+        if not _own_class(value):
+            refuse("attribute", f"the __dict__ of {value.__name__} may not be read")
+        return types.MappingProxyType({k: v for k, v in vars(value).items() if k not in policy.CLASS_MACHINERY})
+    if isinstance(value, types.ModuleType):
+        refuse("attribute", "the __dict__ of a module may not be read")
+    found = value.__dict__
+    if type(found) is not dict:
+        raise TypeError("vars() argument must have __dict__ attribute")
+    return found if _own_class(type(value)) else dict(found)
+
+
+def _plain_format(found: Any) -> Any:
+    """A `format` or `format_map` that is str's comes back checked; the program's own as it is."""
+    if isinstance(found, types.BuiltinMethodType) and isinstance(found.__self__, str):
+        text, mapped = found.__self__, found.__name__ == "format_map"
+        return lambda *args, **keywords: format_text(text, mapped, args, keywords)
+    if isinstance(found, types.MethodDescriptorType):
+        if found is str.format or found is str.format_map:
+            mapped = found is str.format_map
+            return lambda text, /, *args, **keywords: format_text(text, mapped, args, keywords)
+    elif made_by_program(found) or not callable(found) or _own_class(type(found)):
+        return found
+    refuse("attribute", "this format method belongs to the library")
+
+
+def format_text(text: str, mapped: bool, args: Any, keywords: Mapping[str, Any]) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"descriptor 'format' for 'str' objects doesn't apply to a '{type(text).__name__}' object")
+    exact = str.__str__(text)
+    if "{" in exact:
+        for name in attributes_read(exact):
+            if load_rule(name) != "free":
+                refuse("attribute", f"the attribute {name} may not be read by a format string")
+    return str.format_map(exact, *args) if mapped else str.format(exact, *args, **keywords)
+
+
+def exact_name(name: Any) -> str:
+    """The attribute name as a plain str, so that no subclass answers one thing now and another later."""
+    if type(name) is str:
+        return name
+    if isinstance(name, str):
+        return str.__str__(name)
+    raise TypeError(f"attribute name must be string, not '{type(name).__name__}'")
+
+
+def _readable(value: Any, name: str) -> str:
+    rule = load_rule(name)
+    if rule == "refuse":
+        refuse("attribute", f"the attribute {name} may not be read")
+    if rule == "own":
+        own(value, name)
+    return name
+
+
+def _settable(value: Any, name: Any) -> str:
+    name = exact_name(name)
+    rule = store_rule(name)
+    if rule == "refuse":
+        refuse("attribute", f"the attribute {name} may not be set or deleted")
+    if rule == "own":
+        own(value, name)
+    return name
+
+
+_MISSING = object()
+
+
+def safe_getattr(value: Any, name: Any, default: Any = _MISSING, /) -> Any:
+    name = exact_name(name)
+    try:
+        if load_rule(name) == "guard":
+            return attr(value, name)
+        return getattr(value, _readable(value, name))
+    except AttributeError:
+        if default is _MISSING:
+            raise
+        return default
+
+
+def safe_hasattr(value: Any, name: Any, /) -> bool:
+    return safe_getattr(value, name, _MISSING) is not _MISSING
+
+
+def safe_setattr(value: Any, name: Any, new: Any, /) -> None:
+    setattr(value, _settable(value, name), new)
+
+
+def safe_delattr(value: Any, name: Any, /) -> None:
+    delattr(value, _settable(value, name))
+
+
+def refuser(name: str) -> Callable[..., NoReturn]:
+    """A builtin that exists and is not allowed: refused when called."""
+
+    def refused(*args: Any, **keywords: Any) -> NoReturn:
+        refuse("builtin", f"the builtin {name} is not allowed")
+
+    refused.__name__ = refused.__qualname__ = name
+    return refused
+
+
+def relative_import(name: str) -> NoReturn:
+    raise ImportError("attempted relative import with no known parent package")
+
+
+CATCHABLE: tuple[type[BaseException], ...] = (Exception, GeneratorExit, KeyboardInterrupt, SystemExit)
+
+
+def shared_builtins() -> dict[str, Any]:
+    """The part of a program's builtins that is the same in every world."""
+    table: dict[str, Any] = {name: getattr(builtins, name) for name in policy.BUILTINS if hasattr(builtins, name)}
+    table |= {name: refuser(name) for name in ("breakpoint", "compile", "copyright", "credits", "help", "license")}
+    table |= {
+        "BaseException": Exception,
+        "BaseExceptionGroup": ExceptionGroup,
+        "type": TYPE,
+        "getattr": safe_getattr,
+        "hasattr": safe_hasattr,
+        "setattr": safe_setattr,
+        "delattr": safe_delattr,
+        "exit": sys_exit,
+        "quit": sys_exit,
+        "__build_class__": build_class,
+        ".attr": attr,
+        ".own": own,
+        ".relative": relative_import,
+        ".catchable": CATCHABLE,
+    }
+    return table
+
+
+def sys_exit(code: object = None, /) -> NoReturn:
+    raise SystemExit(code)
+
+

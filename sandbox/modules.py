@@ -1,0 +1,279 @@
+"""What `import` gives a program: fresh module objects that hold the listed names and nothing else.
+
+Each world has its own copies, so a program that patches a module patches only its own. The values inside are shared:
+functions of the library, and its classes, which `freeze_types` makes immutable.
+"""
+
+import dataclasses
+import functools
+import importlib
+import types
+import typing
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sandbox import guards, policy
+from sandbox.stops import refuse
+from sandbox.translate import module_message, module_rule
+
+Names = dict[str, Any]
+
+
+@functools.cache
+def library_names(module: str) -> Names:
+    """The listed names of a real module, those of ours in place of the ones that read attributes by string."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        real = importlib.import_module(module)
+        names = {name: getattr(real, name) for name in policy.MODULES[module] if hasattr(real, name)}
+    replaced = REPLACED.get(module)
+    return names | replaced() if replaced else names
+
+
+@functools.cache
+def real_names(module: str) -> frozenset[str]:
+    """What the real module offers, to tell a refusal from a mistake of the program's."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return frozenset(dir(importlib.import_module(module)))
+    except ImportError:
+        return frozenset(policy.MODULES.get(module, ()))
+
+
+class Importer:
+    """One world's modules. `stand_ins` make the names of those modules that depend on the world."""
+
+    def __init__(self, stand_ins: dict[str, Callable[[], Names]], allow_modules: frozenset[str]) -> None:
+        self.stand_ins, self.allow_modules = stand_ins, allow_modules
+        self.loaded: dict[str, Any] = {}
+
+    def module(self, name: str, tries: bool = False) -> Any:
+        found = self.loaded.get(name)
+        if found is None:
+            found = self.loaded[name] = self._make(name, tries)
+        return found
+
+    def _make(self, name: str, tries: bool) -> Any:
+        rule = module_rule(name, self.allow_modules)
+        if rule == "refuse" and not tries:
+            refuse("module", module_message(name))
+        if rule != "allow":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        if name not in policy.MODULES:
+            return importlib.import_module(name)  # allowed by the recipe, as it is
+        module = types.ModuleType(name)
+        make = self.stand_ins.get(name)
+        vars(module).update(make() if make else library_names(name), __getattr__=_absent(name))
+        for submodule in ("abc", "path"):
+            if f"{name}.{submodule}" in policy.MODULES:
+                setattr(module, submodule, self.module(f"{name}.{submodule}"))
+        return module
+
+    def import_module(self, name: str, whole: bool, tries: bool) -> Any:
+        """`import a.b` binds a, `import a.b as c` binds a.b."""
+        found = self.module(name, tries)
+        return found if whole or "." not in name else self.module(name.partition(".")[0], tries)
+
+    def import_name(self, module: str, name: str, tries: bool) -> Any:
+        found = self.module(module, tries)
+        try:
+            return vars(found)[name] if name in vars(found) else guards.safe_getattr(found, name)
+        except AttributeError:
+            if f"{module}.{name}" in policy.MODULES:
+                return self.module(f"{module}.{name}")
+            raise ImportError(f"cannot import name {name!r} from {module!r}", name=module) from None
+
+    def dunder_import(
+        self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
+    ) -> Any:
+        return self.import_module(guards.exact_name(name), bool(fromlist), False)
+
+
+def _absent(module: str) -> Callable[[str], Any]:
+    def __getattr__(name: str) -> Any:
+        if name in real_names(module) and not (name.startswith("__") and name.endswith("__")):
+            refuse("module-name", f"{module}.{name} is not allowed")
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return __getattr__
+
+
+# Replacements: functions of the library that read attributes by name, evaluate strings or write to real streams
+
+
+def _wraps(wrapped: Any, *options: Any, **more: Any) -> Callable[[Any], Any]:
+    if options or more:
+        refuse("module-name", "functools.wraps takes one argument here")
+    return lambda wrapper: _update_wrapper(wrapper, wrapped)
+
+
+def _update_wrapper(wrapper: Any, wrapped: Any, *options: Any, **more: Any) -> Any:
+    if options or more:
+        refuse("module-name", "functools.update_wrapper takes two arguments here")
+    for name in ("__name__", "__qualname__", "__doc__"):
+        value = guards.safe_getattr(wrapped, name, None)
+        if value is not None:
+            guards.safe_setattr(wrapper, name, value)
+    if type(wrapper) is types.FunctionType and type(wrapped) is types.FunctionType:
+        if guards.made_by_program(wrapper):
+            wrapper.__dict__.update(wrapped.__dict__)
+            wrapper.__wrapped__ = wrapped  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _singledispatch(function: Any) -> Any:
+    """functools.singledispatch without its evaluation of annotations that are strings."""
+    table: dict[Any, Any] = {object: function}
+
+    def dispatch(kind: Any) -> Any:
+        for base in kind.__mro__:
+            if base in table:
+                return table[base]
+        for known, action in table.items():
+            if isinstance(known, type) and issubclass(kind, known) and known is not object:
+                return action
+        return function
+
+    def register(kind: Any, action: Any = None) -> Any:
+        if action is not None:
+            table[kind] = action
+            return action
+        if isinstance(kind, type):
+            return lambda action: register(kind, action)
+        annotations = list(guards.attr(kind, "__annotations__").values())
+        if not annotations or not isinstance(annotations[0], type):
+            refuse("module-name", "singledispatch.register needs a class, here or as the first annotation")
+        table[annotations[0]] = kind
+        return kind
+
+    def wrapper(*args: Any, **keywords: Any) -> Any:
+        if not args:
+            raise TypeError(f"{wrapper.__name__} requires at least 1 positional argument")
+        return dispatch(type(args[0]))(*args, **keywords)
+
+    wrapper.__name__ = wrapper.__qualname__ = guards.safe_getattr(function, "__name__", "wrapper")
+    wrapper.register, wrapper.dispatch = register, dispatch  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _attrgetter(*paths: str) -> Callable[[Any], Any]:
+    if not paths:
+        raise TypeError("attrgetter expected 1 argument, got 0")
+    parts = [guards.exact_name(path).split(".") for path in paths]
+
+    def get(value: Any) -> Any:
+        found = [functools.reduce(guards.safe_getattr, names, value) for names in parts]
+        return found[0] if len(found) == 1 else tuple(found)
+
+    return get
+
+
+def _methodcaller(name: str, /, *args: Any, **keywords: Any) -> Callable[[Any], Any]:
+    name = guards.exact_name(name)
+    return lambda value: guards.safe_getattr(value, name)(*args, **keywords)
+
+
+def _namedtuple(
+    typename: Any, field_names: Any, *, rename: bool = False, defaults: Any = None, module: Any = None
+) -> Any:
+    import collections
+
+    if not isinstance(field_names, str):
+        field_names = [str(name) for name in field_names]
+    return guards.checked_class(
+        collections.namedtuple(typename, field_names, rename=rename, defaults=defaults, module="__main__")
+    )
+
+
+def _dataclass(kind: Any = None, /, **options: Any) -> Any:
+    if kind is None:
+        return lambda kind: _dataclass(kind, **options)
+    if not isinstance(kind, type) or kind not in guards._made:
+        raise TypeError("dataclass() should be called on a class of the program")
+    return guards.checked_class(dataclasses.dataclass(kind, **options))
+
+
+_FieldView = dataclasses.make_dataclass("Field", ["name", "type", "default", "metadata"], frozen=True)
+
+
+def _fields(value: Any) -> tuple[Any, ...]:
+    return tuple(_FieldView(f.name, f.type, f.default, f.metadata) for f in dataclasses.fields(value))
+
+
+def _enum_names() -> Names:
+    import enum
+
+    class ClassOnly(enum.EnumMeta):
+        """Enums are made by the class statement; the functional call would name members by strings."""
+
+        def __call__(cls, value: Any, *rest: Any, **more: Any) -> Any:
+            if not cls.__members__ or rest or more:
+                refuse("module-name", "an Enum is made by a class statement here, not by calling Enum")
+            return super().__call__(value)
+
+    made: Names = {}
+    for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"):
+        real = getattr(enum, name)
+        body = ClassOnly.__prepare__(name, (real,))
+        made[name] = ClassOnly(name, (real,), body)
+        made[name].__module__ = "enum"
+    return made
+
+
+def _get_type_hints(value: Any, *options: Any, **more: Any) -> dict[str, Any]:
+    kinds = reversed(value.__mro__) if isinstance(value, type) else (value,)
+    hints: dict[str, Any] = {}
+    for kind in kinds:
+        hints |= vars(kind).get("__annotations__", {}) if isinstance(kind, type) else kind.__annotations__
+    if any(isinstance(hint, str) for hint in hints.values()):
+        refuse("module-name", "typing.get_type_hints would evaluate an annotation that is a string")
+    return hints
+
+
+def _overload(function: Any) -> Any:
+    def overloaded(*args: Any, **keywords: Any) -> Any:
+        raise NotImplementedError("You should not call an overloaded function.")
+
+    return overloaded
+
+
+def _typing_names() -> Names:
+    return {"get_type_hints": _get_type_hints, "overload": _overload, "reveal_type": lambda value, /: value}
+
+
+REPLACED: dict[str, Callable[[], Names]] = {
+    "abc": lambda: {"ABCMeta": guards.ABC_META},
+    "collections": lambda: {"namedtuple": _namedtuple},
+    "dataclasses": lambda: {"dataclass": _dataclass, "fields": _fields},
+    "enum": _enum_names,
+    "functools": lambda: {
+        "wraps": _wraps,
+        "update_wrapper": _update_wrapper,
+        "singledispatch": _singledispatch,
+    },
+    "operator": lambda: {"attrgetter": _attrgetter, "methodcaller": _methodcaller},
+    "typing": _typing_names,
+}
+
+
+def typing_extension_names() -> Names:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        names = {n: getattr(typing, n) for n in policy.MODULES["typing_extensions"] if hasattr(typing, n)}
+    return names
+
+
+def future_names() -> Names:
+    import __future__
+
+    return {name: getattr(__future__, name) for name in policy.MODULES["__future__"]}
+
+
+def library_classes() -> Iterable[type]:
+    """The classes that programs can reach by a name of a module, with their bases."""
+    for module in policy.MODULES.keys() - policy.STAND_INS:
+        for value in library_names(module).values():
+            if isinstance(value, type):
+                yield from value.__mro__

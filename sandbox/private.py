@@ -1,0 +1,48 @@
+"""The underscored methods and classes of the library modules that programs may import.
+
+An attribute such as `x._rest` is the program's own affair unless a class of the library has something callable of that
+name; then `guards.own` asks whose object `x` is. The set is read off the modules, so that it fits every Python version.
+"""
+
+import functools
+import importlib
+import warnings
+from types import FunctionType
+
+from sandbox import policy
+
+
+@functools.cache
+def library_private() -> frozenset[str]:
+    """Every `_name` (and mangled `_Class__name`) of a method, property or class inside a class of the library."""
+    found: set[str] = {"_sandbox_output", "_sandbox_number", "_sandbox_names"}  # of our own streams
+    for name in policy.MODULES.keys() - policy.STAND_INS:
+        for kind in _classes(name):
+            for attribute, value in list(vars(kind).items()):
+                if attribute.startswith("_") and not attribute.endswith("__") and _acts(value):
+                    found.add(attribute)
+    return frozenset(found)
+
+
+@functools.cache
+def starred(module: str) -> tuple[str, ...]:
+    """What `from module import *` binds: the listed names that this Python's module has."""
+    listed = [name for name in policy.MODULES.get(module, ()) if not name.startswith("_")]
+    if module in policy.STAND_INS:
+        return tuple(listed)
+    real = importlib.import_module(module)
+    return tuple(name for name in listed if hasattr(real, name))
+
+
+def _classes(module: str) -> list[type]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            names = vars(importlib.import_module(module))
+    except ImportError:
+        return []
+    return [value for value in list(names.values()) if isinstance(value, type)]
+
+
+def _acts(value: object) -> bool:
+    return isinstance(value, FunctionType | classmethod | staticmethod | property | type)

@@ -1,0 +1,250 @@
+"""One program's universe: its builtins, modules, streams, step counter and clock.
+
+`prepare()` once per process, before walls go up; then `World(...).run(translate(source))`, and `call` for functions.
+A world is for one program; it shares nothing that a program could change with the next one.
+"""
+
+import itertools
+import operator
+import sys
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from sandbox import freeze, guards, standins
+from sandbox.modules import Importer
+from sandbox.stops import OutputLimit, ProgramExit, StepLimit, enter, refuse, stop
+from sandbox.streams import Output
+from sandbox.translate import Refused, translate
+from sandbox.verdict import Limits
+
+__all__ = ["OutputLimit", "ProgramExit", "Refused", "StepLimit", "World", "prepare"]
+
+_CALL_COST = 20  # steps of one eval or exec, besides one for each character
+
+prepare = freeze.prepare
+
+
+class World:
+    """`namespace` are the module's globals; `steps` the loop turns and function entries so far."""
+
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        stdin: str | bytes = "",
+        allow_modules: frozenset[str] = frozenset(),
+        name: str = "__main__",
+    ) -> None:
+        self.limits, self.allow_modules = limits, allow_modules
+        self.stopped: BaseException | None = None
+        self.steps_left = itertools.repeat(True, limits.steps)
+        self.counter = itertools.chain(self.steps_left, iter(self._spent, object()))
+        self.output = Output(limits.output_bytes)
+        self.system = standins.System(self, stdin)
+        self.importer = Importer(self.system.stand_ins(), allow_modules)
+        self.builtins = guards.shared_builtins() | self._own_builtins()
+        self.namespace: dict[str, Any] = {"__name__": name, "__doc__": None, "__builtins__": self.builtins}
+        if name == "__main__":
+            self.namespace["__file__"] = "program.py"
+
+    @property
+    def steps(self) -> int:
+        return self.limits.steps - operator.length_hint(self.steps_left)
+
+    @property
+    def stdout(self) -> str:
+        return self.output.value()
+
+    def _spent(self) -> NoReturn:
+        stop(StepLimit(f"more than {self.limits.steps} steps"))
+
+    def run(self, code: types.CodeType) -> None:
+        """Execute the module. What the program raises comes out; its sys.exit() as ProgramExit, after atexit."""
+        try:
+            self.call(exec, (code, self.namespace))
+        finally:
+            for function, args, keywords in reversed(self.system.at_exit):
+                self.call(function, args, keywords)
+
+    def call(
+        self, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Call something of the program's under its limits."""
+        if self.stopped is not None:
+            raise self.stopped
+        outer, limit = enter(self), sys.getrecursionlimit()
+        self.system.enter()
+        try:
+            return function(*args, **(kwargs or {}))
+        except SystemExit as error:
+            raise ProgramExit(error.code) from None
+        finally:
+            sys.setrecursionlimit(limit)
+            enter(outer)
+            if self.stopped is not None:
+                raise self.stopped
+
+    # Builtins that know the world
+
+    def _own_builtins(self) -> dict[str, Any]:
+        importer = self.importer
+        return {
+            ".it": self.counter,
+            ".compress": itertools.compress,
+            ".import": importer.import_module,
+            ".from": importer.import_name,
+            "__import__": importer.dunder_import,
+            "print": self.system.make_print(),
+            "input": self.system.make_input(),
+            "open": self.system.open,
+            "eval": self._make_evaluator("eval"),
+            "exec": self._make_evaluator("exec"),
+            "globals": lambda: Globals(self.namespace),
+            "locals": lambda: self._locals(sys._getframe(1)),
+            "vars": self._make_vars(),
+            "dir": self._make_dir(),
+        }
+
+    def _locals(self, frame: types.FrameType) -> Any:
+        if frame.f_globals is self.namespace and frame.f_locals is self.namespace:
+            return Globals(self.namespace)
+        if frame.f_globals.get("__builtins__") is not self.builtins:
+            refuse("builtin", "locals() may only be called by the program itself")
+        return {key: value for key, value in frame.f_locals.items() if _visible(key)}
+
+    def _make_vars(self) -> Callable[..., Any]:
+        def vars(*args: Any) -> Any:
+            if args:
+                return guards.dictionary(*args)
+            return self._locals(sys._getframe(1))
+
+        return vars
+
+    def _make_dir(self) -> Callable[..., list[str]]:
+        def dir_(*args: Any) -> list[str]:
+            return dir(*args) if args else sorted(self._locals(sys._getframe(1)))
+
+        dir_.__name__ = "dir"
+        return dir_
+
+    def _make_evaluator(self, mode: str) -> Callable[..., Any]:
+        def evaluate(source: Any, globals: Any = None, locals: Any = None, /) -> Any:
+            frame = sys._getframe(1)
+            if isinstance(source, bytes | bytearray):
+                source = bytes(source).decode("utf-8-sig")
+            if not isinstance(source, str):
+                raise TypeError(f"{mode}() arg 1 must be a string, bytes or code object")
+            text = str.__str__(source)
+            for _ in itertools.islice(self.counter, _CALL_COST + len(text)):
+                pass
+            code = translate(text.strip() if mode == "eval" else text, mode=mode, allow_modules=self.allow_modules)
+            return self._evaluate(code, frame, globals, locals)
+
+        evaluate.__name__ = evaluate.__qualname__ = mode
+        return evaluate
+
+    def _evaluate(self, code: types.CodeType, frame: types.FrameType, globals: Any, locals: Any) -> Any:
+        """Run translated code in given namespaces, or in the caller's."""
+        if globals is None and locals is None:
+            if frame.f_globals.get("__builtins__") is not self.builtins:
+                return eval(code, self.namespace)
+            if frame.f_locals is frame.f_globals:
+                return eval(code, frame.f_globals)
+            return eval(code, frame.f_globals, {k: v for k, v in frame.f_locals.items() if _visible(k)})
+        space = self.namespace if globals is None else _copied(globals)
+        if space is not self.namespace:
+            space["__builtins__"] = self.builtins
+        try:
+            if locals is None:
+                return eval(code, space)
+            inner = _copied(locals)
+            try:
+                return eval(code, space, inner)
+            finally:
+                _copy_back(inner, locals)
+        finally:
+            if globals is not None and space is not self.namespace:
+                _copy_back(space, globals)
+
+
+def _copied(mapping: Any) -> dict[str, Any]:
+    if not isinstance(mapping, dict | Globals):
+        raise TypeError("globals and locals must be dictionaries")
+    return {key: mapping[key] for key in mapping if type(key) is str and _visible(key)}
+
+
+def _copy_back(inner: dict[str, Any], mapping: Any) -> None:
+    for key, value in inner.items():
+        if _visible(key) and not (key in mapping and mapping[key] is value):
+            mapping[key] = value
+    for key in [key for key in mapping if type(key) is str and _visible(key) and key not in inner]:
+        del mapping[key]
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".") and name != "__builtins__"
+
+
+class Globals:
+    """globals(): the module's names, live, without the machinery."""
+
+    __slots__ = ("_sandbox_names",)
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self._sandbox_names = names
+
+    def __getitem__(self, key: Any) -> Any:
+        if type(key) is not str or not _visible(key):
+            raise KeyError(key)
+        return self._sandbox_names[key]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if type(key) is not str or not _visible(key) or (key.startswith("__") and key.endswith("__")):
+            refuse("builtin", f"globals() may not be given the name {key!r}")
+        self._sandbox_names[key] = value
+
+    def __delitem__(self, key: Any) -> None:
+        if type(key) is not str or not _visible(key):
+            raise KeyError(key)
+        del self._sandbox_names[key]
+
+    def __contains__(self, key: object) -> bool:
+        return type(key) is str and _visible(key) and key in self._sandbox_names
+
+    def __iter__(self) -> Any:
+        return iter([key for key in self._sandbox_names if _visible(key)])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return self[key] if key in self else default
+
+    def keys(self) -> list[str]:
+        return list(self)
+
+    def values(self) -> list[Any]:
+        return [self[key] for key in self]
+
+    def items(self) -> list[tuple[str, Any]]:
+        return [(key, self[key]) for key in self]
+
+    def update(self, other: Any = (), /, **more: Any) -> None:
+        for key, value in {**dict(other), **more}.items():
+            self[key] = value
+
+    def setdefault(self, key: Any, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        if key not in self and default:
+            return default[0]
+        value = self[key]
+        del self[key]
+        return value
+
+    def copy(self) -> dict[str, Any]:
+        return dict(self.items())

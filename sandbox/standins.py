@@ -1,0 +1,295 @@
+"""The outside world a program may believe in: sys, os, time, streams, chance. All in memory, repeatable."""
+
+import decimal
+import io
+import os
+import posixpath
+import random
+import resource
+import sys
+import time
+import types
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from sandbox import concurrency, guards, modules, policy
+from sandbox.modules import Names
+from sandbox.stops import Running, refuse
+from sandbox.streams import Input, Output, TextOutput
+
+_START = 1_700_000_000.0  # what time.time() says at step 0
+_STEP_SECONDS = 1e-7  # what a step takes on the program's clock
+_STACK_PER_FRAME = 1_000  # bytes of C stack that a level of recursion through C code may need
+_MAX_RECURSION = 500_000
+
+
+class SandboxWorld(Running, Protocol):
+    """What this file needs of a world."""
+
+    output: Output
+
+    @property
+    def steps(self) -> int: ...
+
+    def call(self, function: Callable[..., Any], args: Any = ()) -> Any: ...
+
+
+class SeededRandom(random.Random):
+    """random.Random that is seeded with 0 where the real one would ask the operating system."""
+
+    def seed(self, a: Any = None, version: int = 2) -> None:
+        super().seed(0 if a is None else a, version)
+
+
+SeededRandom.__name__ = SeededRandom.__qualname__ = "Random"
+SeededRandom.__module__ = "random"
+
+
+def recursion_cap() -> int:
+    """The deepest recursion that cannot overrun the C stack of this process, whatever functions take part."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    if soft == resource.RLIM_INFINITY:
+        return _MAX_RECURSION
+    return max(1000, min(_MAX_RECURSION, soft // _STACK_PER_FRAME))
+
+
+class System:
+    """One world's sys, os, time and random, and the builtins that lead there."""
+
+    def __init__(self, world: SandboxWorld, stdin: str | bytes) -> None:
+        data = stdin.encode("utf-8", "surrogatepass") if isinstance(stdin, str) else stdin
+        self.world, self.output = world, world.output
+        self.input_size = len(data)
+        self.raw = io.BytesIO(data)
+        self.stdin = Input(self.raw)
+        self.stdout = TextOutput(self.output, 1)
+        self.sys: Any = types.ModuleType("sys")
+        vars(self.sys).update(self._sys_names(), __getattr__=modules._absent("sys"))
+        self.at_exit: list[tuple[Any, Any, Any]] = []
+        self.slept = 0.0
+        self.recursion_limit = 1000
+        self.base_depth = 0
+        decimal.setcontext(decimal.Context(prec=28, rounding=decimal.ROUND_HALF_EVEN))
+
+    def stand_ins(self) -> dict[str, Callable[[], Names]]:
+        return {
+            "__future__": modules.future_names,
+            "asyncio": lambda: concurrency.asyncio_names(self),
+            "atexit": self._atexit_names,
+            "builtins": self._builtins_names,
+            "contextlib": self._contextlib_names,
+            "io": lambda: modules.library_names("io") | {"open": self.open},
+            "os": self._os_names,
+            "pprint": self._pprint_names,
+            "queue": concurrency.queue_names,
+            "random": _random_names,
+            "sys": lambda: vars(self.sys),
+            "threading": lambda: concurrency.threading_names(self),
+            "time": self._time_names,
+            "typing_extensions": modules.typing_extension_names,
+            "warnings": lambda: {name: _nothing for name in policy.MODULES["warnings"]},
+        }
+
+    # sys
+
+    def _sys_names(self) -> Names:
+        same = (
+            *("byteorder", "float_info", "get_int_max_str_digits", "getsizeof", "hash_info", "int_info", "intern"),
+            *("maxsize", "maxunicode", "platform", "version", "version_info"),
+        )
+        return {
+            **{name: getattr(sys, name) for name in same},
+            "argv": ["program.py"],
+            "stdin": self.stdin,
+            "stdout": self.stdout,
+            "stderr": TextOutput(None, 2),
+            "exit": guards.sys_exit,
+            "exc_info": _exc_info,
+            "setrecursionlimit": self.set_recursion_limit,
+            "getrecursionlimit": lambda: self.recursion_limit,
+            "set_int_max_str_digits": sys.set_int_max_str_digits,
+        }
+
+    def enter(self) -> None:
+        """The program gets the processor: its recursion starts here."""
+        depth, frame = 0, sys._getframe()
+        while frame.f_back is not None:
+            depth, frame = depth + 1, frame.f_back
+        self.base_depth = depth
+        self._apply_recursion_limit()
+
+    def set_recursion_limit(self, limit: int, /) -> None:
+        if type(limit) is not int:
+            raise TypeError(f"'{type(limit).__name__}' object cannot be interpreted as an integer")
+        if limit < 1:
+            raise ValueError("recursion limit must be greater or equal than 1")
+        self.recursion_limit = limit
+        self._apply_recursion_limit()
+
+    def _apply_recursion_limit(self) -> None:
+        sys.setrecursionlimit(self.base_depth + min(self.recursion_limit, max(1000, recursion_cap())))
+
+    # Streams
+
+    def make_print(self) -> Callable[..., None]:
+        real, output, system, stdout = print, self.output, self.sys, self.stdout
+        text = output.text
+
+        def print_(*values: Any, sep: Any = " ", end: Any = "\n", file: Any = None, flush: Any = False) -> None:
+            if file is None:
+                file = system.stdout
+            if file is stdout:
+                real(*values, sep=sep, end=end, file=text)
+                output.check()
+            elif file is not None:
+                real(*values, sep=sep, end=end, file=file, flush=flush)
+
+        print_.__name__ = print_.__qualname__ = "print"
+        return print_
+
+    def make_input(self) -> Callable[..., str]:
+        def input_(prompt: Any = "", /) -> str:
+            if prompt != "":
+                system.stdout.write(str(prompt))
+            line = system.stdin.readline()
+            if not isinstance(line, str):
+                raise TypeError("object.readline() returned non-string")
+            if not line:
+                raise EOFError("EOF when reading a line")
+            return line[:-1] if line.endswith("\n") else line
+
+        system = self.sys
+        input_.__name__ = input_.__qualname__ = "input"
+        return input_
+
+    def open(self, file: Any, mode: str = "r", *options: Any, **more: Any) -> Any:
+        """The three standard streams; there are no files."""
+        if file in (0, "/dev/stdin"):
+            return self.stdin.buffer if "b" in mode else self.stdin
+        if file in (1, "/dev/stdout"):
+            return self.stdout.buffer if "b" in mode else self.stdout
+        if file in (2, "/dev/stderr"):
+            return TextOutput(None, 2)
+        refuse("file", "open() is only allowed on descriptors 0, 1 and 2: there are no files")
+
+    # os
+
+    def _os_names(self) -> Names:
+        path = types.ModuleType("posixpath")
+        vars(path).update({name: getattr(posixpath, name) for name in policy.MODULES["os.path"]})
+        vars(path).update(__getattr__=modules._absent("os.path"))
+        return {
+            "read": self._os_read,
+            "write": self._os_write,
+            "fstat": self._os_fstat,
+            "environ": {},
+            "getenv": lambda name, default=None: default,
+            "getcwd": lambda: "/",
+            "path": path,
+            **{name: getattr(os, name) for name in ("linesep", "sep", "name", "devnull")},
+            "_exit": guards.sys_exit,
+        }
+
+    def _os_read(self, descriptor: int, count: int, /) -> bytes:
+        if descriptor != 0:
+            refuse("file", "os.read is only allowed on descriptor 0")
+        return self.raw.read(count)
+
+    def _os_write(self, descriptor: int, data: Any, /) -> int:
+        if descriptor not in (1, 2):
+            refuse("file", "os.write is only allowed on descriptors 1 and 2")
+        return self.stdout.buffer.write(data) if descriptor == 1 else len(data)
+
+    def _os_fstat(self, descriptor: int, /) -> Any:
+        if descriptor not in (0, 1, 2):
+            refuse("file", "os.fstat is only allowed on descriptors 0, 1 and 2")
+        return types.SimpleNamespace(st_size=self.input_size if descriptor == 0 else 0)
+
+    # The rest
+
+    def clock(self) -> float:
+        """Seconds on the program's own clock: its steps and its sleeps."""
+        return self.world.steps * _STEP_SECONDS + self.slept
+
+    def sleep(self, seconds: float, /) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        self.slept += seconds
+
+    def _time_names(self) -> Names:
+        def now(seconds: float | None) -> float:
+            return _START + self.clock() if seconds is None else seconds
+
+        def nanoseconds() -> int:
+            return int(self.clock() * 1e9)
+
+        return {
+            "time": lambda: _START + self.clock(),
+            "time_ns": lambda: int(_START) * 10**9 + nanoseconds(),
+            **dict.fromkeys(("perf_counter", "monotonic", "process_time"), self.clock),
+            **dict.fromkeys(("perf_counter_ns", "monotonic_ns", "process_time_ns"), nanoseconds),
+            "sleep": self.sleep,
+            "gmtime": lambda seconds=None, /: time.gmtime(now(seconds)),
+            "localtime": lambda seconds=None, /: time.gmtime(now(seconds)),
+            "ctime": lambda seconds=None, /: time.asctime(time.gmtime(now(seconds))),
+            "asctime": lambda when=None, /: time.asctime(when or time.gmtime(now(None))),
+            "strftime": lambda text, when=None, /: time.strftime(text, when or time.gmtime(now(None))),
+            "strptime": time.strptime,
+            "mktime": time.mktime,
+            "struct_time": time.struct_time,
+            "timezone": 0,
+        }
+
+    def _atexit_names(self) -> Names:
+        def register(function: Any, /, *args: Any, **keywords: Any) -> Any:
+            self.at_exit.append((function, args, keywords))
+            return function
+
+        def unregister(function: Any, /) -> None:
+            self.at_exit[:] = [entry for entry in self.at_exit if entry[0] is not function]
+
+        return {"register": register, "unregister": unregister}
+
+    def _builtins_names(self) -> Names:
+        table = self.world.builtins  # type: ignore[attr-defined]
+        return {k: v for k, v in table.items() if not k.startswith((".", "__"))}
+
+    def _contextlib_names(self) -> Names:
+        system = self.sys
+
+        class redirect_stdout:
+            def __init__(self, new_target: Any) -> None:
+                self.new_target, self.old_targets = new_target, list[Any]()
+
+            def __enter__(self) -> Any:
+                self.old_targets.append(system.stdout)
+                system.stdout = self.new_target
+                return self.new_target
+
+            def __exit__(self, *error: Any) -> None:
+                system.stdout = self.old_targets.pop()
+
+        return modules.library_names("contextlib") | {"redirect_stdout": redirect_stdout}
+
+    def _pprint_names(self) -> Names:
+        import pprint
+
+        def show(value: Any, stream: Any = None, *options: Any, **more: Any) -> None:
+            pprint.pprint(value, self.sys.stdout if stream is None else stream, *options, **more)
+
+        return {"pformat": pprint.pformat, "pprint": show, "pp": show}
+
+
+def _random_names() -> Names:
+    source = SeededRandom()
+    names = {name: getattr(source, name) for name in policy.MODULES["random"] if hasattr(source, name)}
+    return names | {"Random": SeededRandom}
+
+
+def _exc_info() -> tuple[Any, Any, None]:
+    kind, value, _ = sys.exc_info()
+    return kind, value, None
+
+
+def _nothing(*args: Any, **keywords: Any) -> None:
+    """What a function of `warnings` does: there is nobody to warn."""

@@ -1,0 +1,53 @@
+"""What ends a program that Python itself would not end. None is an Exception; each is remembered by the world.
+
+A stop that the program swallows (`finally: return`, a context manager that says True) comes back: the world raises it
+again when the program hands over, and the step counter at every step.
+"""
+
+from typing import NoReturn, Protocol
+
+from sandbox.translate import Refused, Violation
+
+
+class Stop(BaseException):
+    """The program used up a limit of the sandbox's."""
+
+
+class StepLimit(Stop):
+    """The budget of loop turns and function entries is spent."""
+
+
+class OutputLimit(Stop):
+    """More was printed than may be."""
+
+
+class ProgramExit(SystemExit):
+    """The program ended itself by sys.exit() or its like; `code` is as with SystemExit."""
+
+
+class Running(Protocol):
+    """The world whose program is running."""
+
+    stopped: BaseException | None
+
+
+_running: list[Running | None] = [None]
+
+
+def enter(world: Running | None) -> Running | None:
+    """Make `world` the running one; the one before it comes back."""
+    before, _running[0] = _running[0], world
+    return before
+
+
+def stop(error: BaseException) -> NoReturn:
+    """End the running program with `error`, whatever the program does about it."""
+    world = _running[0]
+    if world is not None and world.stopped is None:
+        world.stopped = error
+    raise error
+
+
+def refuse(rule: str, message: str) -> NoReturn:
+    """The program asked, while running, for what the policy does not allow."""
+    stop(Refused(Violation(0, rule, message)))

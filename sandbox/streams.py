@@ -1,0 +1,109 @@
+"""Standard input and output of a program: in memory, capped, and shaped like the real ones."""
+
+import io
+from typing import Any
+
+from sandbox.stops import OutputLimit, stop
+
+
+class _InputBuffer(io.BufferedReader):
+    """sys.stdin.buffer."""
+
+    def fileno(self) -> int:
+        return 0
+
+
+class Input(io.TextIOWrapper):
+    """sys.stdin."""
+
+    mode = "r"
+    name = "<stdin>"
+
+    def __init__(self, raw: Any) -> None:
+        super().__init__(_InputBuffer(raw), encoding="utf-8")
+
+    def fileno(self) -> int:
+        return 0
+
+
+class Output:
+    """What the program printed so far. `text` holds it all; surrogates carry bytes that were written as bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self.text = io.StringIO(newline="\n")
+        self.limit = limit
+
+    def check(self) -> None:
+        if self.text.tell() > self.limit:
+            stop(OutputLimit(f"more than {self.limit} characters of output"))
+
+    def value(self) -> str:
+        try:
+            text = self.text.getvalue()
+        except ValueError:  # the program closed it
+            return ""
+        if text.isascii():
+            return text
+        return text.encode("utf-8", "surrogateescape" if _only_escapes(text) else "replace").decode("utf-8", "replace")
+
+
+def _only_escapes(text: str) -> bool:
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class TextOutput(io.TextIOBase):
+    """sys.stdout; with `output` None sys.stderr, which forgets."""
+
+    encoding = "utf-8"
+    errors = "strict"
+
+    def __init__(self, output: Output | None, number: int) -> None:
+        self._sandbox_output, self._sandbox_number = output, number
+        self.name = "<stdout>" if number == 1 else "<stderr>"
+        self.mode = "w"
+        self.buffer = BinaryOutput(output, number)
+
+    def write(self, text: str, /) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        output = self._sandbox_output
+        if output is not None:
+            output.text.write(text)
+            output.check()
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._sandbox_number
+
+    def close(self) -> None:
+        """Stays open: what was printed counts."""
+
+
+class BinaryOutput(io.BufferedIOBase):
+    """sys.stdout.buffer."""
+
+    def __init__(self, output: Output | None, number: int) -> None:
+        self._sandbox_output, self._sandbox_number = output, number
+
+    def write(self, data: Any, /) -> int:
+        data = bytes(memoryview(data))
+        if self._sandbox_output is not None:
+            self._sandbox_output.text.write(data.decode("utf-8", "surrogateescape"))
+            self._sandbox_output.check()
+        return len(data)
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._sandbox_number
+
+    def close(self) -> None:
+        """Stays open."""

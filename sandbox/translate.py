@@ -1,0 +1,557 @@
+"""From untrusted source to bytecode: parse, refuse what the policy does not list, rewrite the rest, compile.
+
+The rewriting, in full (names that start with a dot cannot be written in source; the run-time half is `guards`):
+
+    for x in xs, and every comprehension     for x in .compress(xs, .it)
+    while, async for, function and lambda    `True in .it` first; a function's leading part that calls nothing goes free
+    x.format, x.__class__ and their like     .attr(x, "format")
+    x._name where the library has such one   .own(x, "_name")._name
+    import a.b as c; from a import b         c = .import("a.b"); b = .from("a", "b")
+    except: / except BaseException           except .catchable
+
+`.it` yields True once for every step left and raises StepLimit for ever after. `itertools.compress` draws one from it
+for each item, in C, so that a loop's turn costs no bytecode; a program's count is the same on every machine.
+"""
+
+import __future__
+
+import ast
+import sys
+import warnings
+from collections.abc import Callable
+from types import CodeType
+from typing import Any, NamedTuple
+
+from sandbox import policy
+from sandbox.formats import attributes_read
+from sandbox.placement import calls_nothing, place_tick
+from sandbox.private import library_private, starred
+from sandbox.verdict import Limits
+
+_MAX_VIOLATIONS = 20
+_WALK_DEPTH = 20_000  # Python frames the walk may use; pure Python calls, so they cost no C stack
+
+
+class Violation(NamedTuple):
+    """One refused construct: its line, the rule's name, and a sentence."""
+
+    line: int
+    rule: str
+    message: str
+
+
+class Refused(BaseException):
+    """The policy does not allow this program; no evidence about whether it is right.
+
+    Not an Exception, so that a program refused while it runs cannot catch it.
+    """
+
+    def __init__(self, *violations: Violation) -> None:
+        super().__init__(*violations)
+        self.violations: tuple[Violation, ...] = violations
+
+    def __str__(self) -> str:
+        return "; ".join(f"line {v.line}: {v.message} [{v.rule}]" if v.line else f"{v.message} [{v.rule}]"
+                         for v in self.violations)
+
+
+def translate(
+    source: str | bytes,
+    *,
+    filename: str = "<program>",
+    allow_modules: frozenset[str] = frozenset(),
+    mode: str = "exec",
+    source_bytes: int = Limits().source_bytes,
+) -> CodeType:
+    """The program's code object, for `runtime.World` only. Raises `Refused`, or SyntaxError for what is no Python."""
+    text = _decode(source, source_bytes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = _guarded(lambda: ast.parse(text, filename, mode))
+        translator = Translator(allow_modules)
+        _guarded(lambda: _walk(translator, tree))
+        if translator.violations:
+            _guarded(lambda: compile(text, filename, mode, dont_inherit=True))  # not even Python: SyntaxError first
+            raise Refused(*translator.violations)
+        return _guarded(lambda: compile(tree, filename, mode, flags=translator.flags, dont_inherit=True))
+
+
+def _decode(source: str | bytes, limit: int) -> str:
+    if len(source) > limit:
+        size = Violation(0, "source-size", f"the source has {len(source)} characters, at most {limit} are taken")
+        raise Refused(size)
+    if isinstance(source, bytes):
+        try:
+            source = source.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise SyntaxError(f"expected UTF-8, found byte {source[error.start]:#04x} at {error.start}") from None
+    if "\0" in source:
+        raise SyntaxError("source code string cannot contain null bytes")
+    return source
+
+
+def _guarded(step: Callable[[], Any]) -> Any:
+    """Run a step of the compiler; whatever it dies of, in words, is a SyntaxError."""
+    try:
+        return step()
+    except RecursionError:
+        raise SyntaxError("too many nested constructs") from None
+    except MemoryError:
+        raise SyntaxError("too many nested parentheses or operators for the parser") from None
+    except (ValueError, OverflowError, SystemError) as error:  # surrogates, integer literals, AST checks
+        raise SyntaxError(str(error)) from None
+
+
+def _walk(translator: "Translator", tree: ast.AST) -> None:
+    old = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(old, _WALK_DEPTH))
+    try:
+        translator.program(tree)
+    finally:
+        sys.setrecursionlimit(old)
+
+
+_HERE: dict[str, Any] = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
+_LOAD, _STORE = ast.Load(), ast.Store()
+
+
+def _name(identifier: str) -> ast.Name:
+    return ast.Name(id=identifier, ctx=_LOAD, **_HERE)
+
+
+def _const(value: Any) -> ast.Constant:
+    return ast.Constant(value=value, **_HERE)
+
+
+def _call(function: str, *args: ast.expr) -> ast.Call:
+    return ast.Call(func=_name(function), args=list(args), keywords=[], **_HERE)
+
+
+_IT = _name(".it")
+_COMPRESS = _name(".compress")
+_CATCHABLE = _name(".catchable")
+_TICK = ast.Compare(left=_const(True), ops=[ast.In()], comparators=[_IT], **_HERE)
+_TICK_STATEMENT = ast.Expr(value=_TICK, **_HERE)
+
+
+def is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def load_rule(name: str) -> str:
+    """How a program may read the attribute: `free`, `guard`, `own` (underscored: not the library's), or `refuse`."""
+    if not name.startswith("_"):
+        if name in policy.FORBIDDEN_ATTRIBUTES:
+            return "refuse"
+        return "guard" if name in policy.GUARDED_ATTRIBUTES else "free"
+    if is_dunder(name):
+        if name in policy.READABLE_DUNDERS:
+            return "free"
+        return "guard" if name in policy.GUARDED_DUNDERS else "refuse"
+    return "own" if name in library_private() and name not in policy.PUBLIC_UNDERSCORED else "free"
+
+
+def store_rule(name: str) -> str:
+    """How a program may set or delete the attribute: `free`, `own` or `refuse`."""
+    if is_dunder(name):
+        return "free" if name in policy.WRITABLE_DUNDERS else "refuse"
+    rule = load_rule(name)
+    return "free" if rule == "guard" else rule
+
+
+class Translator:
+    """Walks one tree, in place: collects violations and rewrites. `strict` turns off the free leading parts."""
+
+    def __init__(self, allow_modules: frozenset[str] = frozenset()) -> None:
+        self.allow_modules = allow_modules
+        self.violations: list[Violation] = []
+        self.flags = 0
+        self.scope = "module"
+        self.private = ""  # the class whose body we are in, for __name mangling
+        self.tries_import = 0  # inside a try that expects an ImportError
+        self.strict = False
+        self.placements: list[Callable[[bool], None]] = []
+
+    def refuse(self, node: ast.AST, rule: str, message: str) -> None:
+        if len(self.violations) < _MAX_VIOLATIONS:
+            self.violations.append(Violation(getattr(node, "lineno", 0), rule, message))
+
+    def program(self, tree: ast.AST) -> None:
+        if isinstance(tree, ast.Expression):
+            tree.body = self.visit(tree.body)
+        elif isinstance(tree, ast.Module):
+            self._future(tree)
+            tree.body = self.block(tree.body)
+            at = 1 if tree.body and _is_docstring(tree.body[0]) else 0
+            # A module's names are looked up in two dictionaries more than a global's.
+            tree.body.insert(at, ast.Global(names=[".it", ".compress"], **_HERE))
+        for place in self.placements:
+            place(self.strict)
+
+    def _future(self, tree: ast.Module) -> None:
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and node.module == "__future__" and not node.level:
+                for alias in node.names:
+                    if alias.name == "annotations":
+                        self.flags |= __future__.annotations.compiler_flag
+
+    def visit(self, node: Any) -> Any:
+        method = _VISITORS.get(node.__class__)
+        if method is None:
+            kind = node.__class__.__name__
+            self.refuse(node, "syntax", f"{kind} is not allowed")
+            return node
+        return method(self, node)
+
+    def block(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        result: list[ast.stmt] = []
+        for statement in statements:
+            new = self.visit(statement)
+            if new.__class__ is list:
+                result.extend(new)
+            else:
+                result.append(new)
+        return result
+
+    def generic(self, node: ast.AST) -> ast.AST:
+        """A node that needs no thought of its own: translate what it holds."""
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if value.__class__ is list:
+                if value and isinstance(value[0], ast.stmt):
+                    setattr(node, field, self.block(value))
+                else:
+                    value[:] = [self.visit(item) if isinstance(item, ast.AST) else item for item in value]
+            elif isinstance(value, ast.AST):
+                setattr(node, field, self.visit(value))
+        return node
+
+    def leaf(self, node: ast.AST) -> ast.AST:
+        return node
+
+    # Names
+
+    def name(self, node: ast.Name) -> ast.Name:
+        name = node.id
+        if name.startswith("__"):
+            if node.ctx.__class__ is ast.Load:
+                if is_dunder(name) and name not in policy.READABLE_NAMES and not self._defined_here(name):
+                    self.refuse(node, "name", f"the name {name} is not allowed")
+            else:
+                self.bind(node, name)
+        elif name == "property" or name == "setattr":
+            self.strict = True
+        return node
+
+    def _defined_here(self, name: str) -> bool:
+        return self.scope == "class" and name in policy.OPERATOR_METHODS
+
+    def bind(self, node: ast.AST, name: str | None) -> None:
+        """A name is about to be bound in the scope we are in."""
+        if name is None or not is_dunder(name):
+            return
+        allowed = policy.DEFINABLE | policy.STORABLE_NAMES if self.scope == "class" else policy.STORABLE_NAMES
+        if name not in allowed:
+            self.refuse(node, "special-name", f"{name} may not be defined here")
+
+    def names(self, node: Any) -> ast.AST:
+        for name in node.names:
+            self.bind(node, name)
+        return node
+
+    # Attributes
+
+    def mangled(self, name: str) -> str:
+        if self.private and name.startswith("__") and not name.endswith("__"):
+            stripped = self.private.lstrip("_")
+            return f"_{stripped}{name}" if stripped else name
+        return name
+
+    def attribute(self, node: ast.Attribute) -> ast.expr:
+        loading = node.ctx.__class__ is ast.Load
+        node.value = self.visit(node.value)
+        name = self.mangled(node.attr)
+        rule = load_rule(name) if loading else store_rule(name)
+        if rule == "free":
+            if not loading and is_dunder(name):
+                self.strict = True
+            return node
+        if rule == "guard":
+            if name == "format" and isinstance(node.value, ast.Constant) and _reads_freely(node.value.value):
+                return node
+            return ast.copy_location(_call(".attr", node.value, _const(name)), node)
+        if rule == "own":
+            node.value = _call(".own", node.value, _const(name))
+            return node
+        verb = "read" if loading else "set or deleted"
+        self.refuse(node, "attribute", f"the attribute {name} may not be {verb}")
+        return node
+
+    def aug_assign(self, node: ast.AugAssign) -> ast.AST:
+        target = node.target
+        if isinstance(target, ast.Attribute):
+            name = self.mangled(target.attr)
+            if load_rule(name) == "refuse" or (is_dunder(name) and load_rule(name) != "free"):
+                self.refuse(node, "attribute", f"the attribute {name} may not be read")
+        return self.generic(node)
+
+    # Loops and functions: the steps
+
+    def for_(self, node: ast.For) -> ast.AST:
+        self.generic(node)
+        node.iter = self.counted(node.iter)
+        return node
+
+    def counted(self, iterable: ast.expr) -> ast.expr:
+        call = ast.Call(func=_COMPRESS, args=[iterable, _IT], keywords=[], **_HERE)
+        return ast.copy_location(call, iterable)
+
+    def ticking_loop(self, node: ast.While | ast.AsyncFor) -> ast.AST:
+        self.generic(node)
+        node.body.insert(0, _TICK_STATEMENT)
+        return node
+
+    def comprehension(self, node: ast.comprehension) -> ast.AST:
+        self.generic(node)
+        if node.is_async:
+            node.ifs.insert(0, _TICK)
+        else:
+            node.iter = self.counted(node.iter)
+        return node
+
+    def arguments(self, node: ast.arguments) -> ast.AST:
+        for arg in (*node.posonlyargs, *node.args, node.vararg, *node.kwonlyargs, node.kwarg):
+            if arg is not None:
+                if is_dunder(arg.arg):
+                    self.refuse(arg, "special-name", f"{arg.arg} may not name a parameter")
+                if arg.annotation is not None:
+                    arg.annotation = self.annotation(arg.annotation)
+        node.defaults = [self.visit(default) for default in node.defaults]
+        node.kw_defaults = [default and self.visit(default) for default in node.kw_defaults]
+        return node
+
+    def annotation(self, node: ast.expr) -> ast.expr:
+        """Under `from __future__ import annotations` they become strings, which nothing of ours ever evaluates."""
+        if self.flags:
+            return node
+        new: ast.expr = self.visit(node)
+        return new
+
+    def function(self, node: Any) -> ast.AST:
+        self.bind(node, node.name)
+        node.decorator_list = [self.decorator(item) for item in node.decorator_list]
+        self.type_parameters(node)
+        self.arguments(node.args)
+        if node.returns is not None:
+            node.returns = self.annotation(node.returns)
+        outer, self.scope = self.scope, "function"
+        body = node.body = self.block(node.body)
+        self.scope = outer
+        special = is_dunder(node.name) or bool(node.decorator_list)
+        self.placements.append(lambda strict: place_tick(body, _TICK_STATEMENT, strict or special))
+        return node
+
+    def decorator(self, node: ast.expr) -> ast.expr:
+        return node if isinstance(node, ast.Name) and node.id == "property" else self.visit(node)  # type: ignore
+
+    def type_parameters(self, node: Any) -> None:
+        for parameter in getattr(node, "type_params", ()):
+            self.bind(parameter, parameter.name)
+            self.generic(parameter)
+
+    def lambda_(self, node: ast.Lambda) -> ast.AST:
+        self.arguments(node.args)
+        outer, self.scope = self.scope, "function"
+        node.body = self.visit(node.body)
+        self.scope = outer
+        self.placements.append(lambda strict: _tick_lambda(node, strict))
+        return node
+
+    def class_(self, node: ast.ClassDef) -> ast.AST:
+        self.bind(node, node.name)
+        node.decorator_list = [self.visit(item) for item in node.decorator_list]
+        self.type_parameters(node)
+        node.bases = [self.visit(base) for base in node.bases]
+        node.keywords = [self.visit(keyword) for keyword in node.keywords]
+        outer = self.scope, self.private
+        self.scope, self.private = "class", node.name
+        node.body = self.block(node.body)
+        self.scope, self.private = outer
+        return node
+
+    def assign(self, node: ast.Assign) -> ast.AST:
+        if self.scope == "class":
+            for target in node.targets:
+                if isinstance(target, ast.Name) and is_dunder(target.id) and not _plain_special(node.value):
+                    self.strict = True  # a function gets a special method's place under another name
+        return self.generic(node)
+
+    def ann_assign(self, node: ast.AnnAssign) -> ast.AST:
+        node.target = self.visit(node.target)
+        node.annotation = self.annotation(node.annotation)
+        if node.value is not None:
+            node.value = self.visit(node.value)
+        return node
+
+    # Calls, patterns, exceptions
+
+    def call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) > 1:
+            self.strict = True
+        return self.generic(node)
+
+    def match_class(self, node: ast.MatchClass) -> ast.AST:
+        for name in node.kwd_attrs:
+            if load_rule(self.mangled(name)) != "free":
+                self.refuse(node, "attribute", f"the attribute {name} may not be read by a pattern")
+        return self.generic(node)
+
+    def capture(self, node: Any) -> ast.AST:
+        self.bind(node, getattr(node, "name", None) or getattr(node, "rest", None))
+        return self.generic(node)
+
+    def try_(self, node: Any) -> ast.AST:
+        expects = any(handler.type is None or _names_import_error(handler.type) for handler in node.handlers)
+        self.tries_import += expects
+        node.body = self.block(node.body)
+        self.tries_import -= expects
+        node.handlers = [self.visit(handler) for handler in node.handlers]
+        node.orelse = self.block(node.orelse)
+        node.finalbody = self.block(node.finalbody)
+        return node
+
+    def handler(self, node: ast.ExceptHandler) -> ast.AST:
+        self.bind(node, node.name)
+        if node.type is None or _is_base_exception(node.type):
+            node.type = _CATCHABLE
+        elif isinstance(node.type, ast.Tuple) and any(map(_is_base_exception, node.type.elts)):
+            node.type = _CATCHABLE
+        else:
+            node.type = self.visit(node.type)
+        node.body = self.block(node.body)
+        return node
+
+    # Imports
+
+    def import_(self, node: ast.Import) -> list[ast.stmt]:
+        return [self.bound(node, alias.asname or alias.name.partition(".")[0], self.imported(node, alias))
+                for alias in node.names]
+
+    def imported(self, node: ast.Import, alias: ast.alias) -> ast.expr:
+        self.check_module(node, alias.name)
+        return _call(".import", _const(alias.name), _const(alias.asname is not None), _const(self.tries_import > 0))
+
+    def import_from(self, node: ast.ImportFrom) -> list[ast.stmt]:
+        module = node.module or ""
+        if node.level:
+            call = _call(".relative", _const("." * node.level + module))
+            return [ast.copy_location(ast.Expr(value=call, **_HERE), node)]
+        if module == "__future__":
+            return []
+        self.check_module(node, module)
+        names = [(alias.name, alias.asname or alias.name) for alias in node.names]
+        if names[0][0] == "*":
+            names = [(name, name) for name in starred(module)]
+        found = []
+        for name, local in names:
+            call = _call(".from", _const(module), _const(name), _const(self.tries_import > 0))
+            found.append(self.bound(node, local, call))
+        return found
+
+    def check_module(self, node: ast.AST, module: str) -> None:
+        """Refuse here what stands at the top of the program; what may never be reached is refused when it is."""
+        if self.scope == "module" and not self.tries_import and module_rule(module, self.allow_modules) == "refuse":
+            self.refuse(node, "module", module_message(module))
+
+    def bound(self, node: ast.AST, local: str, value: ast.expr) -> ast.stmt:
+        self.bind(node, local)
+        target = ast.Name(id=local, ctx=_STORE, **_HERE)
+        return ast.copy_location(ast.Assign(targets=[target], value=value, **_HERE), node)
+
+
+def module_rule(module: str, allow_modules: frozenset[str]) -> str:
+    """What importing it does: `allow`, `refuse`, or `absent` (nobody has such a module)."""
+    if module in policy.MODULES or module in allow_modules or module.partition(".")[0] in allow_modules:
+        return "allow"
+    top = module.partition(".")[0]
+    return "refuse" if top in sys.stdlib_module_names or top in policy.KNOWN_PACKAGES else "absent"
+
+
+def module_message(module: str) -> str:
+    allowed = ", ".join(sorted(name for name in policy.MODULES if "." not in name and not name.startswith("_")))
+    return f"the module {module} is not allowed; allowed are {allowed}"
+
+
+def _tick_lambda(node: ast.Lambda, strict: bool) -> None:
+    if strict or not calls_nothing(node.body):
+        choice = ast.IfExp(test=_TICK, body=node.body, orelse=_const(None), **_HERE)
+        node.body = ast.copy_location(choice, node.body)
+
+
+def _reads_freely(text: object) -> bool:
+    """A literal format string that reads no guarded attribute."""
+    if type(text) is not str:
+        return False
+    try:
+        return all(load_rule(name) == "free" for name in attributes_read(text))
+    except ValueError:
+        return True  # format() itself will say so
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _plain_special(value: ast.expr) -> bool:
+    if isinstance(value, ast.Name):
+        return is_dunder(value.id)
+    return isinstance(value, ast.Constant | ast.Tuple | ast.List | ast.Dict)
+
+
+def _is_base_exception(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in ("BaseException", "BaseExceptionGroup")
+
+
+def _names_import_error(node: ast.expr) -> bool:
+    wanted = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+    return any(isinstance(part, ast.Name) and part.id in wanted for part in ast.walk(node))
+
+
+_GENERIC = (
+    "Expression Delete If With AsyncWith Match Raise Assert Expr Return BoolOp NamedExpr BinOp UnaryOp "
+    "IfExp Dict Set ListComp SetComp DictComp GeneratorExp Await Yield YieldFrom Compare FormattedValue JoinedStr "
+    "Subscript Starred List Tuple Slice keyword withitem match_case MatchValue MatchSequence MatchOr"
+)
+_LEAVES = (
+    "Pass Break Continue Constant Load Store Del And Or Add Sub Mult MatMult Div Mod Pow LShift RShift BitOr BitXor "
+    "BitAnd FloorDiv Invert Not UAdd USub Eq NotEq Lt LtE Gt GtE Is IsNot In NotIn MatchSingleton"
+)
+_VISITORS: dict[type, Callable[[Translator, Any], Any]] = {
+    **{getattr(ast, name): Translator.generic for name in _GENERIC.split()},
+    **{getattr(ast, name): Translator.leaf for name in _LEAVES.split()},
+    ast.Name: Translator.name,
+    ast.Global: Translator.names,
+    ast.Nonlocal: Translator.names,
+    ast.Attribute: Translator.attribute,
+    ast.Assign: Translator.assign,
+    ast.AugAssign: Translator.aug_assign,
+    ast.AnnAssign: Translator.ann_assign,
+    ast.For: Translator.for_,
+    ast.AsyncFor: Translator.ticking_loop,
+    ast.While: Translator.ticking_loop,
+    ast.comprehension: Translator.comprehension,
+    ast.FunctionDef: Translator.function,
+    ast.AsyncFunctionDef: Translator.function,
+    ast.Lambda: Translator.lambda_,
+    ast.ClassDef: Translator.class_,
+    ast.Call: Translator.call,
+    ast.MatchClass: Translator.match_class,
+    ast.MatchAs: Translator.capture,
+    ast.MatchStar: Translator.capture,
+    ast.MatchMapping: Translator.capture,
+    ast.Try: Translator.try_,
+    ast.TryStar: Translator.try_,
+    ast.ExceptHandler: Translator.handler,
+    ast.Import: Translator.import_,
+    ast.ImportFrom: Translator.import_from,
+}
