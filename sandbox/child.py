@@ -7,7 +7,6 @@ from typing import Any
 
 from sandbox.serve import Service, World
 from sandbox.verdict import Limits
-from sandbox.wire import Channel
 
 
 def confine(limits: Limits, descriptors: int) -> None:
@@ -43,33 +42,41 @@ class Language:
     allow_modules: frozenset[str] = frozenset()
 
 
-def serve(job: dict[str, Any], channel: Channel, code: CodeType, limits: Limits, language: Language) -> bool:
+def serve(service: Service, kind: str, code: CodeType) -> bool:
     """Run one program in its own world and answer the judge until it hangs up; True if no limit ended it."""
-    world, statuses = _world(job, limits, language)
-    service = Service(world, channel, limits, statuses)
-    if job["kind"] == "stdio":
+    if kind == "stdio":
         service.run_stdio(code)
     elif service.run(code):
         service.answer()
     return service.clean
 
 
-def _world(job: dict[str, Any], limits: Limits, language: Language) -> tuple[World, dict[type[BaseException], str]]:
+def statuses(language: Language) -> dict[type[BaseException], str]:
+    """What a program's end by one of these is called."""
     if not language.layer:
-        return BareWorld(), {MemoryError: "memory_limit"}
-    from sandbox import runtime
+        return {MemoryError: "memory_limit"}
+    from sandbox.stops import OutputLimit, StepLimit
     from sandbox.translate import Refused
 
-    statuses: dict[type[BaseException], str] = {
-        runtime.StepLimit: "step_limit",
-        runtime.OutputLimit: "output_limit",
+    return {
+        StepLimit: "step_limit",
+        OutputLimit: "output_limit",
         Refused: "refused",
         MemoryError: "memory_limit",
     }
-    # A module under test is imported, not run: what stands under `if __name__ == "__main__"` is no part of it.
-    name = "__main__" if job["kind"] == "stdio" else "candidate"
-    world = runtime.World(limits=limits, stdin=job["stdin"], allow_modules=language.allow_modules, name=name)
-    return world, statuses
+
+
+def make_world(kind: str, stdin: str, limits: Limits, language: Language) -> World:
+    """A universe for one program.
+
+    A module under test is imported, not run: what stands under `if __name__ == "__main__"` is no part of it.
+    """
+    if not language.layer:
+        return BareWorld()
+    from sandbox.runtime import World as LanguageWorld
+
+    name = "__main__" if kind == "stdio" else "candidate"
+    return LanguageWorld(limits=limits, stdin=stdin, allow_modules=language.allow_modules, name=name)
 
 
 class BareWorld:

@@ -9,17 +9,17 @@ Children inherit all of it at no cost.
 import ctypes
 import errno
 import os
-import signal
 import struct
-import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from sandbox import syscalls
 
 WALL_NAMES = ("own_uid", "no_new_privs", "rlimits", "landlock", "seccomp")
 
+_SIGKILL = 9
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446  # the same numbers on every architecture
 _LANDLOCK_VERSION_FLAG = 1
@@ -78,10 +78,18 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
+@cache
+def _prctl_of_libc() -> Any:
+    """With its argument types declared: without them every call makes ctypes objects, 60 page faults in a child."""
+    function = _libc_with_gil().prctl
+    function.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+    return function
+
+
 def _prctl(option: int, argument: int) -> None:
     if sys.platform != "linux":
         raise HardenError(errno.ENOSYS, "prctl exists on Linux only")
-    if _libc().prctl(option, ctypes.c_ulong(argument), 0, 0, 0) != 0:
+    if _prctl_of_libc()(option, argument, 0, 0, 0) != 0:
         code = ctypes.get_errno()
         raise HardenError(code, f"prctl {option}: {os.strerror(code)}")
 
@@ -106,10 +114,16 @@ def fork() -> int:
     return int(child)
 
 
+def give_back_memory() -> None:
+    """Return the heap's free pages to the system: every fork copies the page table entries of those that are kept."""
+    if sys.platform == "linux" and hasattr(_libc(), "malloc_trim"):
+        _libc().malloc_trim(0)
+
+
 def die_with_parent(parent: int) -> None:
     """SIGKILL this process when the thread that started it ends; at once if `parent` is gone already."""
     if sys.platform == "linux":
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
     if os.getppid() != parent:
         os._exit(0)
 
@@ -184,7 +198,7 @@ def seccomp_allow_list(*, stop: bool, may_fork: bool) -> None:
         _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
     prog = Prog(len(filters) // 8, ctypes.addressof(code))
-    if _libc().prctl(_PR_SET_SECCOMP, ctypes.c_ulong(2), ctypes.byref(prog), 0, 0) != 0:
+    if _prctl_of_libc()(_PR_SET_SECCOMP, 2, ctypes.addressof(prog), 0, 0) != 0:
         number = ctypes.get_errno()
         raise HardenError(number, f"seccomp filter: {os.strerror(number)}")
 
@@ -208,6 +222,9 @@ def close_descriptors(keep: set[int]) -> None:
 
 def walls() -> dict[str, Wall]:
     """Which walls can be put up on this machine, found by trying all of them in a throw-away process."""
+    import ast
+    import subprocess
+
     if os.name != "posix":
         return {name: Wall(name, False, _FIXES[name]) for name in WALL_NAMES}
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -217,8 +234,6 @@ def walls() -> dict[str, Wall]:
     )
     run = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, env={}, timeout=60)
     try:
-        import ast
-
         standing = ast.literal_eval(run.stdout.strip())
     except (ValueError, SyntaxError):
         last = (run.stderr.strip().splitlines() or [f"exit status {run.returncode}"])[-1]

@@ -15,7 +15,8 @@ from types import CodeType
 from typing import Any
 
 from sandbox import harden
-from sandbox.child import Language, allow_seconds, confine, serve
+from sandbox.child import Language, allow_seconds, confine, make_world, serve, statuses
+from sandbox.serve import Service, World
 from sandbox.verdict import Limits
 from sandbox.wire import NONCE_BYTES, Channel, Closed, receive_down, send_up
 
@@ -76,6 +77,8 @@ class Zygote:
         self.source: str | bytes | None = None
         self.code: CodeType | None = None
         self.refused: tuple[type[BaseException], ...] = ()
+        self.statuses: dict[type[BaseException], str] = {}
+        self.blank: tuple[Limits, World] | None = None
         self.pid = os.getpid()
 
     def prepare(self) -> None:
@@ -84,17 +87,20 @@ class Zygote:
 
             runtime.prepare()
             self.refused = (translate.Refused,)
+        self.statuses = statuses(self.language)
         import resource  # noqa: F401  # while files can still be read
 
         self._rehearse()
         gc.collect()
         gc.freeze()
+        harden.give_back_memory()
 
     def _rehearse(self) -> None:
         """Judge a small program here some times: the interpreter specialises the code that every child will run.
 
         What is specialised before the fork stays in shared pages and is not done again by each child.
         """
+        harden.die_with_parent(os.getppid())
         for _ in range(_REHEARSALS):
             ours, theirs = socket.socketpair()
             with ours, theirs:
@@ -103,8 +109,8 @@ class Zygote:
                 ours.shutdown(socket.SHUT_WR)
                 self._translate(_REHEARSAL)
                 assert self.code is not None
-                channel = Channel(theirs.fileno(), nonce, _CHANNEL_CAP)
-                serve({"kind": "function", "stdin": ""}, channel, self.code, Limits(), self.language)
+                job = {"kind": "function", "stdin": "", "nonce": nonce}
+                self._serve(job, theirs.fileno(), Limits())
             self.code = None
 
     def loop(self) -> None:
@@ -121,7 +127,9 @@ class Zygote:
             problem = self._translate(job["source"])
             if problem is not None:
                 return problem
-            child = self._fork(lambda: self._program(job, channel))
+            limits = Limits(**job["limits"])
+            world = self._blank_world(limits) if job["kind"] == "function" else None
+            child = self._fork(lambda: self._program(job, channel, limits, world))
         except OSError as error:
             return {"error": f"cannot fork: {error}"}
         finally:
@@ -154,12 +162,20 @@ class Zygote:
         finally:
             os._exit(code)
 
-    def _program(self, job: dict[str, Any], channel: int) -> None:
+    def _blank_world(self, limits: Limits) -> World:
+        """A world that every child gets its own copy of by the fork; never used here.
+
+        Built in the child it would cost 400 page faults, most of what a small program takes in all.
+        """
+        if self.blank is None or self.blank[0] != limits:
+            self.blank = limits, make_world("function", "", limits, self.language)
+        return self.blank[1]
+
+    def _program(self, job: dict[str, Any], channel: int, limits: Limits, world: World | None) -> None:
         os.close(self.control)
-        limits = Limits(**job["limits"])
         confine(limits, 0)
         allow_seconds(limits.cpu_seconds, once=True)
-        self._serve(job, channel, limits)
+        self._serve(job, channel, limits, world)
 
     def _programs(self) -> None:
         confined = False
@@ -180,10 +196,13 @@ class Zygote:
             if not clean:
                 return
 
-    def _serve(self, job: dict[str, Any], channel: int, limits: Limits) -> bool:
+    def _serve(self, job: dict[str, Any], channel: int, limits: Limits, world: World | None = None) -> bool:
         assert self.code is not None
         try:
-            return serve(job, Channel(channel, job["nonce"], _CHANNEL_CAP), self.code, limits, self.language)
+            if world is None:
+                world = make_world(job["kind"], job["stdin"], limits, self.language)
+            service = Service(world, Channel(channel, job["nonce"], _CHANNEL_CAP), limits, self.statuses)
+            return serve(service, job["kind"], self.code)
         except Closed:
             return True
 
