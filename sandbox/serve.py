@@ -168,12 +168,13 @@ class Service:
     def _send_failure(
         self, number: int, packer: Packer, error: BaseException, updates: Callable[[Packer], Tree]
     ) -> None:
-        message = self._message(error)
         status = next((status for kind, status in self.statuses.items() if isinstance(error, kind)), None)
         if status is not None:
             self.clean = False
+            message = str(error)[:_MESSAGE_CHARS] or f"out of {self.limits.memory_mb} MB"
             self._send(number, packer, lambda p: ["x", self.world.steps, status, message])
             return
+        message = self._message(error)
         names = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)]
         if isinstance(error, SystemExit):
             names = ["SystemExit", "BaseException"]

@@ -1,0 +1,422 @@
+"""What a test says about a program, and why no program can say it for the test.
+
+Every case is one program with its tests; the status of each test and the reason are asserted.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+import pytest
+
+from sandbox.pool import run_many
+from sandbox.verdict import Limits, Program, Result, Status, Test
+
+LIMITS = Limits(steps=2_000_000, cpu_seconds=4, wall_seconds=60, memory_mb=512, output_bytes=1 << 20)
+
+
+@dataclass
+class Case:
+    """A program and its tests; `statuses` one per test (one word for all), `reason` a pattern of the message."""
+
+    source: str
+    tests: list[str]
+    statuses: str
+    reason: str = ""
+    setup: str = ""
+    error_type: str | None = None
+    name: str = field(default="f")
+
+
+CASES = {
+    # What is passed, wrong, an exception, or no evidence at all
+    "every test passes": Case("def f(x): return x + 1", ["assert f(1) == 2", "assert candidate(2) == 3"], "passed"),
+    "partial credit": Case(
+        "def f(x): return abs(x)",
+        ["assert f(1) == 1", "assert f(-1) == -1", "assert f(0) == 0"],
+        "passed wrong passed",
+        "^AssertionError: $",
+    ),
+    "the assertion's message": Case(
+        "def f(x): return 1", ["assert f(1) == 2, 'two'"], "wrong", "^AssertionError: two$"
+    ),
+    "an exception of the program's": Case(
+        "def f(x): return 1 // x",
+        ["assert f(0) == 0", "assert f(1) == 1"],
+        "exception passed",
+        "^ZeroDivisionError: integer division or modulo by zero$",
+        error_type="ZeroDivisionError",
+    ),
+    "a class of exception of its own": Case(
+        "class Odd(ValueError): pass\ndef f(x): raise Odd('odd', x)",
+        ["f(1)", "try:\n    f(1)\nexcept ValueError as error:\n    assert error.args == ('odd', 1)"],
+        "exception passed",
+        "^Odd: ",
+        error_type="Odd",
+    ),
+    "the module itself fails": Case(
+        "x = [][1]\ndef f(): return 1",
+        ["assert f() == 1", "assert True"],
+        "exception",
+        "^IndexError: list index out of range$",
+        error_type="IndexError",
+    ),
+    "it does not parse": Case(
+        "def f(:", ["assert f() == 1"] * 2, "exception", "^SyntaxError: ", error_type="SyntaxError"
+    ),
+    "it is empty": Case("", ["assert f() == 1"], "exception", "name 'f' is not defined", error_type="NameError"),
+    "the function is missing": Case(
+        "def g(): pass", ["f()"], "exception", "^NameError: name 'f'", error_type="NameError"
+    ),
+    "the function is a number": Case(
+        "f = 3", ["f()"], "exception", "'int' object is not callable", error_type="TypeError"
+    ),
+    "recursion without end": Case(
+        "def f(x): return f(x)",
+        ["f(1)"],
+        "exception",
+        "^RecursionError: maximum recursion",
+        error_type="RecursionError",
+    ),
+    "an answer that the test cannot use": Case(
+        "def f(x): return None", ["assert len(f(1)) == 0"], "wrong", "^the test could not use the answer: TypeError"
+    ),
+    "an index the answer does not have": Case(
+        "def f(x): return []", ["assert f(1)[0] == 0"], "wrong", "could not use the answer: IndexError"
+    ),
+    "a name that nobody has": Case("def f(): return 1", ["assert f() == g()"], "infra_error", "^the test itself .*'g'"),
+    "a test that fails before it asks": Case("def f(): return 1", ["1 / 0"], "infra_error", "^the test itself .*Zero"),
+    "a test that does not parse": Case(
+        "def f(): return 1",
+        ["assert f() ==", "assert f() == 1"],
+        "infra_error passed",
+        "^the test does not compile: Syn",
+    ),
+    "a test that imports what is not there": Case(
+        "def f(): return 1", ["import nothing_such", "assert f() == 1"], "infra_error passed", "ModuleNotFoundError"
+    ),
+    "a test that ends the judge": Case("def f(): return 1", ["f()\nraise SystemExit(0)"], "infra_error", "SystemExit"),
+    "a setup that fails": Case("def f(): pass", ["f()"] * 2, "infra_error", "^in the setup: .*Zero", setup="1 / 0"),
+    "a setup that does not parse": Case("def f(): pass", ["f()"], "infra_error", "in the setup: .*compile", setup="if"),
+    "a test that passes what cannot cross": Case(
+        "def f(x): return x", ["f(print)"], "infra_error", "passes a builtin_function_or_method, which cannot cross"
+    ),
+    "a refused program": Case(
+        "import socket\ndef f(): return 1",
+        ["assert f() == 1"] * 2,
+        "refused",
+        "^line 1: the module socket is not allowed",
+    ),
+    # Values, handles, changed arguments
+    "arguments changed in place": Case(
+        "def f(a, b):\n    a.append(b.pop())\n    b[:] = [a]\n    return a",
+        ["a, b = [1], [2, 3]\nassert f(a, b) is a\nassert a == [1, 3] and b[0] is a and len(b) == 1"],
+        "passed",
+    ),
+    "a dict and a set changed in place": Case(
+        "def f(d, s):\n    d['k'] = 1\n    s.discard(1)",
+        ["d, s = {}, {1}\nf(d, s)\nassert d == {'k': 1} and s == set()"],
+        "passed",
+    ),
+    "changed although it raised": Case(
+        "def f(a):\n    a.clear()\n    raise KeyError",
+        ["a = [1]\ntry:\n    f(a)\nexcept KeyError:\n    assert a == []"],
+        "passed",
+    ),
+    "arguments by keyword": Case(
+        "def f(a, *, b=0, **k): return a, b, k", ["assert f(1, b=[2], c=3) == (1, [2], {'c': 3})"], "passed"
+    ),
+    "types are kept": Case(
+        "def f(x): return x",
+        [
+            "for x in [1, 1.0, True, 'a', b'a', (1,), [1], {1: 2}, {1}, frozenset({1}), None, 1j, range(3)]:\n"
+            "    assert f(x) == x and type(f(x)) is type(x)"
+        ],
+        "passed",
+    ),
+    "a list is no tuple": Case("def f(): return (1, 2)", ["assert f() == [1, 2]"], "wrong"),
+    "True is 1 as in Python": Case("def f(): return True", ["assert f() == 1", "assert f() is True"], "passed"),
+    "an object of the program's own class": Case(
+        "class Node:\n    def __init__(self, v):\n        self.v, self.next = v, None\n"
+        "def f(node):\n    return node.v + (f(node.next) if node.next else 0)",
+        ["assert f(root) == 3"],
+        "passed",
+        setup="root = Node(1)\nroot.next = Node(2)",
+    ),
+    "an object that is iterated, indexed, measured": Case(
+        "class Bag:\n    def __len__(self): return 3\n    def __getitem__(self, i): return [5, 6, 7][i]\n"
+        "    def __contains__(self, x): return x == 6\n    def __bool__(self): return False\n    def __str__(self): return 'bag'\n"
+        "def f(): return Bag()",
+        ["b = f()\nassert len(b) == 3 and b[1] == 6 and 6 in b and not b and str(b) == 'bag' and list(b) == [5, 6, 7]"],
+        "passed",
+    ),
+    "a generator": Case(
+        "def f(n):\n    for i in range(n):\n        yield i",
+        [
+            "assert list(f(3)) == [0, 1, 2]",
+            "assert f(3) == [0, 1, 2]",
+            "g = f(1)\nassert next(g) == 0\nassert next(g, 7) == 7",
+        ],
+        "passed wrong passed",
+    ),
+    "a function that comes back": Case("def f(n): return lambda x: x + n", ["assert f(2)(3) == 5"], "passed"),
+    "a class under test": Case(
+        "class f:\n    def __init__(self): self.items = []\n    def push(self, x): self.items.append(x)",
+        ["s = f()\ns.push(1)\ns.push(2)\nassert s.items == [1, 2]\nassert isinstance(s, f)"],
+        "passed",
+    ),
+    "helpers of the program's": Case(
+        "def help(x): return x * 2\ndef f(x): return help(x)", ["assert helper(1) == 2"], "infra_error"
+    ),
+    "a helper the test calls": Case(
+        "def helper(x): return x * 2\ndef f(x): return x", ["assert helper(f(1)) == 2"], "passed"
+    ),
+    "the prompt's empty function does not hide the program's": Case(
+        "def f(x): return x",
+        ["assert f(3) == twice(1) + 1"],
+        "passed",
+        setup="def f(x):\n    pass\ndef twice(x): return 2 * x",
+    ),
+    "a setup that calls the program": Case(
+        "def f(x): return x * 2", ["assert known == 4"], "passed", setup="known = f(2)"
+    ),
+    "tests do not see each other's names": Case(
+        "def f(): return 1", ["seen = f()\nassert seen == 1", "assert 'seen' not in dir()\nassert f() == 1"], "passed"
+    ),
+    "tests see the same random numbers": Case(
+        "def f(x): return x", ["import random\nassert f(random.randint(0, 10**9)) == 906691059"], "passed"
+    ),
+    "__main__ is not run": Case(
+        "def f(): return 1\nif __name__ == '__main__':\n    f = None", ["assert f() == 1"], "passed"
+    ),
+    # Hacks: ways to be judged right without being right
+    "an int that equals everything": Case(
+        "class E(int):\n    def __eq__(self, other): return True\n    __hash__ = None\ndef f(): return E(1)",
+        ["assert f() == 2"],
+        "wrong",
+    ),
+    "an object that equals everything": Case(
+        "class E:\n    def __eq__(self, other): return True\ndef f(): return E()",
+        ["assert f() == 2", "assert 2 == f()"],
+        "wrong",
+    ),
+    "an object that never differs": Case(
+        "class E:\n    def __ne__(self, other): return False\n    def __eq__(self, other): return True\n"
+        "def f(): return E()",
+        ["if f() != 2:\n    raise AssertionError('differs')"],
+        "wrong",
+        "differs",
+    ),
+    "a str that equals everything": Case(
+        "class E(str):\n    def __eq__(self, other): return True\n    def __hash__(self): return 0\n"
+        "def f(): return E('x')",
+        ["assert f() == 'y'"],
+        "wrong",
+    ),
+    "a list that equals everything": Case(
+        "class E(list):\n    def __eq__(self, other): return True\ndef f(): return E([1])",
+        ["assert f() == [2]"],
+        "wrong",
+    ),
+    "a float that is close to everything": Case(
+        "class E(float):\n    def __sub__(self, other): return 0.0\n    def __rsub__(self, other): return 0.0\n"
+        "    def __abs__(self): return 0.0\n    def __lt__(self, other): return True\ndef f(): return E(1.0)",
+        ["assert abs(f() - 2.0) < 1e-6"],
+        "wrong",
+    ),
+    "an element that equals everything": Case(
+        "class E(int):\n    def __eq__(self, other): return True\n    __hash__ = int.__hash__\n"
+        "def f(): return [E(1)], {'k': (E(1),)}",
+        ["assert f() == ([2], {'k': (2,)})"],
+        "wrong",
+    ),
+    "an object that is less than everything": Case(
+        "class E:\n    def __lt__(self, other): return True\n    def __sub__(self, other): return self\n    def __abs__(self): return self\n"
+        "def f(): return E()",
+        ["assert abs(f() - 2.0) < 1e-6"],
+        "wrong",
+        "could not use the answer: TypeError",
+    ),
+    "a dict subclass with other items": Case(
+        "class D(dict):\n    def items(self): return [('a', 1)]\n    def __eq__(self, other): return True\n"
+        "def f(): return D()",
+        ["assert f() == {'a': 1}"],
+        "wrong",
+    ),
+    "sys.exit(0) in the function": Case(
+        "import sys\ndef f(): sys.exit(0)", ["assert f() == 1"], "exception", "^SystemExit: 0$", error_type="SystemExit"
+    ),
+    "exit() in the module": Case(
+        "exit(0)\ndef f(): return 1", ["assert f() == 1"], "exception", "SystemExit", error_type="SystemExit"
+    ),
+    "raise SystemExit at the test": Case(
+        "def f(): raise SystemExit", ["assert f() == 1"], "exception", error_type="SystemExit"
+    ),
+    "an AssertionError of its own is an exception": Case(
+        "def f(): assert False, 'mine'",
+        ["assert f() == 1"],
+        "exception",
+        "^AssertionError: mine$",
+        error_type="AssertionError",
+    ),
+    "an exception that the test expects from itself": Case(
+        "def f(): raise KeyboardInterrupt", ["f()"], "exception", "KeyboardInterrupt", error_type="KeyboardInterrupt"
+    ),
+    "a shadowed abs": Case("def abs(x): return 0\ndef f(): return 1.0", ["assert abs(f() - 2.0) < 1e-6"], "wrong"),
+    "a shadowed len, all and sorted": Case(
+        "len = all = sorted = lambda *a: 3\ndef f(): return [2, 1]",
+        ["assert len(f()) == 3", "assert all(x > 5 for x in f())", "assert sorted(f()) == 3"],
+        "wrong",
+    ),
+    "a check of its own": Case(
+        "def check(candidate): pass\ndef f(): return 1",
+        ["check(f)"],
+        "wrong",
+        setup="def check(c):\n    assert c() == 2",
+    ),
+    "an AssertionError that is never raised": Case(
+        "class AssertionError: pass\ndef f(): return 1", ["assert f() == 2"], "wrong"
+    ),
+    "patched builtins": Case(
+        "import builtins\nbuiltins.abs = lambda x: 0\ndef f(): return 1.0", ["assert abs(f() - 2) < 1"], "wrong"
+    ),
+    "frames up to the expected value": Case(
+        "import sys\ndef f(): return sys._getframe(1).f_code.co_consts", ["assert f() == 2"], "refused"
+    ),
+    "a traceback up to the expected value": Case(
+        "def f():\n    try:\n        1 / 0\n    except Exception as e:\n        return e.__traceback__.tb_frame",
+        ["assert f() == 2"],
+        "refused",
+    ),
+    "the garbage collector's objects": Case(
+        "import gc\ndef f(): return gc.get_objects()", ["assert f() == 2"], "refused"
+    ),
+    "the test's module": Case("import __main__\ndef f(): return 1", ["assert f() == 2"], "refused"),
+    "inspect": Case("import inspect\ndef f(): return inspect.stack()", ["assert f() == 2"], "refused"),
+    "a generator that answers as it is asked": Case(
+        "def f():\n    x = yield 1\n    yield x", ["assert list(f()) == [1, 2]"], "wrong"
+    ),
+    "a state that counts the calls": Case(
+        "n = 0\ndef f():\n    global n\n    n += 1\n    return n",
+        ["assert f() == 1", "assert f() == 2", "assert f() == 2"],
+        "passed passed wrong",
+    ),
+    "an argument swapped for the answer": Case(
+        "def f(a, expected):\n    expected[:] = [0]\n    return [0]",
+        ["e = [1]\nr = f([1], e)\nassert r == [1]"],
+        "wrong",
+    ),
+    "a loop in the test over what came back": Case(
+        "def f(): return range(10**18)",
+        ["for _ in f():\n    pass"],
+        "infra_error",
+        "^the tests ran over 4 CPU seconds$",
+    ),
+    "a loop without end in the test": Case(
+        "def f(): return 1", ["f()\nwhile True:\n    pass"], "infra_error", "^the tests ran over 4 CPU seconds$"
+    ),
+    "an answer too long to send": Case(
+        "def f(): return 'x' * (1 << 21)", ["assert f() == ''"], "output_limit", "2097\\d+ bytes"
+    ),
+    "an answer too deep to send": Case(
+        "def f():\n    x = []\n    for _ in range(5000): x = [x]\n    return x",
+        ["assert f() == []"],
+        "exception",
+        error_type="RecursionError",
+    ),
+    "a step limit that the test would catch": Case(
+        "def f():\n    while True: pass",
+        ["try:\n    f()\nexcept BaseException:\n    pass", "assert True"],
+        "step_limit",
+        "2000000 steps",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Result]:
+    programs = (
+        Program(case.source, "function", tuple(map(Test, case.tests)), case.name, case.setup, key)
+        for key, case in CASES.items()
+    )
+    return {result.key: result for result in run_many(programs, limits=LIMITS, workers=2)}
+
+
+@pytest.mark.parametrize("key", CASES)
+def test_verdict(key: str, results: dict[str, Result]) -> None:
+    case, result = CASES[key], results[key]
+    words = case.statuses.split()
+    wanted = words * len(case.tests) if len(words) == 1 else words
+    assert [test.status for test in result.tests] == wanted, result
+    failed = [status for status in wanted if status != "passed"]
+    assert result.status == (failed[0] if failed else "passed")
+    assert re.search(case.reason, result.error_message or ""), result.error_message
+    assert result.error_type == case.error_type
+    assert result.num_passed == wanted.count("passed") and result.score == result.num_passed / len(wanted)
+
+
+def stdio(source: str, *pairs: tuple[str, str]) -> Result:
+    tests = tuple(Test(stdin=stdin, stdout=stdout) for stdin, stdout in pairs)
+    (result,) = run_many([Program(source, "stdio", tests)], limits=LIMITS, workers=1)
+    return result
+
+
+STDIO: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
+    "sum of two": ("print(sum(map(int, input().split())))", [("1 2\n", "3\n"), ("5 6", "11")], "passed", ""),
+    "white space does not count": ("print(' 1\\n\\n2   3\\n')", [("", "1 2\n3")], "passed", ""),
+    "numbers are text": ("print('1.0')", [("", "1")], "wrong", "token 1 of the output: expected '1', found '1.0'"),
+    "too little": ("print(1)", [("", "1 2")], "wrong", "expected 2 tokens of output, found 1"),
+    "too much": ("print(1, 2)", [("", "1")], "wrong", "expected 1 tokens of output, found 2"),
+    "no input left": ("input()\nprint(input())", [("1\n", "1")], "exception", "EOFError"),
+    "exit 0 is a good end": ("import sys\nprint(1)\nsys.exit(0)", [("", "1")], "passed", ""),
+    "exit without a code": ("print(1)\nexit()", [("", "1")], "passed", ""),
+    "exit 1 is not": ("import sys\nprint(1)\nsys.exit(1)", [("", "1")], "exception", "SystemExit: 1"),
+    "the right answer and then an exception": ("print(1)\n1 / 0", [("", "1")], "exception", "ZeroDivisionError"),
+    "main is run": ("if __name__ == '__main__':\n    print(1)", [("", "1")], "passed", ""),
+    "each test starts anew": ("x = []\nx.append(input())\nprint(len(x))", [("a", "1"), ("b", "1")], "passed", ""),
+    "sys.stdin": ("import sys\nprint(len(sys.stdin.read().split()))", [("1 2\n3", "3")], "passed", ""),
+    "no end": ("while True: pass", [("", "1")], "step_limit", "more than 2000000 steps"),
+    "too much to print": ("while True: print('x' * 1000)", [("", "1")], "output_limit", "1048576"),
+    "refused": ("import os\nos.system('ls')", [("", "1"), ("", "2")], "refused", "system"),
+    "does not parse": ("print(", [("", "1"), ("", "2")], "exception", "SyntaxError"),
+}
+
+
+@pytest.mark.parametrize("name", STDIO)
+def test_stdio_verdict(name: str) -> None:
+    source, pairs, status, reason = STDIO[name]
+    result = stdio(source, *pairs)
+    assert {test.status for test in result.tests} == {status} and len(result.tests) == len(pairs)
+    assert re.search(reason, result.error_message or ""), result.error_message
+
+
+def test_a_stdio_budget_is_each_test_s_own() -> None:
+    source = "n = int(input())\nfor i in range(n): pass\nprint(n)"
+    result = stdio(source, ("1500000", "1500000"), ("3000000", "3000000"), ("1500000", "1500000"))
+    assert [test.status for test in result.tests] == ["passed", "step_limit", "passed"]
+    assert result.status == "step_limit" and result.score == pytest.approx(2 / 3)
+
+
+def test_a_function_budget_is_the_whole_program_s() -> None:
+    source = "def f(n):\n    for i in range(n): pass\n    return n"
+    tests = tuple(Test(f"assert f({n}) == {n}") for n in (1_500_000, 1_500_000, 1))
+    (result,) = run_many([Program(source, "function", tests, "f")], limits=LIMITS, workers=1)
+    assert [test.status for test in result.tests] == ["passed", "step_limit", "step_limit"]
+
+
+def test_steps_and_verdicts_are_the_same_in_every_run() -> None:
+    source = "def f(n):\n    s = {str(i) for i in range(n)}\n    return [x for x in s][:5]"
+    program = Program(source, "function", (Test("assert f(1000) == []"),), "f")
+    results = list(run_many([program] * 6, limits=LIMITS, workers=2))
+    assert len({(r.status, r.steps, r.error_message) for r in results}) == 1 and results[0].steps >= 1000
+
+
+def test_no_evidence_wins_over_the_first_failure() -> None:
+    statuses: list[Status] = ["wrong", "infra_error"]
+    program = Program("def f(): return 1", "function", (Test("assert f() == 2"), Test("import nothing_such")), "f")
+    (result,) = run_many([program], workers=1)
+    assert [test.status for test in result.tests] == statuses and result.status == "infra_error"
+
+
+def test_a_program_without_tests_is_no_evidence() -> None:
+    (result,) = run_many([Program("x = 1", "function", (), "f")], workers=1)
+    assert (result.status, result.error_message, result.score) == ("infra_error", "the program has no tests", 0.0)
