@@ -263,8 +263,9 @@ def _hash_array(digest: Any, array: pa.Array) -> None:
         _hash_array(digest, pc.binary_length(values))
         digest.update("".join(values.to_pylist()).encode("utf-8"))
     else:
-        values = pc.fill_null(array, 0)
-        width = array.type.bit_width // 8
+        # Booleans are bits in Arrow; as bytes their buffer has a place per value like every other's.
+        values = pc.fill_null(array.cast(pa.uint8()) if pa.types.is_boolean(array.type) else array, 0)
+        width = values.type.bit_width // 8
         digest.update(bytes(values.buffers()[1] or b"")[values.offset * width : (values.offset + len(values)) * width])
 
 

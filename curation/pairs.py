@@ -64,7 +64,7 @@ def select_pairs(dataset: Path, config: PairSelection, *, on_progress: Progress 
                 dataset, "executions", columns=["completion_id", "status", "score"], shard=shard
             ).to_pylist()
         }
-        columns = ["completion_id", "problem_id", "split", "sample_index", "prompt", "text", "code", "sum_logp"]
+        columns = ["completion_id", "problem_id", "split", "sample_index", "prompt", "text", "code"]
         completions = store.read(dataset, "completions", columns=columns, shard=shard).to_pylist()
         candidates = [completion | runs[completion["completion_id"]] for completion in completions]
         written += store.write(dataset, "pairs", pair_completions(candidates, config), shard)
@@ -137,6 +137,4 @@ def _pair(chosen: Candidate, rejected: Candidate, strategy: str) -> dict[str, An
         "rejected_id": rejected["completion_id"],
         "chosen_score": chosen["score"],
         "rejected_score": rejected["score"],
-        "ref_chosen_logps": chosen["sum_logp"],
-        "ref_rejected_logps": rejected["sum_logp"],
     }

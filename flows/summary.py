@@ -22,15 +22,18 @@ def show(version: Path, made: bool | None, root: Path, console: Console) -> None
     name = f"{sealed['dataset']}@{sealed['version']}"
     console.print()
     console.print(Text(f"{name}: {HEADLINES[made]}", style="bold"))
-    console.print(f"  {_counts(sealed)}")
     with engine.connect(version) as con:
         reports = {
             report: engine.run(con, engine.load(engine.SQL / "reports" / f"{report}.sql")).to_pylist()
             for report in ("verdicts", "buckets", "pruned")
         }
+        models = engine.select(con, "SELECT DISTINCT model FROM completions ORDER BY model")["model"].to_pylist()
+        samples = engine.select(con, "SELECT min(num_judged) AS fewest FROM problem_stats")["fewest"].to_pylist()[0]
+        ks = sorted({1, *(k for k in (10, 100) if k <= (samples or 0))})
         passing = [
-            engine.run(con, engine.load(engine.SQL / "reports" / "pass_at_k.sql"), k=k).to_pylist()[0] for k in (1, 8)
+            engine.run(con, engine.load(engine.SQL / "reports" / "pass_at_k.sql"), k=k).to_pylist()[0] for k in ks
         ]
+    console.print(f"  {_counts(sealed)} by {', '.join(models) or 'nobody'}")
     console.print(_verdicts(reports["verdicts"]))
     estimates = [f"pass@{row['k']} {row['pass_at_k']:.3f}" for row in passing if row["problems"]]
     if estimates:
@@ -49,11 +52,7 @@ HEADLINES = {True: "sealed", False: "already sealed, nothing to do", None: "a se
 
 def _counts(sealed: dict[str, Any]) -> str:
     rows = {table: entry["num_rows"] for table, entry in sealed["tables"].items()}
-    sampling = sealed["config"].get("generate", {})
-    return (
-        f"{rows['problems']} problems, {rows['completions']} completions by {sampling.get('model', 'unknown')}, "
-        f"{rows['pairs']} pairs"
-    )
+    return f"{rows['problems']} problems, {rows['pairs']} pairs of {rows['completions']} completions"
 
 
 def _verdicts(rows: list[dict[str, Any]]) -> Table:

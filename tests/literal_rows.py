@@ -91,6 +91,5 @@ def plant_run(
             rows["executions"].append(execution(sample, name, passed=int(index == 0)))
             if index:
                 sides = {"chosen": samples[0][0], "rejected": text, "chosen_id": f"{name}0", "rejected_id": sample}
-                logps = {"ref_chosen_logps": samples[0][1], "ref_rejected_logps": logp}
-                rows["pairs"].append(pair(f"{name}0>{sample}", name, **sides, **logps))
+                rows["pairs"].append(pair(f"{name}0>{sample}", name, **sides))
     return plant(dataset, shard, **rows)

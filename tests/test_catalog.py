@@ -123,4 +123,5 @@ def test_literal_rows_are_found_through_the_catalog(tmp_path, opened):
     (folder / MANIFEST).write_text("{}")
     con = opened()
     assert con.sql("SELECT length(text) FROM demo.completions").fetchall() == [(1,)]
-    assert con.sql("SELECT pair_id, ref_chosen_logps FROM demo.pairs").fetchall() == [("p", None)]
+    placed = con.sql("SELECT pair_id, bucket FROM demo.pairs LEFT JOIN demo.curriculum USING (pair_id)")
+    assert placed.fetchall() == [("p", None)]

@@ -21,13 +21,12 @@ def one_pair(folder, chosen, rejected, **sides):
     """Measures of one pair of these texts; `sides` gives columns of the completions as (of chosen, of rejected)."""
     columns = [{name: values[side] for name, values in sides.items()} for side in (0, 1)]
     rows = [completion("c", text=chosen, **columns[0]), completion("r", text=rejected, sample_index=1, **columns[1])]
-    logps = {"ref_chosen_logps": columns[0].get("sum_logp"), "ref_rejected_logps": columns[1].get("sum_logp")}
     plant(
         folder,
         problems=[problem()],
         completions=rows,
         executions=[execution("c"), execution("r", passed=0)],
-        pairs=[pair("p", chosen=chosen, rejected=rejected, **logps)],
+        pairs=[pair("p", chosen=chosen, rejected=rejected)],
     )
     [row] = measure(folder)
     return row

@@ -104,13 +104,6 @@ def test_problems_do_not_mix() -> None:
     assert chosen_over(first + second) == []
 
 
-def test_pairs_carry_the_summed_log_probabilities_of_their_sides() -> None:
-    rows = candidates(1.0, 0.0)
-    rows[0]["sum_logp"], rows[1]["sum_logp"] = -3.5, None
-    (pair,) = pair_completions(rows, PairSelection())
-    assert (pair["ref_chosen_logps"], pair["ref_rejected_logps"]) == (-3.5, None)
-
-
 def test_the_id_follows_from_strategy_and_sides() -> None:
     rows = candidates(1.0, 0.0)
     ids = {next(pair_completions(rows, PairSelection(strategy=s)))["pair_id"] for s in ("best_worst", "all_pairs")}

@@ -88,8 +88,6 @@ def pair(chosen: dict[str, Any], rejected: dict[str, Any]) -> dict[str, Any]:
         "rejected_id": rejected["completion_id"],
         "chosen_score": 1.0,
         "rejected_score": 0.0,
-        "ref_chosen_logps": None,
-        "ref_rejected_logps": None,
     }
 
 

@@ -4,6 +4,7 @@ WITH sides AS (
     SELECT
         completion_id,
         completions.num_tokens,
+        completions.sum_logp,
         measures.num_chars,
         measures.num_lines,
         measures.comment_share,
@@ -16,7 +17,7 @@ WITH sides AS (
         runs.error_type,
         runs.steps,
         list_transform(runs.test_status, lambda status: status = 'passed') AS tests_passed
-    FROM (SELECT completion_id, num_tokens FROM completions) AS completions
+    FROM (SELECT completion_id, num_tokens, sum_logp FROM completions) AS completions
     JOIN (SELECT * EXCLUDE (problem_id, split, text_tokens, ast_tokens) FROM completion_features) AS measures
         USING (completion_id)
     JOIN executions AS runs USING (completion_id)
@@ -28,10 +29,10 @@ SELECT
     pairs.split,
     pairs.chosen_id,
     pairs.rejected_id,
-    pairs.ref_chosen_logps - pairs.ref_rejected_logps AS logp_margin,
+    chosen.sum_logp - rejected.sum_logp AS logp_margin,
     abs(logp_margin) AS logp_distance,
-    pairs.ref_chosen_logps / nullif(chosen.num_tokens, 0)
-        - pairs.ref_rejected_logps / nullif(rejected.num_tokens, 0) AS logp_margin_per_token,
+    chosen.sum_logp / nullif(chosen.num_tokens, 0)
+        - rejected.sum_logp / nullif(rejected.num_tokens, 0) AS logp_margin_per_token,
     abs(logp_margin_per_token) AS logp_distance_per_token,
     chosen.ast_hash = rejected.ast_hash AS same_ast,
     chosen.num_tokens - rejected.num_tokens AS tokens_gap,

@@ -1,0 +1,79 @@
+"""A sealed version in other people's tools: datasets by two ways, TRL's trainer, plain DuckDB."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curation import store
+from curation.schema import TABLES
+from flows.build import build
+from flows.config import parse
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    recipe = parse(
+        {
+            "dataset": "small",
+            "problems": {"source": "builtin", "limit": 20, "shard_size": 8},
+            "generate": {"sampler": "scripted", "n": 6},
+            "pairs": {"strategy": "all_pairs"},
+        },
+        "test",
+    )
+    sealed, made = build(recipe, tmp_path_factory.mktemp("data"))
+    assert made
+    return sealed
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_datasets_reads_the_folder_by_its_card_and_the_files_by_name(version: Path, table: str, tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    ours = store.read(version, table)
+    by_card = load_dataset(str(version), table, cache_dir=str(tmp_path))
+    files = sorted(str(file) for file in (version / table).glob("train-*.parquet"))
+    by_name = load_dataset("parquet", data_files={"train": files}, cache_dir=str(tmp_path))
+    key = TABLES[table].key
+    assert [row for split in sorted(by_card) for row in by_card[split][key]] == ours[key].to_pylist()
+    assert by_name["train"].column_names == ours.column_names
+    assert by_name["train"].num_rows == sum(split == "train" for split in ours["split"].to_pylist())
+
+
+def test_the_default_table_is_the_pairs(version: Path, tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    loaded = load_dataset(str(version), cache_dir=str(tmp_path))
+    assert {"prompt", "chosen", "rejected"} <= set(loaded["train"].column_names)
+
+
+@pytest.mark.slow
+def test_trl_trains_on_the_pairs_unchanged(version: Path, tmp_path: Path) -> None:
+    trl = pytest.importorskip("trl")
+    from datasets import load_dataset
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    from curation.embedded import embedded_model
+
+    pairs = load_dataset(str(version), cache_dir=str(tmp_path))["train"]
+    tokenizer = AutoTokenizer.from_pretrained(embedded_model())
+    shape = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    )
+    # From a folder: TRL loads its reference model again from where the policy came from.
+    LlamaForCausalLM(shape).save_pretrained(tmp_path / "tiny")
+    settings = trl.DPOConfig(
+        output_dir=str(tmp_path / "out"),
+        max_steps=2,
+        per_device_train_batch_size=2,
+        report_to=[],
+        use_cpu=True,
+        bf16=False,
+    )
+    trainer = trl.DPOTrainer(
+        model=str(tmp_path / "tiny"), args=settings, train_dataset=pairs, processing_class=tokenizer
+    )
+    outcome = trainer.train()
+    assert outcome.global_step == 2 and 0 < outcome.training_loss < 10
