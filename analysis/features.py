@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rapidfuzz.distance import Indel, Levenshtein, Prefix
 from rapidfuzz.process import cpdist
 
-from analysis import engine, programs, trees
+from analysis import engine, overlaps, programs, trees
 from analysis.engine import SQL
 from analysis.side_by_side import over_shards
 from curation import store
@@ -41,9 +41,53 @@ class Measures(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     workers: int = Field(2, ge=1, description="Processes that measure shards side by side; no measure depends on it.")
+    decontaminate: bool = Field(
+        True, description="Look for passages of HumanEval and MBPP in problems and completions, and record them."
+    )
+    duplicate_similarity: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Problems whose words are at least this alike are duplicates; 1 finds exact ones only.",
+    )
     tree_edit_sample: int = Field(
         0, ge=0, description="Pairs per shard that get the exact tree edit distance, which takes up to a second each."
     )
+
+
+def measure_problems(dataset: Path, config: Measures, *, on_progress: Progress = silent) -> int:
+    """problems -> problem_features. Returns the problems measured. Progress is in shards.
+
+    Duplicates are looked for over all shards, so a half-written table is written anew.
+    """
+    planned = store.plan(dataset)
+    if store.missing(dataset, "problem_features"):
+        columns = ["problem_id", "split", "prompt", "entry_point"]
+        problems = store.read(dataset, "problems", columns=columns).sort_by("problem_id").to_pylist()
+        statements = {row["problem_id"]: row["prompt"] for row in problems}
+        twins = overlaps.duplicates(statements, config.duplicate_similarity)
+        for done, shard in enumerate(planned):
+            on_progress(done, len(planned))
+            rows = store.read(dataset, "problems", columns=columns, shard=shard).sort_by("problem_id").to_pylist()
+            measured = [_problem_row(row, twins.get(row["problem_id"]), config) for row in rows]
+            store.write(dataset, "problem_features", measured, shard)
+    on_progress(len(planned), len(planned))
+    return engine.count(dataset, "problem_features")
+
+
+def _problem_row(row: dict[str, Any], twin: overlaps.Twin | None, config: Measures) -> dict[str, Any]:
+    match = None
+    if config.decontaminate:
+        match = overlaps.problem_overlap(row["prompt"], row["entry_point"], overlaps.shipped())
+    return {
+        "problem_id": row["problem_id"],
+        "split": row["split"],
+        "duplicate_of": twin.problem_id if twin else None,
+        "similarity": twin.similarity if twin else None,
+        "contaminated_by": match.task if match else None,
+        "contaminated_rule": match.rule if match else None,
+        "contaminated_passage": match.passage if match else None,
+    }
 
 
 def measure_completions(dataset: Path, config: Measures, *, on_progress: Progress = silent) -> int:
@@ -55,8 +99,9 @@ def measure_completions(dataset: Path, config: Measures, *, on_progress: Progres
 def measure_pairs(dataset: Path, config: Measures, *, on_progress: Progress = silent) -> int:
     """pairs + completions + executions + completion_features -> pair_features. Returns the pairs measured.
 
-    Completions that have no measures yet get them first.
+    Problems and completions that have no measures yet get them first.
     """
+    measure_problems(dataset, config)
     measure_completions(dataset, config)
     over_shards(_measure_pairs, dataset, "pairs", "pair_features", config, on_progress)
     return engine.count(dataset, "pair_features")
@@ -67,15 +112,21 @@ def _measure_completions(dataset: Path, shard: Shard, config: Measures) -> None:
         # ast.parse warns about odd escapes and comparisons of the models' programs, which nobody here can change.
         warnings.simplefilter("ignore")
         rows = con.sql(engine.load(SQL / "measures" / "completions.sql").text).to_arrow_reader(BATCH)
-        measured = pa.Table.from_batches(map(_completion_batch, rows), COMPLETION_FEATURES.schema)
+        measured = pa.Table.from_batches(
+            [_completion_batch(batch, config) for batch in rows], COMPLETION_FEATURES.schema
+        )
     store.write(dataset, "completion_features", _by_problem(measured, "completion_id"), shard)
 
 
-def _completion_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _completion_batch(batch: pa.RecordBatch, config: Measures) -> pa.RecordBatch:
     columns: dict[str, list[Any]] = {name: batch.column(name).to_pylist() for name in batch.schema.names}
-    programs_of = [measure_program(code) for code in columns.pop("code")]
+    codes = columns.pop("code")
+    programs_of = [measure_program(code) for code in codes]
     if programs_of:
         columns |= {name: [row[name] for row in programs_of] for name in programs_of[0]}
+    matches = [_program_overlap(code) if code and config.decontaminate else None for code in codes]
+    columns["contaminated_by"] = [match.task if match else None for match in matches]
+    columns["contaminated_passage"] = [match.passage if match else None for match in matches]
     columns["text_tokens"] = [_text_tokens(text) for text in columns.pop("text")]
     return pa.RecordBatch.from_pydict(columns, schema=COMPLETION_FEATURES.schema)
 
@@ -83,6 +134,11 @@ def _completion_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
 # Samples of one problem repeat each other (a quarter of the real ones do), so equal programs are measured once.
 REMEMBERED = 16_384
 _text_tokens = lru_cache(REMEMBERED)(programs.text_tokens)
+
+
+@lru_cache(REMEMBERED)
+def _program_overlap(code: str) -> overlaps.Match | None:
+    return overlaps.program_overlap(code, overlaps.shipped())
 
 
 @lru_cache(REMEMBERED)

@@ -197,9 +197,9 @@ PROBLEM_FEATURES = Table(
             _PROBLEM_ID,
             _SPLIT,
             _measure("duplicate_of", pa.string(), "the earlier problem whose statement this one repeats; null if none"),
-            _measure("similarity", pa.float64(), "how alike the words of the two statements are, 0 to 1; null likewise"),
+            _measure("similarity", pa.float64(), "how alike the words of both statements are, 0 to 1; null likewise"),
             _measure("contaminated_by", pa.string(), "the benchmark task it overlaps, as in mbpp 7; null if none"),
-            _measure("contaminated_rule", pa.string(), "ngram: words in a row; name: function name and docstring; null likewise"),
+            _measure("contaminated_rule", pa.string(), "ngram or name (fewer words beside its name); null likewise"),
             _measure("contaminated_passage", pa.string(), "the passage of the statement that matches; null likewise"),
         ]
     ),
@@ -403,5 +403,8 @@ CURRICULUM = Table(
 
 TABLES: dict[str, Table] = {
     table.name: table
-    for table in (PROBLEMS, COMPLETIONS, EXECUTIONS, PAIRS, PROBLEM_FEATURES, COMPLETION_FEATURES, PAIR_FEATURES, CURRICULUM)
+    for table in (
+        *(PROBLEMS, COMPLETIONS, EXECUTIONS, PAIRS),
+        *(PROBLEM_FEATURES, COMPLETION_FEATURES, PAIR_FEATURES, CURRICULUM),
+    )
 }

@@ -5,6 +5,7 @@ import pytest
 from analysis import engine
 from analysis.curriculum import MEASURED
 from analysis.engine import SQL
+from curation.schema import TABLES
 from literal_rows import completion, execution, pair, pair_feature, plant, problem
 
 
@@ -95,3 +96,49 @@ def test_the_same_two_texts_under_another_problem_are_a_duplicate(tmp_path):
         *(pair("e", "q5", chosen="x", rejected="y"), pair("f", "q5", chosen="x", rejected="y")),
     ]
     assert named(plant(tmp_path, pairs=rows), "duplicates_across_problems") == ["b"]
+
+
+def measured_problem(problem_id, **given):
+    return {
+        **dict.fromkeys(TABLES["problem_features"].schema.names),
+        "problem_id": problem_id,
+        "split": "train",
+    } | given
+
+
+def measured_program(completion_id, problem_id="q", **given):
+    values = {"completion_id": completion_id, "problem_id": problem_id, "split": "train", "text_tokens": ""}
+    values |= {"num_chars": 1, "num_lines": 1, "parses": True}
+    return dict.fromkeys(TABLES["completion_features"].schema.names) | values | given
+
+
+def test_pairs_of_a_problem_that_repeats_another(tmp_path):
+    rows = [measured_problem("q1"), measured_problem("q2", duplicate_of="q1", similarity=0.95)]
+    dataset = plant(tmp_path, problem_features=rows, pairs=[pair("a", "q1"), pair("b", "q2"), pair("c", "q3")])
+    assert named(dataset, "duplicate_problems") == ["b"]
+
+
+def test_pairs_whose_programs_are_those_of_another_pair(tmp_path):
+    hashes = {"c": "1", "c2": "1", "r": "2", "r2": "2", "r3": "3", "n": None, "n2": None}
+    rows = [measured_program(name, ast_hash=digest) for name, digest in hashes.items()]
+    sides = {"a": ("c", "r"), "b": ("c2", "r2"), "d": ("c", "r3"), "e": ("c", "n"), "f": ("c", "n2"), "g": ("r", "c")}
+    pairs = [pair(name, chosen_id=chosen, rejected_id=rejected) for name, (chosen, rejected) in sides.items()]
+    other = pair("h", "other", chosen_id="c", rejected_id="r")
+    dataset = plant(tmp_path, completion_features=rows, pairs=[*pairs, other])
+    assert named(dataset, "duplicate_pairs") == ["b"]
+
+
+def test_contaminated_pairs_by_statement_and_by_side(tmp_path):
+    problems = [problem("q1"), problem("q2"), problem("q3", source="humaneval"), problem("q4")]
+    matched = {"contaminated_by": "mbpp 7", "contaminated_passage": "é"}
+    features = [measured_problem("q1", **matched), measured_problem("q2"), measured_problem("q3", **matched)]
+    programs = [measured_program("r", "q2", **matched), measured_program("unpaired", "q4", **matched)]
+    pairs = [
+        pair("a", "q1", chosen_id="x", rejected_id="y"),
+        pair("b", "q2"),
+        pair("c", "q3"),
+        pair("d", "q4", rejected_id="z"),
+    ]
+    dataset = plant(tmp_path, problems=problems, problem_features=features, completion_features=programs, pairs=pairs)
+    assert named(dataset, "contaminated") == ["a", "b"]
+    assert named(dataset, "contaminated", own=True) == ["a", "b", "c"]

@@ -116,7 +116,6 @@ def make_shard(
     }
     for side, rows in (("chosen", left), ("rejected", right)):
         tables["pairs"] |= {side: columns["text"].take(rows), f"{side}_id": columns["completion_id"].take(rows)}
-        tables["pairs"][f"ref_{side}_logps"] = columns["sum_logp"].take(rows)
     return {name: whole_table(name, given) for name, given in tables.items()}
 
 
@@ -193,7 +192,7 @@ def pandas_all(folder: Path, distinct: bool = False) -> None:
     from curation import store
 
     names = {
-        "completions": ["completion_id", "problem_id", "text", "code", "num_tokens"],
+        "completions": ["completion_id", "problem_id", "text", "code", "sum_logp", "num_tokens"],
         "executions": ["completion_id", "problem_id", "status", "score", "test_status", "error_type", "steps"],
         "pairs": None,
     }
@@ -235,9 +234,9 @@ def pandas_all(folder: Path, distinct: bool = False) -> None:
         ]
         out[f"{name}_normalized"] = out[f"{name}_distance"] / np.maximum(left.str.len(), right.str.len())
     out["same_ast"] = pairs["chosen.ast_hash"] == pairs["rejected.ast_hash"]
-    out["logp_margin"] = pairs["ref_chosen_logps"] - pairs["ref_rejected_logps"]
+    out["logp_margin"] = pairs["chosen.sum_logp"] - pairs["rejected.sum_logp"]
     out["logp_distance"] = out["logp_margin"].abs()
-    means = [pairs[f"ref_{side}_logps"] / pairs[f"{side}.num_tokens"] for side in ("chosen", "rejected")]
+    means = [pairs[f"{side}.sum_logp"] / pairs[f"{side}.num_tokens"] for side in ("chosen", "rejected")]
     out["logp_margin_per_token"] = means[0] - means[1]
     out["logp_distance_per_token"] = out["logp_margin_per_token"].abs()
     gaps = (

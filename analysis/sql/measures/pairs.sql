@@ -3,6 +3,7 @@
 WITH sides AS (
     SELECT
         completion_id,
+        completions.sum_logp,
         completions.num_tokens,
         completions.sum_logp,
         measures.num_chars,
