@@ -5,6 +5,7 @@ Whatever it will not give ends the program as refused, even if the program catch
 """
 
 import builtins
+import functools
 import types
 import weakref
 from collections.abc import Callable, Mapping
@@ -266,7 +267,11 @@ def safe_getattr(value: Any, name: Any, default: Any = _MISSING, /) -> Any:
 
 
 def safe_hasattr(value: Any, name: Any, /) -> bool:
-    return safe_getattr(value, name, _MISSING) is not _MISSING
+    try:
+        safe_getattr(value, name)
+    except AttributeError:
+        return False
+    return True
 
 
 def safe_setattr(value: Any, name: Any, new: Any, /) -> None:
@@ -294,6 +299,7 @@ def relative_import(name: str) -> NoReturn:
 CATCHABLE: tuple[type[BaseException], ...] = (Exception, GeneratorExit, KeyboardInterrupt, SystemExit)
 
 
+@functools.cache
 def shared_builtins() -> dict[str, Any]:
     """The part of a program's builtins that is the same in every world."""
     table: dict[str, Any] = {name: getattr(builtins, name) for name in policy.BUILTINS if hasattr(builtins, name)}

@@ -60,12 +60,13 @@ class Importer:
         if rule == "refuse" and not tries:
             refuse("module", module_message(name))
         if rule != "allow":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        if name not in policy.MODULES:
+            missing = name.partition(".")[0]
+            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+        if name in self.allow_modules or name.partition(".")[0] in self.allow_modules:
             return importlib.import_module(name)  # allowed by the recipe, as it is
         module = types.ModuleType(name)
-        make = self.stand_ins.get(name)
-        vars(module).update(make() if make else library_names(name), __getattr__=_absent(name))
+        make = self.stand_ins.get(name) or functools.partial(library_names, name)
+        vars(module).update(make() if name in policy.MODULES else {}, __getattr__=_absent(name))
         for submodule in ("abc", "path"):
             if f"{name}.{submodule}" in policy.MODULES:
                 setattr(module, submodule, self.module(f"{name}.{submodule}"))
@@ -93,7 +94,7 @@ class Importer:
 
 def _absent(module: str) -> Callable[[str], Any]:
     def __getattr__(name: str) -> Any:
-        if name in real_names(module) and not (name.startswith("__") and name.endswith("__")):
+        if (module in policy.IMPORT_ONLY or name in real_names(module)) and not (name.startswith("__") and name.endswith("__")):
             refuse("module-name", f"{module}.{name} is not allowed")
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
@@ -229,7 +230,7 @@ def _get_type_hints(value: Any, *options: Any, **more: Any) -> dict[str, Any]:
         hints |= vars(kind).get("__annotations__", {}) if isinstance(kind, type) else kind.__annotations__
     if any(isinstance(hint, str) for hint in hints.values()):
         refuse("module-name", "typing.get_type_hints would evaluate an annotation that is a string")
-    return hints
+    return {name: type(None) if hint is None else hint for name, hint in hints.items()}
 
 
 def _overload(function: Any) -> Any:

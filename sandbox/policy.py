@@ -212,6 +212,12 @@ STAND_INS = frozenset(_words("""
     __future__ asyncio atexit builtins os os.path queue random sys threading time typing_extensions warnings
 """))
 
+# May be imported and then used for nothing: any name in them is refused when asked for. People import these by habit.
+IMPORT_ONLY = frozenset(_words("""
+    argparse cgi configparser csv doctest email gc getopt getpass glob html http inspect locale logging optparse
+    pathlib pickle platform secrets shutil signal sqlite3 tempfile timeit traceback unittest urllib uuid weakref xml
+"""))
+
 # Packages people install: importing one is a refusal (it may well exist elsewhere). Any other unknown name is what
 # CPython makes of it, a ModuleNotFoundError.
 KNOWN_PACKAGES = frozenset(_words("""
@@ -219,7 +225,8 @@ KNOWN_PACKAGES = frozenset(_words("""
     dask deap discord django docker dotenv fastapi faker flask fuzzywuzzy gensim gmpy2 google grpc gym gymnasium h5py
     httpx huggingface_hub imageio jax jinja2 joblib kafka keras lightgbm llvmlite lxml markdown matplotlib mock
     more_itertools mpl_toolkits mpmath nltk networkx numba numexpr numpy openai openpyxl pandas peft pexpect pip
-    pkg_resources plotly polars psutil psycopg2 pyarrow pydantic pygame pymongo pymysql pyspark pytest pytz yaml rapidfuzz redis regex
+    pkg_resources plotly polars psutil psycopg2 pyarrow pydantic pygame pymongo pymysql pyspark pytest pytz yaml
+    rapidfuzz redis regex
     requests rest_framework rich scipy seaborn selenium sentencepiece setuptools shapely six skimage sklearn
     sortedcontainers spacy sqlalchemy statsmodels streamlit sympy tabulate tensorflow tensorflow_probability termcolor
     tokenizers toolz torch torchtext torchvision tornado tqdm transformers trl twisted ujson urllib3 vllm wandb

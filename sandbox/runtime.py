@@ -38,7 +38,7 @@ class World:
     ) -> None:
         self.limits, self.allow_modules = limits, allow_modules
         self.stopped: BaseException | None = None
-        self.steps_left = itertools.repeat(True, limits.steps)
+        self.steps_left = itertools.repeat(True, limits.steps + 1)  # the one too many is never given back
         self.counter = itertools.chain(self.steps_left, iter(self._spent, object()))
         self.output = Output(limits.output_bytes)
         self.system = standins.System(self, stdin)
@@ -50,7 +50,7 @@ class World:
 
     @property
     def steps(self) -> int:
-        return self.limits.steps - operator.length_hint(self.steps_left)
+        return min(self.limits.steps, self.limits.steps + 1 - operator.length_hint(self.steps_left))
 
     @property
     def stdout(self) -> str:
@@ -71,8 +71,7 @@ class World:
         self, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Call something of the program's under its limits."""
-        if self.stopped is not None:
-            raise self.stopped
+        self._check()
         outer, limit = enter(self), sys.getrecursionlimit()
         self.system.enter()
         try:
@@ -82,8 +81,14 @@ class World:
         finally:
             sys.setrecursionlimit(limit)
             enter(outer)
-            if self.stopped is not None:
-                raise self.stopped
+            self._check()
+
+    def _check(self) -> None:
+        """What ended the program stays its end, whatever it did about it."""
+        if not operator.length_hint(self.steps_left) and not isinstance(self.stopped, StepLimit):
+            self.stopped = StepLimit(f"more than {self.limits.steps} steps")
+        if self.stopped is not None:
+            raise self.stopped
 
     # Builtins that know the world
 
@@ -91,6 +96,7 @@ class World:
         importer = self.importer
         return {
             ".it": self.counter,
+            ".left": self.steps_left,
             ".compress": itertools.compress,
             ".import": importer.import_module,
             ".from": importer.import_name,

@@ -2,15 +2,18 @@
 
 The rewriting, in full (names that start with a dot cannot be written in source; the run-time half is `guards`):
 
-    for x in xs, and every comprehension     for x in .compress(xs, .it)
-    while, async for, function and lambda    `True in .it` first; a function's leading part that calls nothing goes free
+    for x in xs, and every comprehension     for x in .compress(xs, .left)
+    while test: body                         for .t in .it: if not test: break; body    (`True in .it` where it cannot)
+    async for, function and lambda           `True in .it` first; a function's leading part that calls nothing goes free
     x.format, x.__class__ and their like     .attr(x, "format")
     x._name where the library has such one   .own(x, "_name")._name
     import a.b as c; from a import b         c = .import("a.b"); b = .from("a", "b")
     except: / except BaseException           except .catchable
 
-`.it` yields True once for every step left and raises StepLimit for ever after. `itertools.compress` draws one from it
-for each item, in C, so that a loop's turn costs no bytecode; a program's count is the same on every machine.
+`.left` yields True once for every step left; `.it` yields the same and then raises StepLimit for ever.
+`itertools.compress` draws one from `.left` for each item, in C, so that a loop's turn costs no bytecode; a program's
+count is the same on every machine. When nothing is left such a loop just ends: the program's verdict is settled then,
+and the next `.it` ends it. A loop over a few items that are written out in the text is free unless inside another.
 """
 
 import __future__
@@ -29,6 +32,7 @@ from sandbox.private import library_private, starred
 from sandbox.verdict import Limits
 
 _MAX_VIOLATIONS = 20
+_FEW = 8  # items of a loop that is not counted
 _WALK_DEPTH = 20_000  # Python frames the walk may use; pure Python calls, so they cost no C stack
 
 
@@ -128,6 +132,7 @@ def _call(function: str, *args: ast.expr) -> ast.Call:
 
 
 _IT = _name(".it")
+_LEFT = _name(".left")
 _COMPRESS = _name(".compress")
 _CATCHABLE = _name(".catchable")
 _TICK = ast.Compare(left=_const(True), ops=[ast.In()], comparators=[_IT], **_HERE)
@@ -170,6 +175,7 @@ class Translator:
         self.private = ""  # the class whose body we are in, for __name mangling
         self.tries_import = 0  # inside a try that expects an ImportError
         self.strict = False
+        self.in_free_loop = False
         self.placements: list[Callable[[bool], None]] = []
 
     def refuse(self, node: ast.AST, rule: str, message: str) -> None:
@@ -184,7 +190,7 @@ class Translator:
             tree.body = self.block(tree.body)
             at = 1 if tree.body and _is_docstring(tree.body[0]) else 0
             # A module's names are looked up in two dictionaries more than a global's.
-            tree.body.insert(at, ast.Global(names=[".it", ".compress"], **_HERE))
+            tree.body.insert(at, ast.Global(names=[".it", ".left", ".compress"], **_HERE))
         for place in self.placements:
             place(self.strict)
 
@@ -298,15 +304,33 @@ class Translator:
     # Loops and functions: the steps
 
     def for_(self, node: ast.For) -> ast.AST:
-        self.generic(node)
-        node.iter = self.counted(node.iter)
+        outer = self.in_free_loop
+        free = not outer and _written_out(node.iter)
+        self.in_free_loop = outer or free
+        node.body = self.block(node.body)
+        self.in_free_loop = outer
+        node.target, node.iter = self.visit(node.target), self.visit(node.iter)
+        node.orelse = self.block(node.orelse)
+        if not free:
+            node.iter = self.counted(node.iter)
         return node
 
     def counted(self, iterable: ast.expr) -> ast.expr:
-        call = ast.Call(func=_COMPRESS, args=[iterable, _IT], keywords=[], **_HERE)
+        call = ast.Call(func=_COMPRESS, args=[iterable, _LEFT], keywords=[], **_HERE)
         return ast.copy_location(call, iterable)
 
-    def ticking_loop(self, node: ast.While | ast.AsyncFor) -> ast.AST:
+    def while_(self, node: ast.While) -> ast.AST:
+        self.generic(node)
+        if self.scope != "function" or node.orelse:
+            node.body.insert(0, _TICK_STATEMENT)
+            return node
+        if not (isinstance(node.test, ast.Constant) and node.test.value):
+            leave = ast.If(test=node.test, body=[ast.Pass(**_HERE)], orelse=[ast.Break(**_HERE)], **_HERE)
+            node.body.insert(0, ast.copy_location(leave, node.test))
+        turns = ast.For(target=ast.Name(id=".t", ctx=_STORE, **_HERE), iter=_IT, body=node.body, orelse=[], **_HERE)
+        return ast.copy_location(turns, node)
+
+    def async_for(self, node: ast.AsyncFor) -> ast.AST:
         self.generic(node)
         node.body.insert(0, _TICK_STATEMENT)
         return node
@@ -344,15 +368,16 @@ class Translator:
         self.arguments(node.args)
         if node.returns is not None:
             node.returns = self.annotation(node.returns)
-        outer, self.scope = self.scope, "function"
+        outer = self.scope, self.in_free_loop
+        self.scope, self.in_free_loop = "function", False
         body = node.body = self.block(node.body)
-        self.scope = outer
+        self.scope, self.in_free_loop = outer
         special = is_dunder(node.name) or bool(node.decorator_list)
         self.placements.append(lambda strict: place_tick(body, _TICK_STATEMENT, strict or special))
         return node
 
     def decorator(self, node: ast.expr) -> ast.expr:
-        return node if isinstance(node, ast.Name) and node.id == "property" else self.visit(node)  # type: ignore
+        return node if isinstance(node, ast.Name) and node.id == "property" else self.visit(node)
 
     def type_parameters(self, node: Any) -> None:
         for parameter in getattr(node, "type_params", ()):
@@ -471,7 +496,7 @@ class Translator:
 
 def module_rule(module: str, allow_modules: frozenset[str]) -> str:
     """What importing it does: `allow`, `refuse`, or `absent` (nobody has such a module)."""
-    if module in policy.MODULES or module in allow_modules or module.partition(".")[0] in allow_modules:
+    if module in policy.MODULES or module in policy.IMPORT_ONLY or module in allow_modules or module.partition(".")[0] in allow_modules:
         return "allow"
     top = module.partition(".")[0]
     return "refuse" if top in sys.stdlib_module_names or top in policy.KNOWN_PACKAGES else "absent"
@@ -496,6 +521,13 @@ def _reads_freely(text: object) -> bool:
         return all(load_rule(name) == "free" for name in attributes_read(text))
     except ValueError:
         return True  # format() itself will say so
+
+
+def _written_out(node: ast.expr) -> bool:
+    """A display of a few items. Not range(3): a program may have its own `range`, and that one never end."""
+    if not isinstance(node, ast.Tuple | ast.List | ast.Set) or len(node.elts) > _FEW:
+        return False
+    return not any(isinstance(item, ast.Starred) for item in node.elts)
 
 
 def _is_docstring(node: ast.stmt) -> bool:
@@ -537,8 +569,8 @@ _VISITORS: dict[type, Callable[[Translator, Any], Any]] = {
     ast.AugAssign: Translator.aug_assign,
     ast.AnnAssign: Translator.ann_assign,
     ast.For: Translator.for_,
-    ast.AsyncFor: Translator.ticking_loop,
-    ast.While: Translator.ticking_loop,
+    ast.AsyncFor: Translator.async_for,
+    ast.While: Translator.while_,
     ast.comprehension: Translator.comprehension,
     ast.FunctionDef: Translator.function,
     ast.AsyncFunctionDef: Translator.function,

@@ -1,0 +1,58 @@
+"""Runs a source in a world of its own, in this process, and says how it ended. For tests of the language layer."""
+
+import contextlib
+import io
+from dataclasses import dataclass
+
+from sandbox.runtime import OutputLimit, ProgramExit, StepLimit, World, prepare
+from sandbox.translate import Refused, translate
+from sandbox.verdict import Limits
+
+
+@dataclass(frozen=True)
+class Ending:
+    """`status` is "ended", "refused", "step_limit", "output_limit", or the name of the exception that came out."""
+
+    status: str
+    stdout: str
+    message: str
+    rules: frozenset[str]
+    steps: int
+
+
+def run(source: str | bytes, stdin: str | bytes = "", steps: int = 2_000_000, output_bytes: int = 1 << 20) -> Ending:
+    prepare()
+    world = World(limits=Limits(steps=steps, output_bytes=output_bytes), stdin=stdin)
+    status, message, rules = "ended", "", frozenset[str]()
+    try:
+        world.run(translate(source))
+    except Refused as error:
+        status, message, rules = "refused", str(error), frozenset(v.rule for v in error.violations)
+    except StepLimit as error:
+        status, message = "step_limit", str(error)
+    except OutputLimit as error:
+        status, message = "output_limit", str(error)
+    except ProgramExit as error:
+        message = repr(error.code)
+    except BaseException as error:
+        status, message = type(error).__name__, str(error)
+    return Ending(status, world.stdout, message, rules, world.steps)
+
+
+def run_plain(source: str, stdin: str = "") -> tuple[str, str]:
+    """How plain CPython ends it, and what it prints."""
+    import sys
+
+    out, status = io.StringIO(), "ended"
+    old = sys.stdin
+    sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+            exec(compile(source, "<program>", "exec", dont_inherit=True), {"__name__": "__main__"})
+    except SystemExit:
+        pass
+    except BaseException as error:
+        status = type(error).__name__
+    finally:
+        sys.stdin = old
+    return status, out.getvalue()
