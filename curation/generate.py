@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -44,23 +44,26 @@ def generate_completions(
 
 
 def _run(dataset: Path, config: Sampling, sampler: Sampler, todo: Sequence[Shard], counter: _Counter) -> int:
-    """Every shard, as many at once as the sampler takes; the first error stops those that have not begun."""
-    with ThreadPoolExecutor(sampler.at_once, thread_name_prefix="generate") as threads:
-        running = [threads.submit(_shard, dataset, config, sampler, shard, counter) for shard in todo]
+    """Every shard, as many at once as the sampler takes; after the first error no other begins."""
+    stopped = threading.Event()
+
+    def run(shard: Shard) -> int:
+        if stopped.is_set():
+            return 0
         try:
-            wait(running, return_when=FIRST_EXCEPTION)
-            failed = next((future for future in running if future.done() and future.exception()), None)
+            return _shard(dataset, config, sampler, shard, counter)
         except BaseException:
-            failed = None
-            sampler.close()  # Ctrl-C: the threads wait for their answers, and would not see it
+            stopped.set()
             raise
-        finally:
-            for future in running:
-                future.cancel()
-        if failed:
-            sampler.close()
-            failed.result()
-        return sum(future.result() for future in running)
+
+    with ThreadPoolExecutor(sampler.at_once, thread_name_prefix="generate") as threads:
+        running = [threads.submit(run, shard) for shard in todo]
+        try:
+            return sum(future.result() for future in as_completed(running))
+        except BaseException:
+            stopped.set()
+            sampler.close()  # the others wait for answers in threads that see neither Ctrl-C nor this error
+            raise
 
 
 def _shard(dataset: Path, config: Sampling, sampler: Sampler, shard: Shard, counter: _Counter) -> int:
