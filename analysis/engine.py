@@ -95,7 +95,7 @@ def load(file: Path) -> Query:
     if found != params.keys():
         listed, taken = (", ".join(f"${name}" for name in sorted(some)) or "none" for some in (params, found))
         raise SqlError(f"{file}: its `-- params:` line lists {listed} but its SQL takes {taken}: make them agree")
-    return Query(file.stem, text.rstrip().removesuffix(";"), header[0], tuple(re.findall(r"\w+", reads)), params)
+    return Query(file.stem, text.rstrip().removesuffix(";"), header[0], tuple(re.findall(r"[\w.]+", reads)), params)
 
 
 def names(folder: Path) -> list[str]:

@@ -1,5 +1,5 @@
 -- One row per pair of one shard of pair_features, in its order: the pair's place in training.
--- reads: placed, and the file given
+-- reads: placed
 -- params: $file, $shard
 SELECT features.pair_id, features.problem_id, features.split, placed.position, placed.bucket, placed.metric, placed.pruned_by
 FROM read_parquet($file, file_row_number = true) AS features

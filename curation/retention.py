@@ -1,0 +1,66 @@
+"""What a dataset's folder may lose: leftovers of builds, and old versions where the user says how many to keep."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from curation import manifest, workspace
+from curation.errors import UserError
+
+
+@dataclass(frozen=True)
+class Removed:
+    """One folder that was removed (or would be), and the bytes that this frees: files shared with others free none."""
+
+    path: Path
+    freed: int
+
+
+def collect(root: Path, name: str, *, keep: int | None = None, dry_run: bool = False) -> list[Removed]:
+    """Remove what no sealed version of `name` refers to, and with `keep` the versions older than the newest so many.
+
+    Unfinished builds go, their shards stay wherever a version has them too. A version that a kept one was made from
+    stays. `dry_run` removes nothing and says what would go.
+
+    Raises:
+        UserError: `keep` is below 1.
+        BusyError: a build of this dataset is running.
+    """
+    if keep is not None and keep < 1:
+        raise UserError(f"expected to keep at least 1 version, found {keep}: a dataset's newest version always stays")
+    with workspace.locked(root, name):
+        folder = root / name
+        doomed = [*sorted((folder / workspace.WORK).glob("*")), *sorted(folder.glob(".sealing-*"))]
+        doomed += [folder / str(number) for number in _old_versions(root, name, keep)]
+        removed = [Removed(path, _freed(path)) for path in doomed]
+        if not dry_run:
+            for path in doomed:
+                _remove(path)
+    return removed
+
+
+def _old_versions(root: Path, name: str, keep: int | None) -> list[int]:
+    """The versions beyond the newest `keep`, less those that a kept version names as its parent."""
+    numbers = manifest.versions(root, name)
+    if keep is None:
+        return []
+    kept = set(numbers[-keep:])
+    pending = list(kept)
+    while pending:
+        parent = manifest.read_manifest(root / name / str(pending.pop())).get("parent")
+        if parent in numbers and parent not in kept:
+            kept.add(parent)
+            pending.append(parent)
+    return [number for number in numbers if number not in kept]
+
+
+def _freed(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and file.stat().st_nlink == 1)
+
+
+def _remove(path: Path) -> None:
+    # The manifest goes first: a version that lost files to a crash half-way must not look sealed.
+    (path / manifest.MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(path)
