@@ -83,28 +83,27 @@ def _blocks(text: str) -> Iterator[tuple[str, bool]]:
         glued = line.rstrip().endswith(opened["fence"]) and not match
         if closes or glued:
             body += [line.rstrip()[: -len(opened["fence"])]] if glued else []
-            yield from ((block, True) for block in _python(opened["language"], body))
+            yield from ((block, True) for block in _python(opened, body))
             opened = None
         else:
             body.append(line)
     if opened is not None:
-        yield from ((block, False) for block in _python(opened["language"], body))
+        yield from ((block, False) for block in _python(opened, body))
     if not seen:
         yield from ((match[1], True) for match in INLINE.finditer(text) if _is_code(match[1]))
 
 
-def _python(language: str, lines: list[str]) -> Iterator[str]:
+def _python(opened: re.Match[str], lines: list[str]) -> Iterator[str]:
     """A block as source: nothing where it is empty or of another language; a console session without its prompts."""
-    block = textwrap.dedent("\n".join(lines)).strip("\n")
-    # A body that continues the prompt keeps its indentation, or nothing would tell it from a program.
-    if lines and block and all(line[:1] in (" ", "\t", "") for line in lines) and parse(block) is None:
-        block = "\n".join(lines).strip("\n")
-    if language.lower() not in PYTHON or not block.strip():
+    indent = opened["indent"]  # of a fence in a list item
+    block = "\n".join(line.removeprefix(indent) for line in lines).strip("\n")
+    if opened["language"].lower() not in PYTHON or not block.strip():
         return
-    console = [line for line in block.split("\n") if line.startswith((">>>", "..."))]
-    if console and block.lstrip().startswith(">>>"):
-        block = "\n".join(line[4:] for line in console)
-    yield block + "\n"
+    if block.lstrip().startswith(">>>"):
+        block = "\n".join(line[4:] for line in block.split("\n") if line.startswith((">>>", "...")))
+    bare = textwrap.dedent(block)
+    # A body that continues the prompt keeps its indentation, or nothing would tell it from a program.
+    yield (bare if parse(block) is None and parse(bare) and not _returns(bare) else block) + "\n"
 
 
 def _is_code(text: str) -> bool:
@@ -159,11 +158,11 @@ def _as_body(source: str, pieces: Iterable[str], entry_point: str | None) -> str
     """The prompt continued by a function's body, indented as the prompt has it or not at all."""
     for piece in pieces:
         bare = textwrap.dedent(piece.strip("\n"))
-        for body in (piece, textwrap.indent(bare, "    ")):
+        for body in (piece, textwrap.indent(bare, "    ") + "\n"):
             if not body.strip() or not _returns(bare):
                 continue
             program = source + ("" if source.endswith("\n") else "\n") + body
-            if parse(program) is not None and _defines(program, entry_point):
+            if _defines(program, entry_point) and not _returns(program):
                 return program
     return None
 
