@@ -142,3 +142,13 @@ def test_contaminated_pairs_by_statement_and_by_side(tmp_path):
     dataset = plant(tmp_path, problems=problems, problem_features=features, completion_features=programs, pairs=pairs)
     assert named(dataset, "contaminated") == ["a", "b"]
     assert named(dataset, "contaminated", own=True) == ["a", "b", "c"]
+
+
+def test_a_side_that_is_mostly_comment(tmp_path):
+    shares = {"c": 0.5, "r": 0.51, "n": None}
+    rows = [measured_program(name, comment_share=share) for name, share in shares.items()]
+    sides = {"a": ("c", "r"), "b": ("r", "c"), "d": ("c", "n"), "e": ("r", "r")}
+    pairs = [pair(name, chosen_id=chosen, rejected_id=rejected) for name, (chosen, rejected) in sides.items()]
+    dataset = plant(tmp_path, completion_features=rows, pairs=pairs)
+    assert named(dataset, "mostly_comments") == ["a", "b", "e"]
+    assert named(dataset, "mostly_comments", max_comment_share=0.6) == []
