@@ -81,13 +81,12 @@ def fingerprint(tasks: Mapping[str, tuple[str, str]]) -> Fingerprints:
     hashes: dict[int, int] = {}
     for number, (statement, solution) in enumerate(tasks.values()):
         words, code = _words(statement)[0], _words(solution)[0]
-        grams = [*_grams(words, NGRAM, "text"), *_grams(code, CODE_NGRAM, "code")]
-        for name in names_of(f"{statement}\n{solution}"):
-            grams += _grams(words, NAMED_NGRAM, name)
-        for gram in grams:
+        grams = [_grams(words, NGRAM, "text"), _grams(code, CODE_NGRAM, "code")]
+        grams += [_grams(words, NAMED_NGRAM, name) for name in names_of(f"{statement}\n{solution}")]
+        for gram in np.concatenate(grams).tolist():
             hashes.setdefault(gram, number)
     listed = np.array(sorted(hashes), np.uint64)
-    return Fingerprints(listed, np.array([hashes[int(one)] for one in listed], np.int32), list(tasks))
+    return Fingerprints(listed, np.array([hashes[one] for one in listed.tolist()], np.int32), list(tasks))
 
 
 def problem_overlap(prompt: str, entry_point: str | None, known: Fingerprints) -> Match | None:
@@ -103,7 +102,7 @@ def program_overlap(code: str, known: Fingerprints) -> Match | None:
 
 def _overlap(text: str, size: int, kind: str, rule: str, known: Fingerprints) -> Match | None:
     words, spans = _words(text)
-    found = known.find(np.array(list(_grams(words, size, kind)), np.uint64))
+    found = known.find(_grams(words, size, kind))
     hits = np.flatnonzero(found >= 0)
     if not len(hits):
         return None
@@ -144,7 +143,7 @@ def duplicates(texts: Mapping[str, str], threshold: float) -> dict[str, Twin]:
 
 def _bands(words: Sequence[str]) -> Iterator[tuple[int, bytes]]:
     """The band keys of a text's MinHash over shingles of three words; a text of fewer words is one shingle."""
-    shingles = np.array(list(_grams(words, SHINGLE, "shingle", least=0)), np.uint64)
+    shingles = _grams(words or [""], SHINGLE, "shingle", least=1)
     factors, offsets = _permutations()
     # Multiplication modulo 2^64 by odd factors permutes the hashes; the high bits of the smallest are the minimum.
     minima = (shingles[:, None] * factors + offsets).min(axis=0)
@@ -165,13 +164,40 @@ def _words(text: str) -> tuple[list[str], list[tuple[int, int]]]:
     return [match.group().lower() for match in matches], [match.span() for match in matches]
 
 
-def _grams(words: Sequence[str], size: int, kind: str, least: int = WHOLE) -> Iterator[int]:
-    """Hashes of all runs of `size` words; of the whole where there are fewer, but at least `least`."""
-    if len(words) < min(size, least):
-        return
-    for start in range(max(1, len(words) - size + 1)):
-        yield _hash(f"{kind}|{' '.join(words[start : start + size])}")
+def _grams(words: Sequence[str], size: int, kind: str, least: int = WHOLE) -> NDArray[np.uint64]:
+    """Hashes of all runs of `size` words; of the whole where there are fewer, but at least `least`.
+
+    A run's hash is the polynomial of its words' hashes modulo 2^64, so that all runs come from one running sum.
+    """
+    if len(words) < min(size, least) or not words:
+        return np.empty(0, np.uint64)
+    size = min(size, len(words))
+    powers, inverses = _powers(1 << len(words).bit_length())
+    values = np.fromiter(map(_hashes.__getitem__, words), np.uint64, len(words))
+    sums = np.zeros(len(words) + 1, np.uint64)
+    np.cumsum(values * powers[: len(words)], out=sums[1:])
+    return ((sums[size:] - sums[:-size]) * inverses[: len(words) - size + 1]) ^ np.uint64(_hashes[kind])
 
 
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+@cache
+def _powers(count: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The powers of the polynomial's base modulo 2^64, and those of its inverse."""
+    base = 0x9E3779B97F4A7C15
+    steps = [np.full(count, one, np.uint64) for one in (base, pow(base, -1, 2**64))]
+    for step in steps:
+        step[0] = 1
+    return np.cumprod(steps[0]), np.cumprod(steps[1])
+
+
+class _Hashes(dict[str, int]):
+    """A 64-bit hash for each word, the same in every process."""
+
+    def __missing__(self, word: str) -> int:
+        digest = hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        value = int.from_bytes(digest, "little")
+        if len(self) < 1_000_000:
+            self[word] = value
+        return value
+
+
+_hashes = _Hashes()
