@@ -87,6 +87,8 @@ def _outcomes(one: Round, wanted: int, limits: Limits) -> list[Outcome]:
     if "syntax" in one.ending:
         name = one.ending["syntax"]
         return [("exception", f"{name}: {one.ending['message']}", name)] * wanted
+    if "broken" in one.ending:
+        return [("infra_error", one.ending["broken"], "")] * wanted
     if one.verdict.get("overrun"):
         return [("infra_error", f"the tests ran over {limits.cpu_seconds:g} CPU seconds", "")] * wanted
     found = one.verdict.get("tests")

@@ -110,29 +110,34 @@ class Link:
         raise Ended
 
     def _read(self, data: bytes, objects: list[Any]) -> Any:
+        """The value of a reply; raises the exception that the candidate raised, or `Ended`."""
         tree = from_bytes(data)
         if type(tree) is not list or len(tree) < 4 or type(tree[1]) is not int or tree[1] < 0:
             raise Malformed("not a reply")
         kind, self.steps = tree[0], max(self.steps, tree[1])
-        unpacker = Unpacker(self._remote, objects)
-        if kind == "v":
-            value = unpacker.unpack(tree[2])
-            self._update(unpacker, tree[3])
-            return value
-        if kind == "e":
-            error = _exception(tree, unpacker)
-            self._update(unpacker, tree[5])
-            self.raised.append(error)
-            self.error_types.append(tree[2][0])
-            del self.raised[:-_REMEMBERED], self.error_types[:-_REMEMBERED]
-            raise error
         if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
             self._end(tree[2], tree[3])
-        raise Malformed("a reply of no known kind")
-
-    def _update(self, unpacker: Unpacker, updates: Tree) -> None:
-        for number, trees in updates:
-            unpacker.fill(number, trees)
+        unpacker = Unpacker(self._remote, objects)
+        try:
+            if kind == "v":
+                _, _, value, updates = tree
+                value = unpacker.unpack(value)
+                error = None
+            elif kind == "e":
+                _, _, names, message, args, updates = tree
+                error = _exception(names, message, args, unpacker)
+            else:
+                raise Malformed("a reply of no known kind")
+            for number, trees in updates:
+                unpacker.fill(number, trees)
+        except (IndexError, TypeError, ValueError, AttributeError, RecursionError) as fault:
+            raise Malformed(f"a reply that makes no sense: {type(fault).__name__}") from None
+        if error is None:
+            return value
+        self.raised.append(error)
+        self.error_types.append(names[0])
+        del self.raised[:-_REMEMBERED], self.error_types[:-_REMEMBERED]
+        raise error
 
     def _remote(self, number: int, label: str) -> "Remote":
         remote = self._handles.get(number)
@@ -154,18 +159,18 @@ class Link:
         return int(remote._number)
 
 
-def _exception(tree: Tree, unpacker: Unpacker) -> BaseException:
+def _exception(names: Tree, message: Tree, args: Tree, unpacker: Unpacker) -> BaseException:
     """The builtin exception nearest to what the candidate raised, with its arguments where they cross."""
-    _, _, names, message, args, _ = tree
-    if type(message) is not str or type(names) is not list or not names or set(map(type, names)) != {str}:
+    if type(message) is not str or type(names) is not list or set(map(type, names)) != {str}:
         raise Malformed("an exception without names")
+    values = unpacker.unpack_all(args) or [message]
     kinds = [kind for name in names if isinstance(kind := getattr(builtins, name, None), type)]
     kind = next((kind for kind in kinds if issubclass(kind, BaseException)), Exception)
     if not issubclass(kind, Exception):
         kind = RuntimeError  # a SystemExit or KeyboardInterrupt of the candidate's must not be taken for the judge's
     try:
-        return kind(*(unpacker.unpack_all(args) or [message]))
-    except TypeError:
+        return kind(*values)
+    except Exception:  # one that wants other arguments, such as UnicodeDecodeError
         return RuntimeError(message)
 
 

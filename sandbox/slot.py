@@ -186,7 +186,7 @@ class Slot:
         for test in program.tests:
             job = {"kind": "stdio", "stdout": test.stdout}
             rounds.append(self._round(worker, program.source, test.stdin, job))
-            if {"refused", "syntax"} & rounds[0].ending.keys():
+            if {"refused", "syntax", "broken"} & rounds[0].ending.keys():
                 rounds *= len(program.tests)
                 break
         return assemble(program, rounds, limits)

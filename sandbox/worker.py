@@ -63,6 +63,8 @@ def main(control: str, options_text: str) -> None:
         role.loop()
     except Closed:
         pass
+    except BaseException:  # a traceback would have to read files
+        os._exit(1)
     os._exit(0)
 
 
@@ -217,6 +219,8 @@ class Zygote:
             return {"syntax": type(error).__name__, "message": str(error)[:_MESSAGE_CHARS]}
         except self.refused as error:
             return {"refused": str(error)[:_MESSAGE_CHARS]}
+        except Exception as error:  # a bug of ours: it must cost this program's verdict and not the worker
+            return {"broken": f"the translator failed: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]}
         return None
 
     def _compile(self, source: str | bytes) -> CodeType:

@@ -144,7 +144,8 @@ CASES = {
     ),
     "an object that is iterated, indexed, measured": Case(
         "class Bag:\n    def __len__(self): return 3\n    def __getitem__(self, i): return [5, 6, 7][i]\n"
-        "    def __contains__(self, x): return x == 6\n    def __bool__(self): return False\n    def __str__(self): return 'bag'\n"
+        "    def __contains__(self, x): return x == 6\n    def __bool__(self): return False\n"
+        "    def __str__(self): return 'bag'\n"
         "def f(): return Bag()",
         ["b = f()\nassert len(b) == 3 and b[1] == 6 and 6 in b and not b and str(b) == 'bag' and list(b) == [5, 6, 7]"],
         "passed",
@@ -230,7 +231,8 @@ CASES = {
         "wrong",
     ),
     "an object that is less than everything": Case(
-        "class E:\n    def __lt__(self, other): return True\n    def __sub__(self, other): return self\n    def __abs__(self): return self\n"
+        "class E:\n    def __lt__(self, other): return True\n"
+        "    def __sub__(self, other): return self\n    def __abs__(self): return self\n"
         "def f(): return E()",
         ["assert abs(f() - 2.0) < 1e-6"],
         "wrong",
