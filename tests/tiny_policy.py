@@ -31,6 +31,8 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def model_folder(folder: Path, **config: Any) -> Path:
     """A random Llama (two layers, grouped heads, tied head) and its tokenizer, saved."""
     torch.manual_seed(0)
+    # On a busy machine the threads of such small products mostly wait for one another.
+    torch.set_num_threads(1)
     tokens = tokenizer()
     shape = {
         "vocab_size": len(tokens),

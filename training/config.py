@@ -103,7 +103,7 @@ class Training(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Training:
-        if self.mode == "full" and "lora" in self.model_fields_set:
+        if self.mode == "full" and self.lora != Lora():
             raise ValueError("mode full does not use lora: leave one of them out")
         if self.sft_learning_rate is not None and not self.sft_epochs:
             raise ValueError("sft_learning_rate is given and sft_epochs is 0: there is no likelihood stage")

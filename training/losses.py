@@ -137,12 +137,17 @@ def sft(p: PairLogps) -> Tensor:
 
 @dataclass(frozen=True)
 class Form:
-    """A loss by name: its function, its options with their defaults, and which tokens count."""
+    """A loss by name: its function, its options with their defaults, and which tokens count.
+
+    `pairwise`: it looks at rejected; `reference`: at the reference; `per_token`: at means instead of sums.
+    """
 
     function: Callable[..., Tensor]
     options: Mapping[str, float]
     weighting: Literal["all", "shared_length", "after_prefix", "middle"] = "all"
     pairwise: bool = True
+    reference: bool = True
+    per_token: bool = False
 
 
 FORMS: dict[str, Form] = {
@@ -150,15 +155,15 @@ FORMS: dict[str, Form] = {
     "cdpo": Form(cdpo, {"beta": 0.1, "label_smoothing": 0.1}),
     "robust_dpo": Form(robust_dpo, {"beta": 0.1, "label_smoothing": 0.1}),
     "ipo": Form(ipo, {"beta": 0.1}),
-    "ipo_mean": Form(ipo_mean, {"beta": 0.1}),
+    "ipo_mean": Form(ipo_mean, {"beta": 0.1}, per_token=True),
     "dpop": Form(dpop, {"beta": 0.1, "dpop_lambda": 5.0}),
-    "dpo_norm": Form(dpo_norm, {"beta": 5.0}),
+    "dpo_norm": Form(dpo_norm, {"beta": 5.0}, per_token=True),
     "ld_dpo": Form(dpo, {"beta": 0.1, "ld_alpha": 0.5}, "shared_length"),
     "rpo": Form(rpo, {"beta": 0.1, "nll_weight": 1.0}),
-    "simpo": Form(simpo, {"beta": 2.0, "gamma": 1.0}),
+    "simpo": Form(simpo, {"beta": 2.0, "gamma": 1.0}, reference=False, per_token=True),
     "step_dpo": Form(dpo, {"beta": 0.4}, "after_prefix"),
     "focused_dpo": Form(dpo, {"beta": 0.1, "focus": 2.0}, "middle"),
-    "sft": Form(sft, {}, pairwise=False),
+    "sft": Form(sft, {}, pairwise=False, reference=False),
 }
 WEIGHTING_OPTIONS = ("ld_alpha", "focus")
 
@@ -216,6 +221,15 @@ class Loss(BaseModel):
         """The loss of each pair, shape (pairs,)."""
         options = {name: self.option(name) for name in self.form.options if name not in WEIGHTING_OPTIONS}
         return self.form.function(p, **options)
+
+    def rewards(self, p: PairLogps) -> tuple[Tensor, Tensor]:
+        """The implicit rewards of chosen and rejected, shape (pairs,) each: what the loss pulls apart, times beta."""
+        chosen, rejected = p.chosen, p.rejected
+        if self.form.reference:
+            chosen, rejected = chosen - p.ref_chosen, rejected - p.ref_rejected
+        if self.form.per_token:
+            chosen, rejected = chosen / p.chosen_tokens, rejected / p.rejected_tokens
+        return self.option("beta") * chosen, self.option("beta") * rejected
 
     def token_weights(self, chosen: Sequence[int], rejected: Sequence[int]) -> tuple[list[float], list[float]]:
         """What each token of the two sides weighs in their sums, for the policy and the reference alike.

@@ -40,7 +40,7 @@ def stamp(version: Path, config: Training, dtype: torch.dtype, limit: int) -> st
         "model": model_digest(config.model),
         "dtype": str(dtype),
         "layout": LAYOUT,
-        "limit": [limit, config.too_long],
+        "pairs": [config.split, limit, config.too_long],
     }
     if config.mode == "full":
         parts["autocast"] = True

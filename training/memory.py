@@ -1,0 +1,50 @@
+"""Whether a batch's activations fit, and so whether they are recomputed."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.config import Training
+
+log = logging.getLogger(__name__)
+
+
+def checkpointing_needed(config: Training, causal: Any, budget: int, device: torch.device) -> bool:
+    """Whether to recompute activations: as asked, or when a batch of `budget` tokens would not fit."""
+    if config.checkpointing != "auto":
+        return config.checkpointing == "on"
+    needed, free = activation_bytes(causal, budget) + _training_bytes(causal), free_bytes(device)
+    if needed > 0.8 * free:
+        log.info("gradient checkpointing is on: %.1f GiB needed, %.1f GiB free", needed / 2**30, free / 2**30)
+        return True
+    return False
+
+
+def activation_bytes(causal: Any, tokens: int) -> int:
+    """What the backward pass keeps of a forward pass: some 24 hidden and 6 inner widths per layer and token.
+
+    Measured on a 135M Llama with adapters (47 KB a layer and token in bfloat16).
+    """
+    config = causal.config
+    size = next(causal.parameters()).element_size()
+    return tokens * config.num_hidden_layers * (24 * config.hidden_size + 6 * config.intermediate_size) * size
+
+
+def _training_bytes(causal: Any) -> int:
+    """Gradients and AdamW's two averages, float32 each."""
+    return sum(12 * p.numel() for p in causal.parameters() if p.requires_grad)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Free memory of the GPU, or what Linux calls available."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return 1 << 62
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
