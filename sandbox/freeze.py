@@ -8,7 +8,7 @@ import sys
 import types
 import warnings
 
-from sandbox import asyncloop, concurrency, guards, modules, policy, standins, streams
+from sandbox import asyncloop, concurrency, guards, modules, policy, records, standins, stops, streams
 from sandbox.private import library_private
 
 _HEAP = 1 << 9
@@ -48,12 +48,6 @@ def _harmless_bases() -> None:
     guards.HARMLESS_BASES.update(
         value for value in modules.library_names("collections.abc").values() if isinstance(value, type)
     )
-    import enum
-
-    enums = modules.library_names("enum")
-    for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"):
-        guards.HARMLESS_BASES.update((enums[name], getattr(enum, name)))
-    guards.HARMLESS_BASES.add(enum.ReprEnum)
 
 
 def _warm() -> None:
@@ -62,6 +56,7 @@ def _warm() -> None:
     import decimal
     import fractions
     import hashlib
+    import inspect  # noqa: F401  # dataclasses sign their classes with it
     import json
     import random
     import re
@@ -95,7 +90,7 @@ def _warm() -> None:
 def _own_classes() -> list[type]:
     from sandbox import runtime
 
-    rooms = (streams, concurrency, asyncloop, guards, runtime, standins)
+    rooms = (streams, concurrency, asyncloop, guards, runtime, standins, stops, records)
     return [value for room in rooms for value in vars(room).values()
             if isinstance(value, type) and value.__module__ not in ("builtins", "typing")]
 

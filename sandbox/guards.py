@@ -6,6 +6,7 @@ Whatever it will not give ends the program as refused, even if the program catch
 
 import builtins
 import functools
+import itertools
 import types
 import weakref
 from collections.abc import Callable, Mapping
@@ -16,26 +17,34 @@ from sandbox.formats import attributes_read
 from sandbox.stops import refuse
 from sandbox.translate import is_dunder, load_rule, store_rule
 
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class made while running, by a program or by a module of the library
 _CLASS_NAMES = policy.DEFINABLE | policy.STORABLE_NAMES | policy.CLASS_MACHINERY
+_SLOTS = policy.DEFINABLE | {"__dict__", "__weakref__"}
 
 # The classes that programs made, by any way there is.
 _made: "weakref.WeakSet[type]" = weakref.WeakSet()
-# Classes of the library that programs inherit from and whose underscored methods do nothing with power.
-HARMLESS_BASES: set[type] = set()
+# Bases whose instances have no underscored methods with power, and that forward no attribute to another object.
+_PLAIN_BASES = frozenset({
+    *(object, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, bool),
+    *(kind for kind in vars(builtins).values() if isinstance(kind, type) and issubclass(kind, BaseException)),
+})  # fmt: skip
+HARMLESS_BASES: set[type] = set()  # the same of the library; `freeze` fills it
 
 
 def _own_class(kind: type) -> bool:
-    """Is it the program's own class, up to the builtin ones?"""
-    return all(base in HARMLESS_BASES or not base.__flags__ & _HEAP_TYPE or base in _made for base in kind.__mro__)
+    """Is it the program's own class, down to the plain ones?"""
+    return kind in _made and all(
+        base in _made or base in _PLAIN_BASES or base in HARMLESS_BASES for base in kind.__mro__
+    )
 
 
 def own(value: Any, name: str) -> Any:
     """`value` itself, when the underscored `name` on it cannot be the library's."""
     kind = type(value)
+    if kind is types.FunctionType and made_by_program(value):
+        return value
     if kind is super:
         kind = object.__getattribute__(value, "__self_class__") or object
-    elif isinstance(value, type):
+    elif issubclass(kind, type):
         kind = value
     if not _own_class(kind):
         refuse("attribute", f"{name} of a {kind.__name__} belongs to the library")
@@ -113,6 +122,8 @@ def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any
     """type(name, bases, namespace)."""
     for base in bases:
         _check_base(base)
+    if "metaclass" in keywords:
+        refuse("metaclass", "type() takes no metaclass here")
     items = dict(namespace)
     for key in items:
         if type(key) is not str or (is_dunder(key) and key not in policy.DEFINABLE | {"__module__"}):
@@ -123,15 +134,32 @@ def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any
 
 def checked_class(kind: Any) -> Any:
     """The class, now known as the program's; refused if anything but the library gave it a forbidden special name."""
-    if isinstance(kind, type):
-        for key, value in list(vars(kind).items()):
-            if key.startswith("__") and key not in _CLASS_NAMES and is_dunder(key) and not _from_library(value):
-                refuse("special-name", f"{key} may not be defined in class {kind.__name__}")
-        pattern = vars(kind).get("__match_args__", ())
-        if type(pattern) is not tuple or any(type(x) is not str or load_rule(x) != "free" for x in pattern):
-            refuse("special-name", f"__match_args__ of {kind.__name__} may only name plain attributes")
-        _made.add(kind)
+    if not isinstance(kind, type):
+        return kind
+    if type(kind) is _KindOfType:
+        refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
+    for key, value in list(vars(kind).items()):
+        if key.startswith("__") and is_dunder(key) and not _may_stand(key, value):
+            refuse("special-name", f"{key} may not be defined in class {kind.__name__}")
+    _check_match_args(kind)
+    _made.add(kind)
     return kind
+
+
+def _may_stand(key: str, value: object) -> bool:
+    if isinstance(value, types.MemberDescriptorType):
+        return key in _SLOTS
+    return key in _CLASS_NAMES or _from_library(value)
+
+
+def _check_match_args(kind: type) -> None:
+    """A class pattern reads the attributes that `__match_args__` names: only plain ones may stand there."""
+    names = vars(kind).get("__match_args__", ())
+    if type(names) is not tuple or any(type(name) is not str or load_rule(name) == "refuse" for name in names):
+        refuse("special-name", f"__match_args__ of {kind.__name__} may only name plain attributes")
+    plain = tuple(itertools.takewhile(lambda name: load_rule(name) == "free", names))
+    if plain != names:
+        type.__setattr__(kind, "__match_args__", plain)  # as of a field called `format`: matched by name only
 
 
 def _from_library(value: object) -> bool:
@@ -185,9 +213,9 @@ def _checked_get(act: Callable[..., Any], owner: Any, name: Any) -> Any:
 
 
 def dictionary(value: Any) -> Any:
-    """vars(value): the live dictionary of the program's own objects, a copy of other objects' data."""
-    if isinstance(value, type):
-        if not _own_class(value):
+    """vars(value): a dictionary that writes through to the program's own objects, a copy of other objects' data."""
+    if issubclass(type(value), type):
+        if value not in _made:
             refuse("attribute", f"the __dict__ of {value.__name__} may not be read")
         return types.MappingProxyType({k: v for k, v in vars(value).items() if k not in policy.CLASS_MACHINERY})
     if isinstance(value, types.ModuleType):
@@ -195,7 +223,54 @@ def dictionary(value: Any) -> Any:
     found = value.__dict__
     if type(found) is not dict:
         raise TypeError("vars() argument must have __dict__ attribute")
-    return found if _own_class(type(value)) else dict(found)
+    return Attributes(found, value) if _own_class(type(value)) else dict(found)
+
+
+class Attributes(dict[str, Any]):
+    """An object's __dict__: the attributes as they are now; what is set here is set on the object, by its rules."""
+
+    def __init__(self, real: dict[str, Any], owner: Any) -> None:
+        super().__init__(real)
+        self._sandbox_real, self._sandbox_owner = real, owner
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        name = _settable(self._sandbox_owner, key)
+        if is_dunder(name):
+            refuse("attribute", f"the attribute {name} may not be set in a __dict__")
+        self._sandbox_real[name] = value
+        super().__setitem__(name, value)
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(key)
+        self._sandbox_real.pop(key, None)
+
+    def update(self, other: Any = (), /, **more: Any) -> None:
+        for key, value in {**dict(other), **more}.items():
+            self[key] = value
+
+    def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
+        self.update(other)
+        return self
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: str, *default: Any) -> Any:
+        if key not in self and default:
+            return default[0]
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        key = list(self)[-1]
+        return key, self.pop(key)
+
+    def clear(self) -> None:
+        for key in list(self):
+            del self[key]
 
 
 def _plain_format(found: Any) -> Any:

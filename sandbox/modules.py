@@ -4,7 +4,6 @@ Each world has its own copies, so a program that patches a module patches only i
 functions of the library, and its classes, which `freeze_types` makes immutable.
 """
 
-import dataclasses
 import functools
 import importlib
 import types
@@ -13,9 +12,9 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sandbox import guards, policy
+from sandbox import copying, guards, policy, records
 from sandbox.stops import refuse
-from sandbox.translate import module_message, module_rule
+from sandbox.translate import is_allowed_by_recipe, is_dunder, module_message, module_rule
 
 Names = dict[str, Any]
 
@@ -62,7 +61,7 @@ class Importer:
         if rule != "allow":
             missing = name.partition(".")[0]
             raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
-        if name in self.allow_modules or name.partition(".")[0] in self.allow_modules:
+        if is_allowed_by_recipe(name, self.allow_modules):
             return importlib.import_module(name)  # allowed by the recipe, as it is
         module = types.ModuleType(name)
         make = self.stand_ins.get(name) or functools.partial(library_names, name)
@@ -92,9 +91,17 @@ class Importer:
         return self.import_module(guards.exact_name(name), bool(fromlist), False)
 
 
+def hidden_import(name: str, *rest: Any) -> None:
+    """builtins.__import__ for C code of the library that imports on a program's behalf, such as strptime.
+
+    Such code takes the module from sys.modules afterwards. A program's own `__import__` is another name.
+    """
+    importlib.import_module(name)
+
+
 def _absent(module: str) -> Callable[[str], Any]:
     def __getattr__(name: str) -> Any:
-        if (module in policy.IMPORT_ONLY or name in real_names(module)) and not (name.startswith("__") and name.endswith("__")):
+        if (module in policy.IMPORT_ONLY or name in real_names(module)) and not is_dunder(name):
             refuse("module-name", f"{module}.{name} is not allowed")
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
@@ -182,25 +189,10 @@ def _namedtuple(
     import collections
 
     if not isinstance(field_names, str):
-        field_names = [str(name) for name in field_names]
+        field_names = [guards.exact_name(str(name)) for name in field_names]
     return guards.checked_class(
         collections.namedtuple(typename, field_names, rename=rename, defaults=defaults, module="__main__")
     )
-
-
-def _dataclass(kind: Any = None, /, **options: Any) -> Any:
-    if kind is None:
-        return lambda kind: _dataclass(kind, **options)
-    if not isinstance(kind, type) or kind not in guards._made:
-        raise TypeError("dataclass() should be called on a class of the program")
-    return guards.checked_class(dataclasses.dataclass(kind, **options))
-
-
-_FieldView = dataclasses.make_dataclass("Field", ["name", "type", "default", "metadata"], frozen=True)
-
-
-def _fields(value: Any) -> tuple[Any, ...]:
-    return tuple(_FieldView(f.name, f.type, f.default, f.metadata) for f in dataclasses.fields(value))
 
 
 def _enum_names() -> Names:
@@ -247,7 +239,8 @@ def _typing_names() -> Names:
 REPLACED: dict[str, Callable[[], Names]] = {
     "abc": lambda: {"ABCMeta": guards.ABC_META},
     "collections": lambda: {"namedtuple": _namedtuple},
-    "dataclasses": lambda: {"dataclass": _dataclass, "fields": _fields},
+    "copy": copying.names,
+    "dataclasses": records.names,
     "enum": _enum_names,
     "functools": lambda: {
         "wraps": _wraps,

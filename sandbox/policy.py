@@ -97,8 +97,7 @@ CLASS_MACHINERY = frozenset(_words("""
     __classdict__ __classdictcell__ __conditional_annotations__ __dataclass_fields__ __dataclass_params__ __dict__
     __firstlineno__ __module__ __non_callable_proto_members__ __optional_keys__ __orig_bases__ __parameters__
     __protocol_attrs__ __qualname__ __readonly_keys__ __mutable_keys__ __required_keys__ __static_attributes__
-    __subclasshook__ __total__ __type_params__ __weakref__ __getnewargs__ __new_member__ __set_name__
-    __callable_proto_members_only__ __reduce_ex__ __objclass__ __extra_items__ __closed__
+    __subclasshook__ __total__ __type_params__ __weakref__ __callable_proto_members_only__ __extra_items__ __closed__
 """))
 
 # Underscored names of the standard library that are documented interfaces.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from sandbox import freeze, guards, standins
-from sandbox.modules import Importer
+from sandbox.modules import Importer, hidden_import
 from sandbox.stops import OutputLimit, ProgramExit, StepLimit, enter, refuse, stop
 from sandbox.streams import Output
 from sandbox.translate import Refused, translate
@@ -43,6 +43,7 @@ class World:
         self.output = Output(limits.output_bytes)
         self.system = standins.System(self, stdin)
         self.importer = Importer(self.system.stand_ins(), allow_modules)
+        self.importer.loaded["sys"] = self.system.sys  # the one whose stdin and stdout count
         self.builtins = guards.shared_builtins() | self._own_builtins()
         self.namespace: dict[str, Any] = {"__name__": name, "__doc__": None, "__builtins__": self.builtins}
         if name == "__main__":
@@ -100,7 +101,8 @@ class World:
             ".compress": itertools.compress,
             ".import": importer.import_module,
             ".from": importer.import_name,
-            "__import__": importer.dunder_import,
+            ".__import__": importer.dunder_import,
+            "__import__": hidden_import,
             "print": self.system.make_print(),
             "input": self.system.make_input(),
             "open": self.system.open,

@@ -17,6 +17,7 @@ from sandbox.modules import Names
 from sandbox.stops import Running, refuse
 from sandbox.streams import Input, Output, TextOutput
 
+_INT_DIGITS = 4300  # CPython's own default
 _START = 1_700_000_000.0  # what time.time() says at step 0
 _STEP_SECONDS = 1e-7  # what a step takes on the program's clock
 # Bytes of C stack that a level of recursion through C code commonly needs (lru_cache, __repr__, operators: 400 to 900
@@ -71,6 +72,7 @@ class System:
         self.slept = 0.0
         self.recursion_limit = 1000
         self.base_depth = 0
+        sys.set_int_max_str_digits(_INT_DIGITS)
         decimal.setcontext(decimal.Context(prec=28, rounding=decimal.ROUND_HALF_EVEN))
 
     def stand_ins(self) -> dict[str, Callable[[], Names]]:
@@ -85,7 +87,6 @@ class System:
             "pprint": self._pprint_names,
             "queue": concurrency.queue_names,
             "random": _random_names,
-            "sys": lambda: vars(self.sys),
             "threading": lambda: concurrency.threading_names(self),
             "time": self._time_names,
             "typing_extensions": modules.typing_extension_names,
@@ -117,7 +118,7 @@ class System:
         depth, frame = 0, sys._getframe()
         while frame.f_back is not None:
             depth, frame = depth + 1, frame.f_back
-        self.base_depth = depth
+        self.base_depth = depth + (sys.version_info < (3, 12))  # 3.11 counts the C call that starts the program
         self._apply_recursion_limit()
 
     def set_recursion_limit(self, limit: int, /) -> None:

@@ -40,6 +40,11 @@ def enter(world: Running | None) -> Running | None:
     return before
 
 
+def running() -> bool:
+    """Is a program running now?"""
+    return _running[0] is not None
+
+
 def stop(error: BaseException) -> NoReturn:
     """End the running program with `error`, whatever the program does about it."""
     world = _running[0]

@@ -153,6 +153,8 @@ def load_rule(name: str) -> str:
         if name in policy.READABLE_DUNDERS:
             return "free"
         return "guard" if name in policy.GUARDED_DUNDERS else "refuse"
+    if name.startswith("_sandbox_"):
+        return "refuse"
     return "own" if name in library_private() and name not in policy.PUBLIC_UNDERSCORED else "free"
 
 
@@ -243,6 +245,8 @@ class Translator:
             if node.ctx.__class__ is ast.Load:
                 if is_dunder(name) and name not in policy.READABLE_NAMES and not self._defined_here(name):
                     self.refuse(node, "name", f"the name {name} is not allowed")
+                elif name == "__import__":
+                    node.id = ".__import__"  # the plain one is for the library's C code
             else:
                 self.bind(node, name)
         elif name == "property" or name == "setattr":
@@ -496,10 +500,14 @@ class Translator:
 
 def module_rule(module: str, allow_modules: frozenset[str]) -> str:
     """What importing it does: `allow`, `refuse`, or `absent` (nobody has such a module)."""
-    if module in policy.MODULES or module in policy.IMPORT_ONLY or module in allow_modules or module.partition(".")[0] in allow_modules:
+    if module in policy.MODULES or module in policy.IMPORT_ONLY or is_allowed_by_recipe(module, allow_modules):
         return "allow"
     top = module.partition(".")[0]
     return "refuse" if top in sys.stdlib_module_names or top in policy.KNOWN_PACKAGES else "absent"
+
+
+def is_allowed_by_recipe(module: str, allow_modules: frozenset[str]) -> bool:
+    return module in allow_modules or module.partition(".")[0] in allow_modules
 
 
 def module_message(module: str) -> str:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (one feature a line)
 """The Python that models write runs in the sandbox as it does in CPython: same output, same ending."""
 
 import pytest

@@ -227,9 +227,13 @@ def main(repeats: int = 15) -> None:
     worst = max(ratios, key=lambda name: ratios[name])
     print(f"geometric mean x {mean:.3f} (target 1.15), worst x {ratios[worst]:.2f} ({worst}; target 1.4)")
     texts = list(PROGRAMS.values()) * 5
-    print(f"compile          {timed(lambda: [compile(t, '', 'exec') for t in texts] and None) / len(texts) * 1e3:.3f} ms")
-    print(f"translate        {timed(lambda: [translate(t) for t in texts] and None) / len(texts) * 1e3:.3f} ms a program")
-    print(f"a new world      {timed(lambda: [World(limits=Limits()) for _ in range(500)] and None) / 500 * 1e3:.3f} ms")
+    show("compile", timed(lambda: [compile(text, "", "exec") for text in texts] and None) / len(texts))
+    show("translate", timed(lambda: [translate(text) for text in texts] and None) / len(texts))
+    show("a new world", timed(lambda: [World(limits=Limits()) for _ in range(500)] and None) / 500)
+
+
+def show(name: str, seconds: float) -> None:
+    print(f"{name:32} {seconds * 1000:.3f} ms")
 
 
 if __name__ == "__main__":
