@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from analysis.curriculum import Curriculum, build_curriculum, metric_query, rule_query
-from analysis.features import measure_pairs
+from analysis.features import measure_completions, measure_pairs, measure_problems
 from curation import manifest
 from curation.errors import UserError
 from curation.execute import Execution, execute_completions
@@ -41,6 +41,7 @@ IDLE_SAMPLING = frozenset(
     "base_urls api_key_env timeout retries concurrency tensor_parallel_size data_parallel_size "
     "gpu_memory_utilization path".split()
 )
+WORKERS = frozenset({"workers"})
 STAGES = (
     Stage("load problems", ("problems",), (), load_problems, "problems", idle=frozenset({"path"})),
     Stage(
@@ -60,18 +61,35 @@ STAGES = (
         idle=frozenset({"workers", "mode", "require_hardening"}),
     ),
     Stage("select pairs", ("pairs",), ("completions", "executions"), select_pairs, "pairs"),
+    Stage("measure problems", ("problem_features",), ("problems",), measure_problems, "measures", idle=WORKERS),
+    Stage(
+        "measure completions",
+        ("completion_features",),
+        ("completions", "executions"),
+        measure_completions,
+        "measures",
+        idle=WORKERS,
+    ),
     Stage(
         "measure pairs",
-        ("completion_features", "pair_features"),
-        ("problems", "completions", "executions", "pairs"),
+        ("pair_features",),
+        ("problems", "completions", "executions", "pairs", "completion_features"),
         measure_pairs,
         "measures",
-        idle=frozenset({"workers"}),
+        idle=WORKERS,
     ),
     Stage(
         "order the curriculum",
         ("curriculum",),
-        ("problems", "completions", "executions", "pairs", "completion_features", "pair_features"),
+        (
+            "problems",
+            "completions",
+            "executions",
+            "pairs",
+            "problem_features",
+            "completion_features",
+            "pair_features",
+        ),
         build_curriculum,
         "curriculum",
         idle=frozenset({"folder"}),

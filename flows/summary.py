@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis import engine
+from analysis.report import run_report
 from curation import manifest
 
 BAR = 24
@@ -22,17 +23,12 @@ def show(version: Path, made: bool | None, root: Path, console: Console) -> None
     name = f"{sealed['dataset']}@{sealed['version']}"
     console.print()
     console.print(Text(f"{name}: {HEADLINES[made]}", style="bold"))
+    reports = {report: run_report(version, report).to_pylist() for report in ("verdicts", "buckets", "pruned")}
     with engine.connect(version) as con:
-        reports = {
-            report: engine.run(con, engine.load(engine.SQL / "reports" / f"{report}.sql")).to_pylist()
-            for report in ("verdicts", "buckets", "pruned")
-        }
         models = engine.select(con, "SELECT DISTINCT model FROM completions ORDER BY model")["model"].to_pylist()
         samples = engine.select(con, "SELECT min(num_judged) AS fewest FROM problem_stats")["fewest"].to_pylist()[0]
         ks = sorted({1, *(k for k in (10, 100) if k <= (samples or 0))})
-        passing = [
-            engine.run(con, engine.load(engine.SQL / "reports" / "pass_at_k.sql"), k=k).to_pylist()[0] for k in ks
-        ]
+    passing = [run_report(version, "pass_at_k", k=k).to_pylist()[0] for k in ks]
     console.print(f"  {_counts(sealed)} by {', '.join(models) or 'nobody'}")
     console.print(_verdicts(reports["verdicts"]))
     estimates = [f"pass@{row['k']} {row['pass_at_k']:.3f}" for row in passing if row["problems"]]
