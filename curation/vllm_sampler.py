@@ -45,6 +45,9 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "TOKENIZERS_PARALLELISM": "false",
+    # Threads that wait give the core away. Spinning, as is OpenMP's own default, made a busy two-core machine four
+    # times slower: 23 tokens per CPU second against 94 (135M parameters, float32, 64 at once).
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
 
 
