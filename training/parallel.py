@@ -49,6 +49,13 @@ def shard(scorer: nn.Module, device: torch.device) -> None:
     fully_shard(scorer, mesh=mesh)
 
 
+def settle(scorer: nn.Module) -> None:
+    """Put the outermost group back in shards, which a forward pass without a backward one leaves gathered."""
+    if world() > 1:
+        sharded: Any = scorer
+        sharded.reshard()
+
+
 def share(items: Sequence[Item]) -> list[tuple[Item, bool]]:
     """This process's part of the forward passes, as many as any other's; False marks one that only keeps step."""
     rounds = -(-len(items) // world())

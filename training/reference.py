@@ -103,6 +103,7 @@ def measure(
         token_logps = scorer(batch).cpu()
         found |= {name: values.numpy().copy() for name, values in batch.per_completion(token_logps).items()}
     on_progress(len(filled), len(filled))
+    parallel.settle(scorer)
     return parallel.merge(found)
 
 
