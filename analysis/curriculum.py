@@ -155,8 +155,9 @@ def build_curriculum(dataset: Path, config: Curriculum, *, on_progress: Progress
         rows = 0
         for number, shard in enumerate(planned):
             on_progress(number, len(planned))
-            file = str(store.path(dataset, "pair_features", shard).resolve())
-            placed = engine.run(con, _sql("one_shard"), file=file, shard=number)
+            pairs = store.read(dataset, "pair_features", columns=["pair_id", "problem_id", "split"], shard=shard)
+            places = engine.run(con, _sql("one_shard"), shard=number)
+            placed = pa.table([*pairs.columns, *places.columns], [*pairs.column_names, *places.column_names])
             rows += store.write(dataset, "curriculum", placed, shard)
     on_progress(len(planned), len(planned))
     return rows

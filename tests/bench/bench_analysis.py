@@ -5,8 +5,8 @@
 
 The pairs are made by resampling the 16,400 real samples of ../shared/data/samples: problem after problem, 16 samples
 of one of the real problems and 16 pairs between those that pass and those that do not, in shards of 62,500 pairs.
-Every figure is of a process of its own and those it starts: seconds of wall clock and of processor, and the sum of
-their peaks of resident memory.
+Every figure is of a process of its own and those it starts: seconds of wall clock and of processor, and the most
+resident memory that they held at once.
 """
 
 from __future__ import annotations
@@ -297,21 +297,34 @@ CONTESTANTS = {
 
 
 def measured(name: str, folder: Path) -> dict[str, float]:
-    """Seconds and peak memory of one contestant in a process of its own."""
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, __file__, "--child", name, "--folder", str(folder)], check=True, stdout=subprocess.PIPE
-    )
-    return json.loads(done.stdout) | {"wall_s": round(time.perf_counter() - start, 2)}
+    """Seconds of one contestant in a process of its own, and the most memory that it and its children held at once."""
+    start, peak = time.perf_counter(), 0
+    command = [sys.executable, __file__, "--child", name, "--folder", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        while process.poll() is None:
+            peak = max(peak, resident(process.pid))
+            time.sleep(0.05)
+        assert process.stdout is not None
+        cpu = float(process.stdout.read())
+    wall = time.perf_counter() - start
+    return {"wall_s": round(wall, 2), "cpu_s": cpu, "peak_mib": peak // 1024}
+
+
+def resident(pid: int) -> int:
+    """KiB of resident memory of a process and all below it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    own = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")]
+    return sum(own) + sum(resident(int(child)) for child in children)
 
 
 def child(name: str, folder: Path) -> None:
     CONTESTANTS[name](folder)
-    own, below = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    cpu = sum(usage.ru_utime + usage.ru_stime for usage in (own, below))
-    # RUSAGE_CHILDREN knows only the largest child: two processes measure at once, so it counts twice.
-    peak = own.ru_maxrss + 2 * below.ru_maxrss
-    print(json.dumps({"cpu_s": round(cpu, 2), "peak_mib": peak // 1024}))
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print(round(sum(usage.ru_utime + usage.ru_stime for usage in usages), 2))
 
 
 def main() -> None:
