@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import engine, features, programs
+from analysis import engine, features, programs, side_by_side
 from analysis.features import Measures
 from curation import store
 from curation.store import Shard
@@ -173,15 +173,23 @@ def test_only_missing_shards_are_measured(tmp_path):
     assert seen[-1] == (2, 2)
 
 
-def test_the_same_pairs_give_the_same_bytes_whatever_the_threads(tmp_path):
+def test_the_same_pairs_give_the_same_bytes_in_one_process_or_two(tmp_path, monkeypatch):
+    monkeypatch.setattr(side_by_side, "WORTH_A_PROCESS", 1)
     program = "def f(n):\n    return n + {}\n"
-    samples = {f"q{i}": [(program.format(10 * i + j), -float(j)) for j in range(5)] for i in range(20)}
-    files = []
+    files, reports = [], []
     for workers in (1, 2):
-        dataset = plant_run(tmp_path / str(workers), samples)
-        measure(dataset, workers=workers)
-        files.append(store.path(dataset, "pair_features", Shard("train")).read_bytes())
+        dataset = tmp_path / str(workers)
+        for index in range(3):
+            samples = {f"q{index}{i}": [(program.format(10 * i + j), -float(j)) for j in range(5)] for i in range(4)}
+            plant_run(dataset, samples, Shard("train", index, 3))
+        seen: list[tuple[int, int]] = []
+        features.measure_pairs(dataset, Measures(workers=workers), on_progress=lambda *at, seen=seen: seen.append(at))
+        reports.append(seen)
+        tables = ("completion_features", "pair_features")
+        paths = [store.path(dataset, table, shard) for table in tables for shard in store.plan(dataset)]
+        files.append([path.read_bytes() for path in paths])
     assert files[0] == files[1]
+    assert reports == [[(0, 3), (1, 3), (2, 3), (3, 3)]] * 2
 
 
 @pytest.mark.parametrize(
