@@ -328,5 +328,7 @@ def _without_demo(code: str, entry_point: str | None) -> str:
     kept = {n for node in tree.body if node not in demo for n in range(node.lineno, (node.end_lineno or 0) + 1)}
     dropped = {n for node in demo for n in range(node.lineno, (node.end_lineno or 0) + 1)} - kept
     lines = [line for number, line in enumerate(code.split("\n"), 1) if number not in dropped]
-    shorter = "\n".join(lines).rstrip("\n") + "\n"
+    while lines and (not lines[-1].strip() or lines[-1].startswith("#")):
+        lines.pop()  # "# Test the function" has lost what it spoke of
+    shorter = "\n".join(lines) + "\n"
     return shorter if parse(shorter) is not None else code

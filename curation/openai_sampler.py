@@ -100,9 +100,10 @@ class OpenAISampler:
         if chats:
             body |= {"messages": list(request.prompt.messages), "logprobs": True, "top_logprobs": 0}
         else:
-            # The protocol takes four stop strings at most; vLLM takes any number.
-            stop = list(request.prompt.stop)
-            body |= {"prompt": request.prompt.text, "logprobs": 0, "stop": stop if extras else stop[:4]}
+            body |= {"prompt": request.prompt.text, "logprobs": 0}
+        usual = () if chats else request.prompt.stop
+        if stop := list(usual if config.stop is None else config.stop):
+            body["stop"] = stop if extras else stop[:4]  # the protocol takes four at most, vLLM any number
         if extras:
             body |= {"return_token_ids": True, "include_stop_str_in_output": True}
         return body

@@ -47,7 +47,7 @@ def question(problem: Mapping[str, Any]) -> str:
     if problem["prompt_format"] == "code":
         return f"Complete this Python function.\n\n```python\n{task}\n```\n\nAnswer with one Python code block."
     if problem["kind"] == "stdio":
-        return f"{task}\n\nRead standard input and print the result. Answer with one Python code block."
+        return f"{task}\n\nRead the input with `input()` and print the answer. Answer with one Python code block."
     example = _example(problem)
     shown = f" It must pass this test:\n\n```python\n{example}\n```\n\n" if example else " "
     return f"{task}\n\nName the function `{problem['entry_point']}`.{shown}Answer with one Python code block."

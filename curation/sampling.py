@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # What is sampled, for every sampler that asks a model.
-_ASKS = frozenset("model revision n temperature top_p max_tokens seed prompt system".split())
+_ASKS = frozenset("model revision n temperature top_p max_tokens seed prompt system stop".split())
 # The options each sampler heeds. For replay the middle ones say how the file was sampled, where that is known.
 USES: dict[str, frozenset[str]] = {
     "vllm": _ASKS
@@ -48,6 +48,9 @@ class Sampling(BaseModel):
     )
     system: str | None = Field(
         None, description="System message of the chat; null leaves it to the model's own template."
+    )
+    stop: tuple[str, ...] | None = Field(
+        None, description="Texts that end a completion and stay in it; null: none in a chat, else what ends a function."
     )
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(

@@ -353,10 +353,11 @@ def _answer(llm: Any, config: Sampling, message: Mapping[str, Any], on_done: Cal
     llm.reset_prefix_cache()
     llm.collective_rpc("pairwright_reseed", args=(message["seed"],))
     shared: dict[str, Any] = {name: getattr(config, name) for name in ("temperature", "top_p", "max_tokens")}
+    usual = [[] if chats else request["stop"] for request in message["requests"]]
     params = [
         # The stop string stays, so that the text is what the tokens say.
-        SamplingParams(**shared, logprobs=0, stop=[] if chats else request["stop"], include_stop_str_in_output=True)
-        for request in message["requests"]
+        SamplingParams(**shared, logprobs=0, stop=list(stop), include_stop_str_in_output=True)
+        for stop in (usual if config.stop is None else [config.stop] * len(usual))
     ]
     # One request a sample, and not n of a prompt: each is told when it is done, and the prompt is cached all the same.
     llm.enqueue(

@@ -131,6 +131,21 @@ def test_a_prompt_to_continue_goes_to_the_other_route() -> None:
     assert answer.continues and answer.samples[0].token_logps == [-1.0] and answer.samples[0].token_ids is None
 
 
+def test_stop_texts_go_along_and_end_what_is_continued_by_themselves() -> None:
+    def complete(body: dict[str, Any]) -> Reply:
+        return 200, {"choices": [{"text": "x", "message": {"content": "x"}, "index": 0}]}
+
+    with serving(complete) as (server,):
+        ask(server.url, tasks=1, n=1)
+        ask(server.url, tasks=1, n=1, prompt="completion")
+        ask(server.url, tasks=1, n=1, stop=["\n```\n"])
+    assert [body.get("stop") for body in server.bodies] == [
+        None,
+        ["\nclass", "\ndef", "\n#", "\nif", "\nprint"],
+        ["\n```\n"],
+    ]
+
+
 def test_a_server_that_is_busy_or_stumbles_is_asked_again() -> None:
     replies = iter([(429, "slow down"), (503, {"error": {"message": "loading"}}), (500, "oops")])
     with serving(lambda body: next(replies, None) or chat(body)) as (server,):

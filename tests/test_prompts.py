@@ -50,6 +50,7 @@ def extract(text: str, *, prompt: str = PROMPT, entry_point: str | None = "add",
         f"You start with\n```python\n{PROMPT}    pass\n```\nand get\n```python\n{FULL}```",  # the stub repeated
         f"```python\n{FULL}\nprint(add(1, 2))\nassert add(1, 2) == 4\nx = input()\n```",
         f'```python\n{FULL}\nif __name__ == "__main__":\n    print(add(1, 2))\n```',
+        f"```python\n{FULL}\n# Test the function\nprint(add(1, 2))  # 3\n# 3\n```",
         f"```python\n{FULL}\nfor i in range(3):\n    print(add(i, i))\n```",
         f"```python\n{FULL}```\n\nOr shorter:\n\n```python\nadd = lambda a, b: a + b\n```",
         f"{FULL}\n>>> add(1, 2)\n3\n",
@@ -177,6 +178,6 @@ def test_the_standard_prompts() -> None:
         "Write a function to add two numbers.\n\nName the function `add`. It must pass this test:\n\n"
         "```python\nassert add(0, 1) == 1\n```\n\nAnswer with one Python code block."
     )
-    assert question(stdio).startswith("Double n.\n\nRead standard input and print the result.")
+    assert question(stdio).startswith("Double n.\n\nRead the input with `input()` and print the answer.")
     assert [m["role"] for m in prompt_for(function, system="Be brief.").messages] == ["system", "user"]
     assert "\ndef" in prompt_for(problem()).stop and "\nprint" not in prompt_for(stdio).stop
