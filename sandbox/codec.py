@@ -31,6 +31,12 @@ _PLAIN = frozenset({NoneType, bool, int, float, str})
 _MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict})
 _FACTORIES: dict[str, Any] = {"int": int, "list": list, "set": set, "dict": dict, "str": str, "float": float}
 _FACTORY_NAMES = {factory: name for name, factory in _FACTORIES.items()}
+# Types that are themselves on both sides, as arguments of functions that sort values by type.
+_TYPES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, range, NoneType)
+}
+_TYPE_NAMES = {kind: name for name, kind in _TYPES.items()}
 # The nearest exact type for an instance of a subclass, most special first.
 _BASES: tuple[type, ...] = (
     *(int, float, complex, str, bytes, bytearray, tuple, Counter, OrderedDict, defaultdict, dict),
@@ -157,6 +163,10 @@ def _pack_datetime(packer: Packer, value: datetime) -> Tree:
     return ["w", *value.timetuple()[:6], value.microsecond, value.fold]
 
 
+def _pack_type(packer: Packer, value: type) -> Tree:
+    return ["k", _TYPE_NAMES[value]] if value in _TYPE_NAMES else packer.foreign(value)
+
+
 _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
     list: lambda p, v: ["L", *p.pack_all(v)],
     tuple: lambda p, v: ["T", *p.pack_all(v)],
@@ -178,6 +188,7 @@ _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
     date: lambda p, v: ["d", v.year, v.month, v.day],
     time: _pack_time,
     timedelta: lambda p, v: ["u", v.days, v.seconds, v.microseconds],
+    type: _pack_type,
 }
 
 
@@ -302,6 +313,7 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "d": lambda u, t: date(*t[1:4]),
     "m": lambda u, t: time(*t[1:5], fold=t[5]),
     "u": lambda u, t: timedelta(*t[1:4]),
+    "k": lambda u, t: _TYPES[t[1]],
     "h": _handle,
     "r": _known,
 }

@@ -8,6 +8,7 @@ ImportError or SyntaxError of the test's own, or any failure before the program 
 
 import ast
 import builtins
+import math
 import random
 import resource
 import socket
@@ -23,6 +24,8 @@ from sandbox.wire import Channel, Closed, receive_down, send_up
 
 _CACHED_PROBLEMS = 64
 _MESSAGE_CHARS = 300
+_TOLERANCE = 1e-6
+_NUMBER_CHARS = 400
 _MEMORY = 2 << 30
 _BUILTIN_NAMES = frozenset(dir(builtins))
 # Imported before the walls go up, since nothing can be read afterwards.
@@ -129,14 +132,33 @@ class Judge:
 
 
 def compare_output(found: str, expected: str) -> Outcome:
-    """Token by token: both split at white space, tokens equal as text (so 1.0 is not 1)."""
+    """Token by token, both split at white space; see `_same_token`."""
     left, right = found.split(), expected.split()
     if left == right:
         return "passed", "", ""
     for number, (one, other) in enumerate(zip(left, right, strict=False), start=1):
-        if one != other:
+        if one != other and not _same_token(one, other):
             return "wrong", f"token {number} of the output: expected {other[:80]!r}, found {one[:80]!r}", ""
+    if len(left) == len(right):
+        return "passed", "", ""
     return "wrong", f"expected {len(right)} tokens of output, found {len(left)}", ""
+
+
+def _same_token(found: str, expected: str) -> bool:
+    """Are two tokens that differ as text the same answer, as the judges of programming contests see it?
+
+    Yes for YES and NO in any case, and for numbers of which one is written with a point or an exponent when they are
+    within 1e-6 of each other, absolutely or relatively. Integers are compared digit by digit.
+    """
+    if expected.lower() in ("yes", "no"):
+        return found.lower() == expected.lower()
+    if len(found) > _NUMBER_CHARS or not any(mark in found + expected for mark in ".eE"):
+        return False
+    try:
+        one, other = float(found), float(expected)
+    except ValueError:
+        return False
+    return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
 def _prepare(entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:

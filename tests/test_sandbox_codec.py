@@ -90,6 +90,8 @@ EXACT = [
     timedelta(days=-1, seconds=5, microseconds=6),
     [10**6000, {"a": (10**6000, [None])}],
     [True, 1, 1.0],
+    int,
+    [str, type(None)],
 ]
 
 
@@ -97,7 +99,7 @@ EXACT = [
 def test_exact_types_come_back_equal_and_of_the_same_type(value: Any) -> None:
     found = cross(value)
     assert type(found) is type(value) and found == value
-    if not isinstance(value, int | list):  # the digits of a long int cannot be written
+    if not isinstance(value, int | list | type):  # the digits of a long int cannot be written
         assert repr(found) == repr(value), "also what equality does not see: -0.0, order, maxlen, fold"
 
 
@@ -224,7 +226,18 @@ def test_a_subclass_crosses_as_its_builtin_base_and_runs_none_of_its_methods(val
 
 @pytest.mark.parametrize(
     "value",
-    [object(), print, math, int, iter([]), (i for i in ()), lambda: 0, datetime(2024, 1, 1, tzinfo=UTC), {}.keys()],
+    [
+        object(),
+        print,
+        math,
+        object,
+        AlwaysEqual,
+        iter([]),
+        (i for i in ()),
+        lambda: 0,
+        datetime(2024, 1, 1, tzinfo=UTC),
+        {}.keys(),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_anything_else_goes_to_the_foreign_hook(value: Any) -> None:
