@@ -1,0 +1,251 @@
+"""The translator: what it rewrites and why the step count is exact, what it says of broken and enormous sources."""
+
+import ast
+import sys
+import time
+
+import pytest
+
+from sandbox import policy
+from sandbox.placement import calls_nothing
+from sandbox.runtime import World, prepare
+from sandbox.translate import Refused, Translator, load_rule, translate
+from sandbox.verdict import Limits
+from tests.untrusted import run
+
+
+def rewritten(source: str) -> str:
+    tree, translator = ast.parse(source), Translator()
+    translator.program(tree)
+    assert not translator.violations
+    return ast.unparse(tree).split("\n", 1)[1].strip()  # without the line that declares the machinery's names global
+
+
+def steps(source: str) -> int:
+    ending = run(source)
+    assert ending.status == "ended", ending.message
+    return ending.steps
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("for x in y: f(x)", "for x in .compress(y, .left):\n    f(x)"),
+        ("for x in (1, 2): f(x)", "for x in (1, 2):\n    f(x)"),
+        ("[x for x in y if x]", "[x for x in .compress(y, .left) if x]"),
+        ("while a: f()", "while a:\n    True in .it\n    f()"),
+        ("def f(n):\n    while n: n -= 1",
+         "def f(n):\n    True in .it\n    for .t in .it:\n        if n:\n            pass\n        else:\n            break\n        n -= 1"),
+        ("def f(x): return x.y", "def f(x):\n    return x.y"),
+        ("def f(x): return g(x)", "def f(x):\n    True in .it\n    return g(x)"),
+        ("def f(x):\n    'doc'\n    return g(x)", "def f(x):\n    \"\"\"doc\"\"\"\n    True in .it\n    return g(x)"),
+        ("def f(n):\n    if n < 2:\n        return n\n    return f(n - 1)",
+         "def f(n):\n    if n < 2:\n        return n\n    True in .it\n    return f(n - 1)"),
+        ("@d\ndef f(n): return n", "@d\ndef f(n):\n    True in .it\n    return n"),
+        ("f = lambda x: x + 1", "f = lambda x: x + 1"),
+        ("f = lambda x: g(x)", "f = lambda x: g(x) if True in .it else None"),
+        ("try: f()\nexcept: g()", "try:\n    f()\nexcept .catchable:\n    g()"),
+        ("s.format(1)", ".attr(s, 'format')(1)"),
+        ("'{:.2f}'.format(1)", "'{:.2f}'.format(1)"),
+        ("x.__class__", ".attr(x, '__class__')"),
+        ("import os.path as p", "p = .import('os.path', True, False)"),
+        ("from math import sqrt as s", "s = .from('math', 'sqrt', False)"),
+    ],
+)  # fmt: skip
+def test_the_rewriting(source: str, expected: str) -> None:
+    assert rewritten(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("for i in range(10): pass", 10),
+        ("for i in range(3):\n    for j in range(4): pass", 3 + 12),
+        ("i = 0\nwhile i < 7: i += 1", 7),
+        ("def f(n):\n    while n: n -= 1\nf(7)", 1 + 7 + 1),  # the entry, the turns and the look that ends them
+        ("[0 for i in range(9) if i % 2]", 9),
+        ("[0 for i in range(3) for j in range(i)]", 3 + 3),
+        ("{i: 0 for i in range(5)}; {i for i in range(6)}; sum(i for i in range(7))", 18),
+        ("def f(): print()\nf(); f()", 2),
+        ("def f(x): return x\nf(1)", 0),
+        ("def f(n): return f(n - 1) if n else 0\nf(10)", 11),
+        ("def f(n):\n    if not n: return 0\n    return f(n - 1)\nf(10)", 10),
+        ("for i in range(100):\n    if i == 4: break", 5),
+        ("list(map(lambda x: len(str(x)), range(8)))", 8),
+        ("for a in (1, 2):\n    for b in (3, 4): pass", 4),
+        ("class A:\n    def __init__(self): self.x = 1\nA(); A()", 2),
+        ("def g():\n    for i in range(3): yield i\nfor x in g(): pass", 1 + 3 + 3),
+        ("any(i == 3 for i in range(100))", 4),
+    ],
+)
+def test_steps_are_counted_exactly(source: str, expected: int) -> None:
+    assert steps(source) == expected == steps(source)
+
+
+def test_the_budget_is_spent_to_the_last_step_and_no_further() -> None:
+    assert run("for i in range(50): pass", steps=50).status == "ended"
+    ending = run("for i in range(51): pass\nprint('after')", steps=50)
+    assert (ending.status, ending.steps, ending.message) == ("step_limit", 50, "more than 50 steps")
+
+
+def test_a_spent_budget_stays_spent_over_calls() -> None:
+    prepare()
+    world = World(limits=Limits(steps=100))
+    world.run(translate("def spin():\n    while True: pass\ndef one(): return 1"))
+    assert world.call(world.namespace["one"]) == 1
+    for name in ("spin", "one", "one"):
+        with pytest.raises(BaseException, match="more than 100 steps"):
+            world.call(world.namespace[name])
+
+
+def test_all_violations_are_told_with_their_lines() -> None:
+    with pytest.raises(Refused) as caught:
+        translate("import socket\nx = 1\nx.__globals__\n__builtins__")
+    assert [(v.line, v.rule) for v in caught.value.violations] == [(1, "module"), (3, "attribute"), (4, "name")]
+    assert "line 3: the attribute __globals__ may not be read [attribute]" in str(caught.value)
+
+
+def test_a_refused_module_names_what_is_allowed() -> None:
+    with pytest.raises(Refused, match="the module numpy is not allowed; allowed are abc, .*heapq.*typing"):
+        translate("import numpy as np")
+
+
+def test_an_allowed_module_is_a_matter_of_the_recipe() -> None:
+    prepare()
+    code = translate("import colorsys\nprint(colorsys.rgb_to_hsv(1, 1, 1))", allow_modules=frozenset({"colorsys"}))
+    world = World(limits=Limits(), allow_modules=frozenset({"colorsys"}))
+    world.run(code)
+    assert world.stdout == "(0.0, 0.0, 1)\n"
+    with pytest.raises(Refused, match="colorsys"):
+        translate("import colorsys")
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (b"x = '\xff'", "expected UTF-8, found byte 0xff at 5"),
+        (b"x = 1\0", "null bytes"),
+        ("x = 1\0", "null bytes"),
+        ("x = '\ud800'", "surrogates not allowed"),
+        ("(" * 10_000, "too many nested parentheses"),
+        ("x = " + "-" * 90_000 + "1", "too many nested"),
+        ("x = 1 +", "invalid syntax"),
+        ("break", "'break' outside loop"),
+        ("import socket\nreturn", "'return' outside function"),
+        ("def f():\n\tx\n        y", "inconsistent use of tabs"),
+    ],
+)
+def test_what_is_no_python_is_a_syntax_error_that_says_so(source: str | bytes, says: str) -> None:
+    with pytest.raises(SyntaxError, match=says):
+        translate(source)
+
+
+def test_bytes_are_utf8_with_or_without_a_mark() -> None:
+    for prefix in (b"", b"\xef\xbb\xbf"):
+        assert run(prefix + "print('é')".encode()).stdout == "é\n"
+
+
+def test_an_enormous_source_is_refused_at_once() -> None:
+    start = time.process_time()
+    with pytest.raises(Refused, match="10485760 characters, at most 1048576 are taken") as caught:
+        translate(b"x = [1]#" * (10 * 1024 * 1024 // 8))
+    assert caught.value.violations[0].rule == "source-size"
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("unit", ["x = [i for i in range(3)]\n", "if x:\n    pass\nelif y:\n    pass\n", "f(a)(b)[c].d\n"])
+def test_a_long_source_takes_time_in_proportion(unit: str) -> None:
+    """Twice the text, at most four times the work: nothing is quadratic, whatever the machine's load."""
+    prepare()
+
+    def work(count: int) -> int:
+        calls = 0
+
+        def count_call(frame: object, event: str, argument: object) -> None:
+            nonlocal calls
+            calls += event == "call"
+
+        sys.setprofile(count_call)
+        try:
+            translate(unit * count)
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    assert work(400) < 2.5 * work(200)
+
+
+def test_an_elif_chain_takes_work_in_proportion() -> None:
+    def chain(count: int) -> str:
+        return "def f(x):\n    if x == 0: return 0\n" + "".join(
+            f"    elif x == {i}: return {i}\n" for i in range(1, count)
+        ) + "    else: return g(x)\n"
+
+    def visits(count: int) -> int:
+        seen = 0
+        real = ast.walk
+
+        def counting(node: ast.AST) -> object:
+            nonlocal seen
+            for part in real(node):
+                seen += 1
+                yield part
+
+        ast.walk = counting  # type: ignore[assignment]
+        try:
+            translate(chain(count))
+        finally:
+            ast.walk = real
+        return seen
+
+    assert visits(400) < 2.5 * visits(200)
+
+
+def test_every_statement_and_expression_of_the_grammar_is_decided() -> None:
+    """Whatever node a new Python brings is refused until somebody has read about it."""
+    from sandbox.translate import _VISITORS
+
+    known_refused = {"TypeAlias", "TemplateStr", "Interpolation", "FunctionType", "Interactive", "Module"}
+    nodes = {kind.__name__ for base in (ast.stmt, ast.expr, ast.pattern) for kind in base.__subclasses__()}
+    assert nodes - {kind.__name__ for kind in _VISITORS} <= known_refused
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the type statement came with Python 3.12")
+def test_an_unknown_statement_is_refused_by_name() -> None:
+    assert "TypeAlias is not allowed" in run("type X = int").message
+
+
+def test_the_attribute_rules() -> None:
+    assert load_rule("append") == load_rule("__len__") == load_rule("_my_own") == load_rule("_replace") == "free"
+    assert load_rule("format") == load_rule("__class__") == load_rule("__dict__") == "guard"
+    assert load_rule("_evaluate") == "own"
+    assert load_rule("__globals__") == load_rule("tb_frame") == load_rule("__never_heard__") == "refuse"
+
+
+def test_definable_names_are_no_machinery() -> None:
+    for name in ("__del__", "__reduce__", "__reduce_ex__", "__getattribute__", "__class__", "__annotations__"):
+        assert name not in policy.DEFINABLE and name not in policy.READABLE_DUNDERS
+
+
+def test_every_listed_name_exists_in_some_python_and_none_is_a_module() -> None:
+    prepare()
+    from sandbox.modules import library_names
+
+    for module in policy.MODULES.keys() - policy.STAND_INS:
+        for name, value in library_names(module).items():
+            assert type(value).__name__ != "module" or f"{module}.{name}" in policy.MODULES, (module, name)
+
+
+def test_the_digest_names_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = policy.policy_digest()
+    assert len(before) == 64 and before == policy.policy_digest.__wrapped__()
+    monkeypatch.setattr(policy, "FORBIDDEN_ATTRIBUTES", policy.FORBIDDEN_ATTRIBUTES - {"tb_frame"})
+    assert policy.policy_digest.__wrapped__() != before
+
+
+def test_what_calls_nothing() -> None:
+    def free(text: str) -> bool:
+        return calls_nothing(ast.parse(text, mode="eval").body)
+
+    assert free("a < b and not c.d[1:2] or (e, [f], {g: h})")
+    assert not any(map(free, ("f()", "a < f(b)", "[x for x in y]", "f'{x}'", "(yield)", "lambda: 1", "(x := 1)")))
