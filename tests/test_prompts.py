@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from conftest import problem
 from curation.extract import extract_code
 from curation.prompts import completion_prompt, prompt_for, question
+from real_answers import ANSWERS
 
 PROMPT = 'def add(a, b):\n    """Add two numbers."""\n'
 FULL = "def add(a, b):\n    return a + b\n"
@@ -127,6 +128,15 @@ def test_a_continued_prompt_is_cut_where_the_function_ends(text: str, expected: 
 )
 def test_a_program_for_standard_input_stays_whole(text: str) -> None:
     assert (extract(text, entry_point=None) or "").strip() == STDIO.strip()
+
+
+@pytest.mark.parametrize(("entry_point", "first", "last", "text"), ANSWERS)
+def test_real_answers_give_the_programs_a_person_found(
+    entry_point: str | None, first: int, last: int, text: str
+) -> None:
+    prompt = f'def {entry_point}(*args):\n    """As told."""\n'
+    expected = "\n".join(text.split("\n")[first - 1 : last])
+    assert (extract(text, prompt=prompt, entry_point=entry_point) or "").rstrip("\n") == expected
 
 
 @pytest.mark.parametrize("text", ["", "  \n", "I cannot do that.", "No", "The answer is 3.\n\nIt is easy.", "```\n```"])
