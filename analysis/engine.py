@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -212,11 +212,37 @@ def query(dataset: Path, sql: str) -> pa.Table:
     Raises:
         SqlError: one line on what is wrong with it.
     """
+    with session(dataset) as ask:
+        return ask(sql)
+
+
+@contextmanager
+def session(dataset: Path) -> Iterator[Callable[[str], pa.Table]]:
+    """`query` for many queries over one dataset: a function from SQL to rows, good until the end of the block."""
     with connect(dataset) as con:
         lock(con, [file for table in TABLES for file in table_files(dataset, table)])
-        _readable(sql)
-        with explained("the SQL"):
-            return select(con, sql)
+
+        def ask(sql: str) -> pa.Table:
+            _readable(sql)
+            with explained("the SQL"):
+                return select(con, sql)
+
+        yield ask
+
+
+def vocabulary() -> list[str]:
+    """The words that a query may hold, for completion: tables, views, their columns, and DuckDB's own."""
+    with connect(None) as con:
+        rows = con.sql(
+            """
+            SELECT table_name FROM information_schema.tables
+            UNION SELECT column_name FROM information_schema.columns
+            UNION SELECT upper(keyword_name) FROM duckdb_keywords()
+            UNION SELECT function_name FROM duckdb_functions() WHERE regexp_full_match(function_name, '[a-z_0-9]+')
+            ORDER BY ALL
+            """
+        )
+        return [word for (word,) in rows.fetchall()]
 
 
 @contextmanager

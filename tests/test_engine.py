@@ -152,3 +152,16 @@ def test_every_file_of_ours_keeps_the_form_and_reads_what_it_says(file):
     views = [view.name for view in engine.views()]
     used = {name for name in [*TABLES, *views] if any(f"{word} {name}" in body for word in ("FROM", "JOIN"))}
     assert used == set(query.reads) & {*TABLES, *views}
+
+
+def test_a_session_goes_on_after_a_mistake(tmp_path):
+    with engine.session(plant(tmp_path, problems=[problem()])) as ask:
+        with pytest.raises(SqlError, match="does not run"):
+            ask("SELECT nothing FROM problems")
+        assert ask("SELECT problem_id FROM problems").to_pylist() == [{"problem_id": "q"}]
+
+
+def test_completion_knows_tables_views_columns_and_sql():
+    words = set(engine.vocabulary())
+    assert {"pair_features", "problem_stats", "edit_distance", "pass_rate", "SELECT", "median"} <= words
+    assert "empty_table" not in words

@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import pytest
@@ -59,9 +60,21 @@ def test_every_problem_of_the_benchmarks_is_recognized():
     assert len(missed) < 60
 
 
-def shared_lines(name):
-    import gzip
+def test_what_is_shipped_are_the_fingerprints_of_both_benchmarks():
+    tasks = {
+        f"humaneval {name}": (task["prompt"], task["prompt"] + task["canonical_solution"])
+        for name, task in read_problems().items()
+    }
+    for line in shared_lines("mbpp/mbpp.jsonl.gz"):
+        row = json.loads(line)
+        tasks[f"mbpp {row['task_id']}"] = (row["text"], row["code"].replace("\r\n", "\n"))
+    made, shipped = overlaps.fingerprint(tasks), overlaps.shipped()
+    assert made.names == shipped.names
+    assert made.hashes.tolist() == shipped.hashes.tolist()
+    assert made.tasks.tolist() == shipped.tasks.tolist()
 
+
+def shared_lines(name):
     with gzip.open(shared_data(name), "rt") as lines:
         return list(lines)
 
