@@ -12,6 +12,7 @@ import math
 import random
 import resource
 import socket
+import sys
 from collections import OrderedDict
 from dataclasses import dataclass
 from types import CodeType
@@ -26,6 +27,7 @@ _CACHED_PROBLEMS = 64
 _MESSAGE_CHARS = 300
 _TOLERANCE = 1e-6
 _NUMBER_CHARS = 400
+_MEDDLING = frozenset("setattr delattr exec eval compile globals vars __import__ __builtins__".split())
 _MEMORY = 2 << 30
 _BUILTIN_NAMES = frozenset(dir(builtins))
 # Imported before the walls go up, since nothing can be read afterwards.
@@ -50,6 +52,7 @@ class Prepared:
     tests: tuple[CodeType | str, ...]
     entry_point: str
     seeded: bool
+    meddles: bool
     batch: bytes
     foreseen: int
 
@@ -60,6 +63,7 @@ class Judge:
     def __init__(self, control: int) -> None:
         self.control = control
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=control)
+        self.state = 0
         self.problems: OrderedDict[Any, Prepared] = OrderedDict()
 
     def prepare(self) -> None:
@@ -73,6 +77,7 @@ class Judge:
 
     def loop(self) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        self.state = _state()
         while True:
             job, descriptors = receive_down(self.socket)
             self._allow_seconds(job["cpu_seconds"])
@@ -93,7 +98,8 @@ class Judge:
         prepared = self._problem(job["entry_point"], job["setup"], job["tests"])
         link = Link(channel)
         outcomes = _run_tests(prepared, link)
-        return {"tests": outcomes, "steps": link.steps, "waiting": link.waiting}
+        spoilt = prepared.meddles and _state() != self.state
+        return {"tests": outcomes, "steps": link.steps, "waiting": link.waiting, "spoilt": spoilt}
 
     def _problem(self, entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
         key = (entry_point, setup, tests)
@@ -171,7 +177,24 @@ def _prepare(entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
     except ValueError:  # ints too long for decimals: ask for them in turn
         batch, calls = b"", []
     seeded = any("random" in text for text in (setup, *tests))
-    return Prepared(codes[0], codes[1:], entry_point, seeded, batch, len(calls))
+    meddles = any(tree is not None and _may_meddle(tree) for tree in trees)
+    return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, batch, len(calls))
+
+
+def _may_meddle(tree: ast.Module) -> bool:
+    """Could this code change a module that the tests of the next program use too?"""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and (not isinstance(node.ctx, ast.Load) or node.attr.startswith("_")):
+            return True
+        if isinstance(node, ast.Name) and node.id in _MEDDLING:
+            return True
+    return False
+
+
+def _state() -> int:
+    """A number that differs once a builtin or a library module's global has been replaced."""
+    modules = [vars(module) for name, module in list(sys.modules.items()) if name in _WARM or name == "builtins"]
+    return hash(tuple(tuple(map(id, names.values())) for names in modules))
 
 
 def _nothing_foreign(value: Any) -> Tree:

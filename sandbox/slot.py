@@ -220,6 +220,9 @@ class Slot:
             return outcome
         if outcome.verdict.get("overrun"):
             return outcome
+        if outcome.verdict.get("spoilt"):  # the tests changed something that outlives them
+            judge.kill()
+            self._drop("judge")
         try:
             outcome.ending = self._receive(role, worker, _GRACE_SECONDS)
         except TimeoutError:

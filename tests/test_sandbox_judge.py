@@ -429,3 +429,21 @@ def test_no_evidence_wins_over_the_first_failure() -> None:
 def test_a_program_without_tests_is_no_evidence() -> None:
     (result,) = run_many([Program("x = 1", "function", (), "f")], workers=1)
     assert (result.status, result.error_message, result.score) == ("infra_error", "the program has no tests", 0.0)
+
+
+@pytest.mark.parametrize(
+    "meddling",
+    [
+        "import math\nmath.sqrt = lambda x: 7",
+        "import math\nsetattr(math, 'sqrt', len)",
+        "import builtins\nbuiltins.abs = len",
+        "__builtins__['abs'] = len",
+        "exec('import math; math.sqrt = len')",
+        "import collections\ndel collections.Counter",
+        "import math\nmath.__dict__['sqrt'] = len",
+    ],
+)
+def test_what_one_program_s_tests_change_is_gone_for_the_next(meddling: str) -> None:
+    check = "import math, collections\nassert f() == abs(-2) == math.sqrt(4) and collections.Counter('a')"
+    programs = [Program("def f(): return 2", "function", (Test(code),), "f") for code in (f"f()\n{meddling}", check)]
+    assert [result.status for result in run_many(programs, workers=1)] == ["passed", "passed"]
