@@ -232,8 +232,9 @@ def _environment(config: Sampling, number: int) -> dict[str, str]:
     """The child's environment. What the user has set is left alone, except where determinism hangs on it."""
     home = str(Path(__file__).parents[1])
     chosen = ENVIRONMENT | {
-        # GiB for keys and values on a CPU, where vLLM's own default is 90 % of the machine.
-        "VLLM_CPU_KVCACHE_SPACE": str(max(1, min(4, _available_gib() // 4))),
+        # GiB for keys and values on a CPU, where vLLM's own default is 90 % of the machine. Not what is free now: where
+        # they do not fit, samples are interrupted, and a resumed build would sample other ones.
+        "VLLM_CPU_KVCACHE_SPACE": str(max(1, min(4, _memory_gib() // 4))),
     }
     environment = chosen | dict(os.environ)
     environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -252,9 +253,14 @@ def _environment(config: Sampling, number: int) -> dict[str, str]:
     return environment
 
 
-def _available_gib() -> int:
-    """Memory that is free now, in GiB."""
-    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 30)
+def _memory_gib() -> int:
+    """Memory of the machine, or of the container where that is less, in GiB."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # not in a container, or one without a limit
+        pass
+    return int(memory >> 30)
 
 
 # ---- the child ----------------------------------------------------------------------------------------------------
@@ -289,6 +295,7 @@ def serve() -> None:
         config = Sampling.model_validate(first["config"])
         llm = _load(first["model"], config)
         reply({"commit": getattr(llm.model_config.hf_config, "_commit_hash", None)})
+        lines.task_done()
         while (message := lines.get()) is not None:
             reply({"answers": _answer(llm, config, message, lambda count: reply({"done": count}))})
             lines.task_done()
@@ -299,13 +306,13 @@ def serve() -> None:
 
 
 def _read_ahead(stream: IO[str]) -> queue.Queue[Any]:
-    """Lines of the parent, read in a thread: a parent that is gone is seen while the model is at work."""
+    """Lines of the parent, read in a thread: a parent that is gone is seen while the model loads or works."""
     lines: queue.Queue[Any] = queue.Queue()
 
     def read() -> None:
         for line in stream:
             lines.put(json.loads(line))
-        if lines.unfinished_tasks > 1:  # beyond the first line, which is never marked done
+        if lines.unfinished_tasks:
             os._exit(1)
         lines.put(None)
 
