@@ -54,7 +54,7 @@ class Sampling(BaseModel):
     )
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
-        "auto", description="Number type the model computes in; auto takes the one it was stored in."
+        "auto", description="Number type to compute in; auto: as stored, float32 on a CPU without bfloat16."
     )
     tensor_parallel_size: int = Field(1, ge=1, description="GPUs one copy of the model is spread over.")
     data_parallel_size: int = Field(1, ge=1, description="Copies of the model, each sampling shards of its own.")

