@@ -367,6 +367,25 @@ def refuser(name: str) -> Callable[..., NoReturn]:
     return refused
 
 
+class Forbidden:
+    """A name imported from a module that may be imported but not used: refused at the first use."""
+
+    __slots__ = ("_sandbox_name",)
+    _sandbox_name: str
+
+    def __init__(self, name: str) -> None:
+        object.__setattr__(self, "_sandbox_name", name)
+
+    def _sandbox_refuse(self, *args: Any, **keywords: Any) -> NoReturn:
+        refuse("module-name", f"{self._sandbox_name} is not allowed")
+
+    __getattr__ = __setattr__ = __call__ = __iter__ = __getitem__ = __mro_entries__ = _sandbox_refuse
+    __instancecheck__ = __subclasscheck__ = __eq__ = __enter__ = __str__ = __or__ = __ror__ = _sandbox_refuse
+
+    def __hash__(self) -> int:
+        return 0
+
+
 def relative_import(name: str) -> NoReturn:
     raise ImportError("attempted relative import with no known parent package")
 

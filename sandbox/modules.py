@@ -78,6 +78,8 @@ class Importer:
 
     def import_name(self, module: str, name: str, tries: bool) -> Any:
         found = self.module(module, tries)
+        if module in policy.IMPORT_ONLY:
+            return guards.Forbidden(f"{module}.{name}")
         try:
             return vars(found)[name] if name in vars(found) else guards.safe_getattr(found, name)
         except AttributeError:

@@ -65,8 +65,7 @@ class World:
         try:
             self.call(exec, (code, self.namespace))
         finally:
-            for function, args, keywords in reversed(self.system.at_exit):
-                self.call(function, args, keywords)
+            self.call(self.system.finish)
 
     def call(
         self, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

@@ -121,6 +121,20 @@ class System:
         self.base_depth = depth + (sys.version_info < (3, 12))  # 3.11 counts the C call that starts the program
         self._apply_recursion_limit()
 
+    def finish(self) -> None:
+        """What Python does at its end: the functions of atexit, then the flush of a sys.stdout the program put in."""
+        while self.at_exit:
+            function, args, keywords = self.at_exit.pop()
+            try:
+                function(*args, **keywords)
+            except Exception:  # Python prints it and goes on
+                pass
+        if self.sys.stdout is not self.stdout:
+            try:
+                self.sys.stdout.flush()
+            except Exception:
+                pass
+
     def set_recursion_limit(self, limit: int, /) -> None:
         if type(limit) is not int:
             raise TypeError(f"'{type(limit).__name__}' object cannot be interpreted as an integer")

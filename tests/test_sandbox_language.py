@@ -474,7 +474,7 @@ feature("int conversion limits", "try: int('1' * 5000)\nexcept ValueError: print
 feature("sys attributes", "import sys\nprint(sys.maxsize, sys.version_info >= (3, 8), sys.byteorder)\nsys.exit()")
 feature("pprint and difflib", "import pprint, difflib\npprint.pprint({'b': 1, 'a': [1, 2]})\nprint(difflib.get_close_matches('appel', ['apple', 'x']), pprint.pformat([1]))")
 feature("time moves forward", "import time\nt = time.time()\na = time.perf_counter()\nfor i in range(1000): pass\ntime.sleep(0.001)\nprint(time.time() >= t, time.perf_counter() > a, time.gmtime(0).tm_year)")
-feature("modules imported by habit", "import logging, pathlib, traceback, unittest\nfrom typing import *\nprint('fine')")
+feature("modules imported by habit", "import logging, pathlib, traceback, unittest\nfrom pathlib import Path\ndef f(p: Path): pass\nfrom typing import *\nprint('fine')")
 feature("optional package", "try:\n    import numpy_not_installed as np\nexcept ImportError:\n    np = None\nprint(np)")
 
 
@@ -558,6 +558,7 @@ sys.stdout.flush()
     ("source", "stdin", "stdout"),
     [
         (FAST_INPUT, "3\n4\n", "7\n"),
+        (FAST_INPUT.replace("sys.stdout.flush()", ""), "3\n4\n", "7\n"),
         ("print(open(0).read().split())", "a b\n", "['a', 'b']\n"),
         ("import sys\nfor x in open(0): sys.stdout.write(x)", "a\nb", "a\nb"),
         ("import os\nprint(os.read(0, os.fstat(0).st_size))", "xyz", "b'xyz'\n"),

@@ -35,7 +35,8 @@ def steps(source: str) -> int:
         ("[x for x in y if x]", "[x for x in .compress(y, .left) if x]"),
         ("while a: f()", "while a:\n    True in .it\n    f()"),
         ("def f(n):\n    while n: n -= 1",
-         "def f(n):\n    True in .it\n    for .t in .it:\n        if n:\n            pass\n        else:\n            break\n        n -= 1"),
+         "def f(n):\n    True in .it\n    for .t in .it:\n"
+         "        if n:\n            pass\n        else:\n            break\n        n -= 1"),
         ("def f(x): return x.y", "def f(x):\n    return x.y"),
         ("def f(x): return g(x)", "def f(x):\n    True in .it\n    return g(x)"),
         ("def f(x):\n    'doc'\n    return g(x)", "def f(x):\n    \"\"\"doc\"\"\"\n    True in .it\n    return g(x)"),
@@ -153,7 +154,7 @@ def test_an_enormous_source_is_refused_at_once() -> None:
     assert time.process_time() - start < 5
 
 
-@pytest.mark.parametrize("unit", ["x = [i for i in range(3)]\n", "if x:\n    pass\nelif y:\n    pass\n", "f(a)(b)[c].d\n"])
+@pytest.mark.parametrize("unit", ["x = [i for i in range(3)]\n", "if x: pass\nelif y: pass\n", "f(a)(b)[c].d\n"])
 def test_a_long_source_takes_time_in_proportion(unit: str) -> None:
     """Twice the text, at most four times the work: nothing is quadratic, whatever the machine's load."""
     prepare()
