@@ -67,8 +67,18 @@ def seal_version(work: Path, root: Path, recipe: Recipe, keys: dict[str, str]) -
         work,
         root,
         recipe.dataset,
-        config=recipe.model_dump(mode="json"),
+        config=recipe.model_dump(mode="json", exclude={"curriculum": {"folder"}}),
+        parent=_parent(root, recipe.dataset, keys),
         keys=keys,
         cut_points=cut_points(work, recipe.curriculum),
         checks=checks,
     )
+
+
+def _parent(root: Path, name: str, keys: dict[str, str]) -> int | None:
+    """The newest version that this one takes its completions over from."""
+    for version in reversed(manifest.versions(root, name)):
+        sealed = manifest.read_manifest(root / name / str(version))
+        if sealed["keys"].get("completions") == keys["completions"]:
+            return version
+    return None

@@ -28,6 +28,7 @@ app = App(
     version_flags=["--version"],
 )
 Root = Annotated[Path, Parameter(name="--root", env_var="PAIRWRIGHT_ROOT")]
+Format = Annotated[Literal["table", "csv", "json", "parquet"], Parameter(name="--format")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 
 
@@ -105,20 +106,20 @@ def show(dataset: str | None = None, *, root: Root = Path("data"), as_json: Json
 @app.command(group=LOOK)
 def sql(
     dataset: str,
-    query: str,
+    query: str | None = None,
     *,
     root: Root = Path("data"),
-    format_: Annotated[Literal["table", "csv", "json", "parquet"], Parameter("--format")] = "table",
+    format_: Format = "table",
     out: Path | None = None,
 ) -> None:
-    """Query a dataset version with DuckDB SQL over its tables; - reads the query from standard input.
+    """Query a dataset version with DuckDB SQL over its tables; without a query, open a prompt.
 
     Parameters
     ----------
     dataset
         NAME or NAME@VERSION.
     query
-        As in "SELECT status, count(*) FROM executions GROUP BY ALL".
+        As in "SELECT status, count(*) FROM executions GROUP BY ALL"; - reads it from standard input.
     root
         Folder that holds the datasets.
     format_
@@ -131,8 +132,98 @@ def sql(
     from flows import tabular
 
     folder = manifest.open_version(root, *manifest.parse_reference(dataset))
+    if query is None:
+        from flows import prompt
+
+        prompt.converse(folder, f"{folder.parent.name}@{folder.name}", format_, out)
+        return
     rows = engine.query(folder, sys.stdin.read() if query == "-" else query)
     tabular.emit(rows, format_, out)
+
+
+@app.command(group=LOOK)
+def versions(dataset: str, *, root: Root = Path("data"), format_: Format = "table") -> None:
+    """List the sealed versions of a dataset: when, from which, how many pairs, how large.
+
+    Parameters
+    ----------
+    dataset
+        Its name.
+    root
+        Folder that holds the datasets.
+    format_
+        How rows are printed.
+    """
+    from analysis.versions import list_versions
+    from curation import manifest
+    from flows import tabular
+
+    manifest.open_version(root, dataset)
+    tabular.emit(list_versions(root, dataset), format_, None)
+
+
+@app.command(group=LOOK)
+def diff(before: str, after: str, *, root: Root = Path("data")) -> None:
+    """Compare two versions: settings, rows added, removed and changed, how measures moved, what each rule removed.
+
+    Parameters
+    ----------
+    before
+        As in demo@1.
+    after
+        As in demo@2.
+    root
+        Folder that holds the datasets.
+    """
+    from analysis import versions as comparing
+    from curation import manifest
+    from flows import tabular
+
+    old, new = (manifest.open_version(root, *manifest.parse_reference(one)) for one in (before, after))
+    for title, compare in (
+        ("settings", comparing.diff_config),
+        ("rows", comparing.diff_rows),
+        ("measures over the pairs trained on", comparing.diff_measures),
+        ("pairs removed by each rule", comparing.diff_rules),
+    ):
+        rows = compare(old, new)
+        print(f"{title}: the same" if not rows.num_rows else f"{title}:", flush=True)
+        if rows.num_rows:
+            tabular.emit(rows, "table", None)
+
+
+@app.command(group=MAKE)
+def gc(
+    dataset: str,
+    *,
+    keep: int | None = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    root: Root = Path("data"),
+) -> None:
+    """Remove what no sealed version needs: unfinished builds and, with --keep, versions older than the newest so many.
+
+    Parameters
+    ----------
+    dataset
+        Its name.
+    keep
+        Sealed versions to keep; those they were made from stay too.
+    dry_run
+        Say what would go, and remove nothing.
+    root
+        Folder that holds the datasets.
+    """
+    from analysis.catalog import rebuild_catalog
+    from curation import manifest, retention
+
+    manifest.open_version(root, dataset)
+    removed = retention.collect(root, dataset, keep=keep, dry_run=dry_run)
+    for one in removed:
+        print(f"{'would remove' if dry_run else 'removed'} {one.path} ({one.freed / 2**20:.1f} MiB)")
+    if not removed:
+        print("nothing to remove")
+    elif not dry_run:
+        rebuild_catalog(root)
 
 
 @app.command(group=LOOK)

@@ -77,7 +77,10 @@ def load(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
         raise ConfigError(f"{file} must hold sections (dataset, problems, generate, ...), found {str(content)[:80]!r}")
     for override in overrides:
         _override(content, override)
-    return parse(content, str(file))
+    loaded = parse(content, str(file))
+    # A user's own .sql files lie beside the recipe; where they lie is no part of what they say.
+    beside = loaded.curriculum.model_copy(update={"folder": loaded.curriculum.folder or file.parent})
+    return loaded.model_copy(update={"curriculum": beside})
 
 
 def parse(content: Mapping[str, Any], origin: str) -> Recipe:

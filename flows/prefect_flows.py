@@ -33,6 +33,6 @@ def build_dataset(recipe: Recipe = Recipe(), root: Path = Path("data")) -> tuple
                 return bars(title, function, *args, progress=progress)
 
             # NO_CACHE: finished shards are skipped by what lies on the disk, which a cache of results does not look at.
-            return task(run, name=title, task_run_name=title, cache_policy=NO_CACHE)(*args)
+            return task(name=title, task_run_name=title, cache_policy=NO_CACHE)(run)(*args)
 
         return build(recipe, root, call)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from analysis.curriculum import Curriculum, build_curriculum, metric_query, rule_query
+from analysis.curriculum import Curriculum, build_curriculum, sql_texts
 from analysis.features import measure_completions, measure_pairs, measure_problems
 from curation import manifest
 from curation.errors import UserError
@@ -124,7 +124,7 @@ def _inputs(config: BaseModel) -> dict[str, Any]:
     if isinstance(config, Execution):
         found["policy"] = policy_digest()
     if isinstance(config, Curriculum):
-        found["sql"] = [query.text for query in (metric_query(config), *(rule_query(config, r) for r in config.prune))]
+        found["sql"] = sql_texts(config)
     path = getattr(config, "path", None)
     if path is not None:
         file = Path(path)

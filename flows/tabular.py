@@ -69,7 +69,9 @@ def _as_table(rows: pa.Table) -> str:
         table.add_column(Text(field.name), justify="right" if numeric else "left", overflow="fold")
     for row in rows.slice(0, MAX_ROWS).to_pylist():
         table.add_row(*(Text(cell(value)) for value in row.values()))
-    console = Console(file=sys.stdout, highlight=False, color_system=None)
+    # On a terminal the table fits its width; elsewhere nothing needs to be folded.
+    width = None if sys.stdout.isatty() else MAX_CELL * max(1, rows.num_columns)
+    console = Console(file=sys.stdout, highlight=False, color_system=None, width=width)
     with console.capture() as captured:
         console.print(table)
     note = f"{rows.num_rows} rows, the first {MAX_ROWS} shown\n" if rows.num_rows > MAX_ROWS else ""
