@@ -93,6 +93,12 @@ def test_gradient_checkpointing_changes_nothing_but_memory(version: Path) -> Non
     assert equal(weights(one), weights(other))
 
 
+@pytest.mark.slow
+def test_compiled_layers_give_the_same_losses(version: Path) -> None:
+    plain, compiled = (lines(train(version, configured(version, compile=how))) for how in (False, True))
+    assert [line["loss"] for line in compiled] == pytest.approx([line["loss"] for line in plain], abs=1e-3)
+
+
 def test_the_same_run_is_bitwise_the_same_and_another_seed_is_not(version: Path) -> None:
     runs = [
         train(version, configured(version, seed=seed), output=version / f"../../{i}")
