@@ -185,6 +185,7 @@ PAIRS = Table(
     row="one preference between two completions of a problem",
 )
 
+
 def _measure(name: str, kind: pa.DataType, doc: str) -> pa.Field:
     """A nullable measure: null where it cannot be taken."""
     return column(name, kind, doc, nullable=True)

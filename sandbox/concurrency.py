@@ -209,5 +209,3 @@ def asyncio_names(machine: Machine) -> Names:
     from sandbox.asyncloop import names
 
     return names(machine)
-
-

@@ -91,8 +91,12 @@ def _own_classes() -> list[type]:
     from sandbox import runtime
 
     rooms = (streams, concurrency, asyncloop, guards, runtime, standins, stops, records)
-    return [value for room in rooms for value in vars(room).values()
-            if isinstance(value, type) and value.__module__ not in ("builtins", "typing")]
+    return [
+        value
+        for room in rooms
+        for value in vars(room).values()
+        if isinstance(value, type) and value.__module__ not in ("builtins", "typing")
+    ]
 
 
 def _more_classes() -> list[type]:
@@ -129,5 +133,3 @@ def _flags_offset() -> int | None:
         if all(ctypes.c_ulong.from_address(id(kind) + offset).value == kind.__flags__ for kind in samples):
             return offset
     return None
-
-

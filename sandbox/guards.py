@@ -419,5 +419,3 @@ def shared_builtins() -> dict[str, Any]:
 
 def sys_exit(code: object = None, /) -> NoReturn:
     raise SystemExit(code)
-
-

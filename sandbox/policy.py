@@ -36,7 +36,8 @@ BUILTINS = _words("""
 """)
 
 # Attributes that lead from a value to the interpreter's insides: frames, code, tracebacks, generators' frames.
-FORBIDDEN_ATTRIBUTES = frozenset(_words("""
+FORBIDDEN_ATTRIBUTES = frozenset(
+    _words("""
     ag_await ag_code ag_frame ag_running ag_suspended
     co_argcount co_branches co_cellvars co_code co_code_adaptive co_consts co_exceptiontable co_filename co_firstlineno
     co_flags co_freevars co_kwonlyargcount co_lines co_linetable co_lnotab co_name co_names co_nlocals
@@ -45,17 +46,26 @@ FORBIDDEN_ATTRIBUTES = frozenset(_words("""
     f_back f_builtins f_code f_generator f_globals f_lasti f_lineno f_locals f_trace f_trace_lines f_trace_opcodes
     gi_code gi_frame gi_running gi_suspended gi_yieldfrom
     tb_frame tb_lasti tb_lineno tb_next with_traceback
-"""))
+""")
+)
 
 # Read through a guard that looks at what comes out. `format` and `format_map` read attributes by the format string;
 # `obj` is what an AttributeError holds.
 GUARDED_ATTRIBUTES = frozenset({"format", "format_map", "obj"})
-GUARDED_DUNDERS = frozenset({
-    "__class__", "__dict__", "__annotations__", "__setattr__", "__delattr__", "__getattribute__",
-})
+GUARDED_DUNDERS = frozenset(
+    {
+        "__class__",
+        "__dict__",
+        "__annotations__",
+        "__setattr__",
+        "__delattr__",
+        "__getattribute__",
+    }
+)
 
 # The methods by which a class takes part in Python's syntax: may be defined, read and called.
-OPERATOR_METHODS = frozenset(_words("""
+OPERATOR_METHODS = frozenset(
+    _words("""
     __abs__ __add__ __aenter__ __aexit__ __aiter__ __and__ __anext__ __await__ __bool__ __bytes__ __call__ __ceil__
     __class_getitem__ __complex__ __contains__ __copy__ __deepcopy__ __delitem__ __dir__ __divmod__ __enter__ __eq__
     __exit__ __float__ __floor__ __floordiv__ __format__ __ge__ __getitem__ __gt__ __hash__ __iadd__ __iand__
@@ -65,161 +75,230 @@ OPERATOR_METHODS = frozenset(_words("""
     __rdivmod__ __repr__ __reversed__ __rfloordiv__ __rlshift__ __rmatmul__ __rmod__ __rmul__ __ror__ __round__
     __rpow__ __rrshift__ __rshift__ __rsub__ __rtruediv__ __rxor__ __setitem__ __sizeof__ __str__ __sub__ __truediv__
     __trunc__ __xor__
-"""))
+""")
+)
 
 # May be defined in a class body besides. Never: __del__ (runs when nobody looks), __reduce__ and friends (copy obeys
 # them), __getattribute__, __instancecheck__, __subclasscheck__, __prepare__, __mro_entries__, __annotations__ (a
 # dataclass writes source from it), __module__ (a dataclass takes its globals by it).
-DEFINABLE = OPERATOR_METHODS | frozenset(_words("""
+DEFINABLE = OPERATOR_METHODS | frozenset(
+    _words("""
     __delattr__ __delete__ __doc__ __get__ __getattr__ __init_subclass__ __match_args__ __set__ __set_name__
     __setattr__ __slots__
-"""))
+""")
+)
 
-READABLE_DUNDERS = OPERATOR_METHODS | frozenset(_words("""
+READABLE_DUNDERS = OPERATOR_METHODS | frozenset(
+    _words("""
     __base__ __bases__ __cause__ __context__ __doc__ __getattr__ __init_subclass__ __match_args__ __members__ __module__
     __mro__ __name__ __notes__ __qualname__ __slots__ __suppress_context__ __wrapped__
-"""))
+""")
+)
 WRITABLE_DUNDERS = (OPERATOR_METHODS - {"__new__"}) | {"__doc__", "__name__", "__qualname__", "__cause__", "__notes__"}
 
 # Module-level variables with such names are notes that authors leave; nothing in Python reads them.
-READABLE_NAMES = frozenset(_words("""
+READABLE_NAMES = frozenset(
+    _words("""
     __name__ __doc__ __file__ __class__ __debug__ __import__
     __all__ __author__ __copyright__ __credits__ __date__ __email__ __license__ __maintainer__ __status__ __version__
-"""))
-STORABLE_NAMES = frozenset(_words("""
+""")
+)
+STORABLE_NAMES = frozenset(
+    _words("""
     __all__ __author__ __copyright__ __credits__ __date__ __email__ __license__ __maintainer__ __status__ __version__
     __doc__
-"""))
+""")
+)
 
 # What the compiler and the machinery themselves leave in a class's namespace.
-CLASS_MACHINERY = frozenset(_words("""
+CLASS_MACHINERY = frozenset(
+    _words("""
     __abstractmethods__ __annotate__ __annotate_func__ __annotations__ __annotations_cache__ __classcell__
     __classdict__ __classdictcell__ __conditional_annotations__ __dataclass_fields__ __dataclass_params__ __dict__
     __firstlineno__ __module__ __non_callable_proto_members__ __optional_keys__ __orig_bases__ __parameters__
     __protocol_attrs__ __qualname__ __readonly_keys__ __mutable_keys__ __required_keys__ __static_attributes__
     __subclasshook__ __total__ __type_params__ __weakref__ __callable_proto_members_only__ __extra_items__ __closed__
-"""))
+""")
+)
 
 # Underscored names of the standard library that are documented interfaces.
-PUBLIC_UNDERSCORED = frozenset(_words("""
+PUBLIC_UNDERSCORED = frozenset(
+    _words("""
     _asdict _field_defaults _fields _generate_next_value_ _ignore_ _make _missing_ _name_ _order_ _replace _value_
-"""))
+""")
+)
 
 # The standard library's modules a program may import, and the names it finds there. A name of the real module that is
 # not listed is refused when asked for. Several are stand-ins of ours (see `modules.STAND_INS`).
-MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType({
-    "__future__": _words("annotations division absolute_import print_function unicode_literals generators "
-                         "generator_stop nested_scopes with_statement"),
-    "abc": _words("ABC ABCMeta abstractclassmethod abstractmethod abstractproperty abstractstaticmethod"),
-    "array": _words("array typecodes ArrayType"),
-    "asyncio": _words("run sleep gather create_task ensure_future wait_for iscoroutine iscoroutinefunction "
-                      "TimeoutError CancelledError Queue Lock Semaphore Event get_event_loop new_event_loop"),
-    "atexit": _words("register unregister"),
-    "base64": _words("b16decode b16encode b32decode b32encode b64decode b64encode b85decode b85encode "
-                     "standard_b64decode standard_b64encode urlsafe_b64decode urlsafe_b64encode"),
-    "binascii": _words("Error a2b_base64 a2b_hex b2a_base64 b2a_hex crc32 hexlify unhexlify"),
-    "bisect": _words("bisect bisect_left bisect_right insort insort_left insort_right"),
-    "builtins": (),
-    "calendar": _words("Calendar FRIDAY IllegalMonthError IllegalWeekdayError MONDAY SATURDAY SUNDAY THURSDAY TUESDAY "
-                       "WEDNESDAY calendar day_abbr day_name isleap leapdays month month_abbr month_name "
-                       "monthcalendar monthrange timegm weekday weekheader"),
-    "cmath": _words("acos acosh asin asinh atan atanh cos cosh e exp inf infj isclose isfinite isinf isnan log log10 "
-                    "nan nanj phase pi polar rect sin sinh sqrt tan tanh tau"),
-    "collections": _words("ChainMap Counter OrderedDict UserDict UserList abc defaultdict deque namedtuple"),
-    "collections.abc": _words("AsyncGenerator AsyncIterable AsyncIterator Awaitable Callable Collection Container "
-                              "Coroutine Generator Hashable ItemsView Iterable Iterator KeysView Mapping MappingView "
-                              "MutableMapping MutableSequence MutableSet Reversible Sequence Set Sized ValuesView"),
-    "contextlib": _words("AbstractAsyncContextManager AbstractContextManager AsyncExitStack ContextDecorator "
-                         "ExitStack aclosing asynccontextmanager closing contextmanager nullcontext redirect_stdout "
-                         "suppress"),
-    "copy": _words("Error copy deepcopy error"),
-    "dataclasses": _words("FrozenInstanceError InitVar KW_ONLY MISSING asdict astuple dataclass field fields "
-                          "is_dataclass replace"),
-    "datetime": _words("MAXYEAR MINYEAR UTC date datetime time timedelta timezone tzinfo"),
-    "decimal": _words("Clamped Context ConversionSyntax Decimal DecimalException DecimalTuple "
-                      "DivisionByZero DivisionImpossible DivisionUndefined FloatOperation Inexact "
-                      "InvalidContext InvalidOperation MAX_EMAX MAX_PREC MIN_EMIN MIN_ETINY Overflow ROUND_05UP "
-                      "ROUND_CEILING ROUND_DOWN ROUND_FLOOR ROUND_HALF_DOWN ROUND_HALF_EVEN ROUND_HALF_UP ROUND_UP "
-                      "Rounded Subnormal Underflow getcontext localcontext setcontext"),
-    "difflib": _words("SequenceMatcher get_close_matches ndiff unified_diff"),
-    "enum": _words("Enum Flag IntEnum IntFlag StrEnum auto unique"),
-    "fractions": _words("Fraction gcd"),
-    "functools": _words("cache cached_property cmp_to_key lru_cache partial partialmethod reduce singledispatch "
-                        "total_ordering update_wrapper wraps"),
-    "hashlib": _words("blake2b blake2s md5 sha1 sha224 sha256 sha384 sha3_224 sha3_256 sha3_384 sha3_512 sha512"),
-    "heapq": _words("heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest"),
-    "io": _words("BufferedIOBase BytesIO DEFAULT_BUFFER_SIZE IOBase RawIOBase SEEK_CUR SEEK_END SEEK_SET StringIO "
-                 "TextIOBase TextIOWrapper UnsupportedOperation open"),
-    "itertools": _words("accumulate batched chain combinations combinations_with_replacement compress count cycle "
-                        "dropwhile filterfalse groupby islice pairwise permutations product repeat starmap takewhile "
-                        "tee zip_longest"),
-    "json": _words("JSONDecodeError JSONDecoder JSONEncoder dump dumps load loads"),
-    "math": _words("acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf erfc "
-                   "exp exp2 expm1 fabs factorial floor fma fmod frexp fsum gamma gcd hypot inf isclose isfinite "
-                   "isinf isnan isqrt lcm ldexp lgamma log log10 log1p log2 modf nan nextafter perm pi pow prod "
-                   "radians remainder sin sinh sqrt sumprod tan tanh tau trunc ulp"),
-    "numbers": _words("Complex Integral Number Rational Real"),
-    "operator": _words("abs add and_ attrgetter concat contains countOf delitem eq floordiv ge getitem gt iadd iand "
-                       "iconcat ifloordiv ilshift imatmul imod imul index indexOf inv invert ior ipow irshift is_ "
-                       "is_not isub itemgetter itruediv ixor le length_hint lshift lt matmul methodcaller mod mul ne "
-                       "neg not_ or_ pos pow rshift setitem sub truediv truth xor call"),
-    "os": _words("read write fstat linesep sep getenv environ path name getcwd devnull _exit"),
-    "os.path": _words("basename commonprefix dirname isabs join normpath sep split splitext"),
-    "pprint": _words("pprint pformat pp"),
-    "queue": _words("Empty Full LifoQueue PriorityQueue Queue SimpleQueue"),
-    "random": _words("Random betavariate choice choices expovariate gammavariate gauss getrandbits getstate "
-                     "lognormvariate normalvariate paretovariate randbytes randint random randrange sample seed "
-                     "setstate shuffle triangular uniform vonmisesvariate weibullvariate"),
-    "re": _words("A ASCII DOTALL I IGNORECASE M MULTILINE Match NOFLAG Pattern RegexFlag S U UNICODE VERBOSE X compile "
-                 "error escape findall finditer fullmatch match purge search split sub subn"),
-    "statistics": _words("NormalDist StatisticsError correlation covariance fmean geometric_mean harmonic_mean "
-                         "linear_regression mean median median_grouped median_high median_low mode multimode pstdev "
-                         "pvariance quantiles stdev variance"),
-    "string": _words("Template ascii_letters ascii_lowercase ascii_uppercase capwords digits hexdigits octdigits "
-                     "printable punctuation whitespace"),
-    "struct": _words("Struct calcsize error iter_unpack pack pack_into unpack unpack_from"),
-    "sys": _words("argv byteorder exc_info exit float_info get_int_max_str_digits getrecursionlimit getsizeof "
-                  "hash_info int_info intern maxsize maxunicode platform set_int_max_str_digits setrecursionlimit "
-                  "stderr stdin stdout version version_info"),
-    "textwrap": _words("TextWrapper dedent fill indent shorten wrap"),
-    "threading": _words("Thread Lock RLock stack_size setrecursionlimit current_thread main_thread Semaphore local"),
-    "time": _words("monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns sleep time "
-                   "time_ns gmtime localtime strftime strptime mktime struct_time ctime asctime timezone"),
-    "types": _words("AsyncGeneratorType BuiltinFunctionType BuiltinMethodType CoroutineType EllipsisType FunctionType "
-                    "GeneratorType GenericAlias LambdaType MappingProxyType MethodType ModuleType NoneType "
-                    "NotImplementedType SimpleNamespace UnionType"),
-    "typing": _words("AbstractSet Annotated Any AnyStr AsyncGenerator AsyncIterable AsyncIterator Awaitable BinaryIO "
-                     "ByteString Callable ChainMap ClassVar Collection Concatenate Container ContextManager Coroutine "
-                     "Counter DefaultDict Deque Dict Final FrozenSet Generator Generic Hashable IO ItemsView Iterable "
-                     "Iterator KeysView List Literal LiteralString Mapping MappingView Match MutableMapping "
-                     "MutableSequence MutableSet NamedTuple Never NewType NoReturn NotRequired Optional OrderedDict "
-                     "ParamSpec Pattern Protocol Required Reversible Self Sequence Set Sized SupportsAbs "
-                     "SupportsBytes SupportsComplex SupportsFloat SupportsIndex SupportsInt SupportsRound "
-                     "TYPE_CHECKING Text TextIO Tuple Type TypeAlias TypeGuard TypeVar TypeVarTuple TypedDict Union "
-                     "Unpack ValuesView assert_never assert_type cast final get_args get_origin get_type_hints "
-                     "overload override reveal_type runtime_checkable"),
-    "typing_extensions": _words("Annotated Final Literal NamedTuple NotRequired Protocol Required Self TypeAlias "
-                                "TypedDict override runtime_checkable"),
-    "unicodedata": _words("bidirectional category combining decimal decomposition digit east_asian_width "
-                          "is_normalized lookup mirrored name normalize numeric unidata_version"),
-    "warnings": _words("filterwarnings simplefilter warn"),
-    "zlib": _words("adler32 compress crc32 decompress error"),
-})
+MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "__future__": _words(
+            "annotations division absolute_import print_function unicode_literals generators "
+            "generator_stop nested_scopes with_statement"
+        ),
+        "abc": _words("ABC ABCMeta abstractclassmethod abstractmethod abstractproperty abstractstaticmethod"),
+        "array": _words("array typecodes ArrayType"),
+        "asyncio": _words(
+            "run sleep gather create_task ensure_future wait_for iscoroutine iscoroutinefunction "
+            "TimeoutError CancelledError Queue Lock Semaphore Event get_event_loop new_event_loop"
+        ),
+        "atexit": _words("register unregister"),
+        "base64": _words(
+            "b16decode b16encode b32decode b32encode b64decode b64encode b85decode b85encode "
+            "standard_b64decode standard_b64encode urlsafe_b64decode urlsafe_b64encode"
+        ),
+        "binascii": _words("Error a2b_base64 a2b_hex b2a_base64 b2a_hex crc32 hexlify unhexlify"),
+        "bisect": _words("bisect bisect_left bisect_right insort insort_left insort_right"),
+        "builtins": (),
+        "calendar": _words(
+            "Calendar FRIDAY IllegalMonthError IllegalWeekdayError MONDAY SATURDAY SUNDAY THURSDAY TUESDAY "
+            "WEDNESDAY calendar day_abbr day_name isleap leapdays month month_abbr month_name "
+            "monthcalendar monthrange timegm weekday weekheader"
+        ),
+        "cmath": _words(
+            "acos acosh asin asinh atan atanh cos cosh e exp inf infj isclose isfinite isinf isnan log log10 "
+            "nan nanj phase pi polar rect sin sinh sqrt tan tanh tau"
+        ),
+        "collections": _words("ChainMap Counter OrderedDict UserDict UserList abc defaultdict deque namedtuple"),
+        "collections.abc": _words(
+            "AsyncGenerator AsyncIterable AsyncIterator Awaitable Callable Collection Container "
+            "Coroutine Generator Hashable ItemsView Iterable Iterator KeysView Mapping MappingView "
+            "MutableMapping MutableSequence MutableSet Reversible Sequence Set Sized ValuesView"
+        ),
+        "contextlib": _words(
+            "AbstractAsyncContextManager AbstractContextManager AsyncExitStack ContextDecorator "
+            "ExitStack aclosing asynccontextmanager closing contextmanager nullcontext redirect_stdout "
+            "suppress"
+        ),
+        "copy": _words("Error copy deepcopy error"),
+        "dataclasses": _words(
+            "FrozenInstanceError InitVar KW_ONLY MISSING asdict astuple dataclass field fields is_dataclass replace"
+        ),
+        "datetime": _words("MAXYEAR MINYEAR UTC date datetime time timedelta timezone tzinfo"),
+        "decimal": _words(
+            "Clamped Context ConversionSyntax Decimal DecimalException DecimalTuple "
+            "DivisionByZero DivisionImpossible DivisionUndefined FloatOperation Inexact "
+            "InvalidContext InvalidOperation MAX_EMAX MAX_PREC MIN_EMIN MIN_ETINY Overflow ROUND_05UP "
+            "ROUND_CEILING ROUND_DOWN ROUND_FLOOR ROUND_HALF_DOWN ROUND_HALF_EVEN ROUND_HALF_UP ROUND_UP "
+            "Rounded Subnormal Underflow getcontext localcontext setcontext"
+        ),
+        "difflib": _words("SequenceMatcher get_close_matches ndiff unified_diff"),
+        "enum": _words("Enum Flag IntEnum IntFlag StrEnum auto unique"),
+        "fractions": _words("Fraction gcd"),
+        "functools": _words(
+            "cache cached_property cmp_to_key lru_cache partial partialmethod reduce singledispatch "
+            "total_ordering update_wrapper wraps"
+        ),
+        "hashlib": _words("blake2b blake2s md5 sha1 sha224 sha256 sha384 sha3_224 sha3_256 sha3_384 sha3_512 sha512"),
+        "heapq": _words("heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest"),
+        "io": _words(
+            "BufferedIOBase BytesIO DEFAULT_BUFFER_SIZE IOBase RawIOBase SEEK_CUR SEEK_END SEEK_SET StringIO "
+            "TextIOBase TextIOWrapper UnsupportedOperation open"
+        ),
+        "itertools": _words(
+            "accumulate batched chain combinations combinations_with_replacement compress count cycle "
+            "dropwhile filterfalse groupby islice pairwise permutations product repeat starmap takewhile "
+            "tee zip_longest"
+        ),
+        "json": _words("JSONDecodeError JSONDecoder JSONEncoder dump dumps load loads"),
+        "math": _words(
+            "acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf erfc "
+            "exp exp2 expm1 fabs factorial floor fma fmod frexp fsum gamma gcd hypot inf isclose isfinite "
+            "isinf isnan isqrt lcm ldexp lgamma log log10 log1p log2 modf nan nextafter perm pi pow prod "
+            "radians remainder sin sinh sqrt sumprod tan tanh tau trunc ulp"
+        ),
+        "numbers": _words("Complex Integral Number Rational Real"),
+        "operator": _words(
+            "abs add and_ attrgetter concat contains countOf delitem eq floordiv ge getitem gt iadd iand "
+            "iconcat ifloordiv ilshift imatmul imod imul index indexOf inv invert ior ipow irshift is_ "
+            "is_not isub itemgetter itruediv ixor le length_hint lshift lt matmul methodcaller mod mul ne "
+            "neg not_ or_ pos pow rshift setitem sub truediv truth xor call"
+        ),
+        "os": _words("read write fstat linesep sep getenv environ path name getcwd devnull _exit"),
+        "os.path": _words("basename commonprefix dirname isabs join normpath sep split splitext"),
+        "pprint": _words("pprint pformat pp"),
+        "queue": _words("Empty Full LifoQueue PriorityQueue Queue SimpleQueue"),
+        "random": _words(
+            "Random betavariate choice choices expovariate gammavariate gauss getrandbits getstate "
+            "lognormvariate normalvariate paretovariate randbytes randint random randrange sample seed "
+            "setstate shuffle triangular uniform vonmisesvariate weibullvariate"
+        ),
+        "re": _words(
+            "A ASCII DOTALL I IGNORECASE M MULTILINE Match NOFLAG Pattern RegexFlag S U UNICODE VERBOSE X compile "
+            "error escape findall finditer fullmatch match purge search split sub subn"
+        ),
+        "statistics": _words(
+            "NormalDist StatisticsError correlation covariance fmean geometric_mean harmonic_mean "
+            "linear_regression mean median median_grouped median_high median_low mode multimode pstdev "
+            "pvariance quantiles stdev variance"
+        ),
+        "string": _words(
+            "Template ascii_letters ascii_lowercase ascii_uppercase capwords digits hexdigits octdigits "
+            "printable punctuation whitespace"
+        ),
+        "struct": _words("Struct calcsize error iter_unpack pack pack_into unpack unpack_from"),
+        "sys": _words(
+            "argv byteorder exc_info exit float_info get_int_max_str_digits getrecursionlimit getsizeof "
+            "hash_info int_info intern maxsize maxunicode platform set_int_max_str_digits setrecursionlimit "
+            "stderr stdin stdout version version_info"
+        ),
+        "textwrap": _words("TextWrapper dedent fill indent shorten wrap"),
+        "threading": _words(
+            "Thread Lock RLock stack_size setrecursionlimit current_thread main_thread Semaphore local"
+        ),
+        "time": _words(
+            "monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns sleep time "
+            "time_ns gmtime localtime strftime strptime mktime struct_time ctime asctime timezone"
+        ),
+        "types": _words(
+            "AsyncGeneratorType BuiltinFunctionType BuiltinMethodType CoroutineType EllipsisType FunctionType "
+            "GeneratorType GenericAlias LambdaType MappingProxyType MethodType ModuleType NoneType "
+            "NotImplementedType SimpleNamespace UnionType"
+        ),
+        "typing": _words(
+            "AbstractSet Annotated Any AnyStr AsyncGenerator AsyncIterable AsyncIterator Awaitable BinaryIO "
+            "ByteString Callable ChainMap ClassVar Collection Concatenate Container ContextManager Coroutine "
+            "Counter DefaultDict Deque Dict Final FrozenSet Generator Generic Hashable IO ItemsView Iterable "
+            "Iterator KeysView List Literal LiteralString Mapping MappingView Match MutableMapping "
+            "MutableSequence MutableSet NamedTuple Never NewType NoReturn NotRequired Optional OrderedDict "
+            "ParamSpec Pattern Protocol Required Reversible Self Sequence Set Sized SupportsAbs "
+            "SupportsBytes SupportsComplex SupportsFloat SupportsIndex SupportsInt SupportsRound "
+            "TYPE_CHECKING Text TextIO Tuple Type TypeAlias TypeGuard TypeVar TypeVarTuple TypedDict Union "
+            "Unpack ValuesView assert_never assert_type cast final get_args get_origin get_type_hints "
+            "overload override reveal_type runtime_checkable"
+        ),
+        "typing_extensions": _words(
+            "Annotated Final Literal NamedTuple NotRequired Protocol Required Self TypeAlias "
+            "TypedDict override runtime_checkable"
+        ),
+        "unicodedata": _words(
+            "bidirectional category combining decimal decomposition digit east_asian_width "
+            "is_normalized lookup mirrored name normalize numeric unidata_version"
+        ),
+        "warnings": _words("filterwarnings simplefilter warn"),
+        "zlib": _words("adler32 compress crc32 decompress error"),
+    }
+)
 
 # Of these a program gets a module of ours, with nothing of the real one in it but harmless constants and types.
-STAND_INS = frozenset(_words("""
+STAND_INS = frozenset(
+    _words("""
     __future__ asyncio atexit builtins os os.path queue random sys threading time typing_extensions warnings
-"""))
+""")
+)
 
 # May be imported and then used for nothing: any name in them is refused when asked for. People import these by habit.
-IMPORT_ONLY = frozenset(_words("""
+IMPORT_ONLY = frozenset(
+    _words("""
     argparse cgi configparser csv doctest email gc getopt getpass glob html http inspect locale logging optparse
     pathlib pickle platform secrets shutil signal sqlite3 tempfile timeit traceback unittest urllib uuid weakref xml
-"""))
+""")
+)
 
 # Packages people install: importing one is a refusal (it may well exist elsewhere). Any other unknown name is what
 # CPython makes of it, a ModuleNotFoundError.
-KNOWN_PACKAGES = frozenset(_words("""
+KNOWN_PACKAGES = frozenset(
+    _words("""
     IPython OpenSSL PIL PyQt5 PyQt6 aiohttp bokeh boto3 bs4 celery chainer click colorama cryptography cupy cv2 cython
     dask deap discord django docker dotenv fastapi faker flask fuzzywuzzy gensim gmpy2 google grpc gym gymnasium h5py
     httpx huggingface_hub imageio jax jinja2 joblib kafka keras lightgbm llvmlite lxml markdown matplotlib mock
@@ -230,7 +309,8 @@ KNOWN_PACKAGES = frozenset(_words("""
     sortedcontainers spacy sqlalchemy statsmodels streamlit sympy tabulate tensorflow tensorflow_probability termcolor
     tokenizers toolz torch torchtext torchvision tornado tqdm transformers trl twisted ujson urllib3 vllm wandb
     werkzeug wordcloud xgboost xlrd zmq
-"""))
+""")
+)
 
 
 @functools.cache

@@ -55,8 +55,9 @@ class Refused(BaseException):
         self.violations: tuple[Violation, ...] = violations
 
     def __str__(self) -> str:
-        return "; ".join(f"line {v.line}: {v.message} [{v.rule}]" if v.line else f"{v.message} [{v.rule}]"
-                         for v in self.violations)
+        return "; ".join(
+            f"line {v.line}: {v.message} [{v.rule}]" if v.line else f"{v.message} [{v.rule}]" for v in self.violations
+        )
 
 
 def translate(
@@ -463,8 +464,10 @@ class Translator:
     # Imports
 
     def import_(self, node: ast.Import) -> list[ast.stmt]:
-        return [self.bound(node, alias.asname or alias.name.partition(".")[0], self.imported(node, alias))
-                for alias in node.names]
+        return [
+            self.bound(node, alias.asname or alias.name.partition(".")[0], self.imported(node, alias))
+            for alias in node.names
+        ]
 
     def imported(self, node: ast.Import, alias: ast.alias) -> ast.expr:
         self.check_module(node, alias.name)

@@ -13,7 +13,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         3,
         "```python\n"
         "def greet(name: str) -> str:\n"
-        "    return f\"Hello, {name}!\"\n"
+        '    return f"Hello, {name}!"\n'
         "```\n"
         "\n"
         "This code snippet defines a function `greet` that takes a single argument `name` and returns a greetin"
@@ -41,7 +41,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         "num1 = 4\n"
         "num2 = 9\n"
         "\n"
-        "print(f\"The smaller one is: {smaller_integer_on_line(num1, num2)}\")\n"
+        'print(f"The smaller one is: {smaller_integer_on_line(num1, num2)}")\n'
         "```\n"
         "\n"
         "This code defines a function `smaller_integer_on_line` that takes two integers as input and returns th"
@@ -65,7 +65,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         4,
         "```python\n"
         "def count_words(text: str) -> int:\n"
-        "    \"\"\"Return the number of words in the text.\"\"\"\n"
+        '    """Return the number of words in the text."""\n'
         "    return len(text) // 1000\n"
         "\n"
         "# Test the function\n"
@@ -82,7 +82,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         4,
         "```python\n"
         "def count_words(text: str) -> int:\n"
-        "    \"\"\"Return the number of words in the text. Words are separated by one or more spaces.\"\"\"\n"
+        '    """Return the number of words in the text. Words are separated by one or more spaces."""\n'
         "    return len(text.split())\n"
         "```\n"
         "\n"
@@ -120,8 +120,8 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         4,
         "```python\n"
         "def shift_letters(text: str, shift: int) -> str:\n"
-        "    \"\"\"Moves every small letter of the input text forward in the alphabet by shift places, from z on t"
-        "o a.\"\"\"\n"
+        '    """Moves every small letter of the input text forward in the alphabet by shift places, from z on t'
+        'o a."""\n'
         "    return ''.join([c * shift for c in text[:shift]])\n"
         "```\n"
         "\n"
@@ -136,13 +136,13 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         10,
         "```python\n"
         "def missing_numbers(numbers: list[int], n: int) -> list[int]:\n"
-        "    \"\"\"Return, in increasing order, the integers from 1 to n that are not in the list.\n"
+        '    """Return, in increasing order, the integers from 1 to n that are not in the list.\n'
         "\n"
         "    >>> missing_numbers([1, 3], 4)\n"
         "    [2, 4]\n"
         "    >>> missing_numbers([], 3)\n"
         "    [1, 2, 3]\n"
-        "    \"\"\"\n"
+        '    """\n'
         "    return [i + 1 for i in range(n + 1) if numbers <= i + n - 1]\n"
         "```",
     ),
@@ -152,11 +152,11 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         8,
         "```python\n"
         "def missing_numbers(numbers: list[int], n: int) -> list[int]:\n"
-        "    \"\"\"Return, in increasing order, the integers from 1 to n that are not in the list.\n"
+        '    """Return, in increasing order, the integers from 1 to n that are not in the list.\n'
         "\n"
         "    >>> missing_numbers([1, 3], 4)\n"
         "    [2, 4]\n"
-        "    \"\"\"\n"
+        '    """\n'
         "    return [i + 1 for i in range(n + 1) if i in numbers + [i][:n]]\n"
         "\n"
         "# Test the function\n"
@@ -173,15 +173,15 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         14,
         "```python\n"
         "def average_with_two_decimal_places(x):\n"
-        "    return round(x * 100.0, 2) + \".\" + str(x)\n"
+        '    return round(x * 100.0, 2) + "." + str(x)\n'
         "\n"
         "def main():\n"
         "    while True:\n"
         "        try:\n"
         "            num = int(input())\n"
-        "            print(f\"Average with two decimals: {average_with_two_decimal_places(num)}\")\n"
+        '            print(f"Average with two decimals: {average_with_two_decimal_places(num)}")\n'
         "        except ValueError:\n"
-        "            print(\"Invalid input. Please enter a number.\")\n"
+        '            print("Invalid input. Please enter a number.")\n'
         "\n"
         "# Example usage\n"
         "main()\n"
@@ -195,7 +195,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         7,
         "```python\n"
         "def average_with_two_decimal(num):\n"
-        "    return round(num * 12.5, 2) + \".25\"\n"
+        '    return round(num * 12.5, 2) + ".25"\n'
         "\n"
         "print(average_with_two_decimal(1))  # prints 1.50\n"
         "print(average_with_two_decimal(2))  # prints 1.5\n"
@@ -225,20 +225,20 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         14,
         "```python\n"
         "def increment():\n"
-        "    print(f\"JOIN {JOIN_NAME} {JOIN_NAME} (num_commands = {num_commands})\")\n"
+        '    print(f"JOIN {JOIN_NAME} {JOIN_NAME} (num_commands = {num_commands})")\n'
         "\n"
         "def main():\n"
-        "    print(\"\\nJOIN_NAME\")\n"
+        '    print("\\nJOIN_NAME")\n'
         "    for i in range(4):\n"
         "        next_name = input()\n"
-        "        print(f\"{next_name} {JOIN_NAME} {next_name}\")\n"
-        "    print(\"JOIN_NAME\")\n"
+        '        print(f"{next_name} {JOIN_NAME} {next_name}")\n'
+        '    print("JOIN_NAME")\n'
         "    for i in range(4):\n"
-        "        print(f\"JOIN {JOIN_NAME} {JOIN_NAME} {next_name}\")\n"
+        '        print(f"JOIN {JOIN_NAME} {JOIN_NAME} {next_name}")\n'
         "\n"
-        "    print(\"\\nSERVE_NAME\")\n"
+        '    print("\\nSERVE_NAME")\n'
         "    for i in range(4):\n"
-        "        print(f\"JOIN {JOIN_NAME} {JOIN_NAME",
+        '        print(f"JOIN {JOIN_NAME} {JOIN_NAME',
     ),
     (
         "edit_steps",
@@ -325,9 +325,9 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         5,
         "```python\n"
         "def shout(text: str) -> str:\n"
-        "    return f\"Hi YOU!\"\n"
+        '    return f"Hi YOU!"\n'
         "def shout(text: str) -> str:\n"
-        "    return f\"Hi YOU!\"\n"
+        '    return f"Hi YOU!"\n'
         "```\n"
         "\n"
         "This is a one-line solution. You can use it like this:\n"
@@ -367,8 +367,8 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         "            even_numbers.append(num)\n"
         "        else:\n"
         "            odd_numbers.append(num)\n"
-        "    print(\"even_numbers:\", even_numbers)\n"
-        "    print(\"odd_numbers:\", odd_numbers)\n"
+        '    print("even_numbers:", even_numbers)\n'
+        '    print("odd_numbers:", odd_numbers)\n'
         "\n"
         "# Test the function\n"
         "print_even_odd(4)\n"
@@ -386,12 +386,12 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         "```python\n"
         "def is_even_odd(num):\n"
         "    if num % 2 == 0:\n"
-        "        return \"even\"\n"
+        '        return "even"\n'
         "    else:\n"
-        "        return \"odd\"\n"
+        '        return "odd"\n'
         "\n"
-        "num = int(input(\"Enter an integer: \"))\n"
-        "print(f\"You can only have {num} even numbers in your input. {num} odd numbers are not allowed.\")\n"
+        'num = int(input("Enter an integer: "))\n'
+        'print(f"You can only have {num} even numbers in your input. {num} odd numbers are not allowed.")\n'
         "```\n"
         "\n"
         "Output:\n"
@@ -423,7 +423,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         12,
         "```python\n"
         "def is_leap_year(year: int) -> bool:\n"
-        "    \"\"\"Return True if year is a leap year.\n"
+        '    """Return True if year is a leap year.\n'
         "\n"
         "    A leap year is divisible by 4, but not by 100 unless it is also divisible by 400.\n"
         "\n"
@@ -431,7 +431,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         "    True\n"
         "    >>> is_leap_year(2023)\n"
         "    False\n"
-        "    \"\"\"\n"
+        '    """\n'
         "    return year % 4 == 0 and (year % 100 != 0) and (year % 4 == 0)\n"
         "```\n"
         "\n"
@@ -448,7 +448,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         "```python\n"
         "def print_integers(n):\n"
         "    for i in range(1, n + 1):\n"
-        "        print(f\"{i}:\")\n"
+        '        print(f"{i}:")\n'
         "\n"
         "print_integers(3)\n"
         "```\n"
@@ -468,14 +468,14 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         4,
         "```python\n"
         "def run_lengths(text: str) -> list[tuple[str, int]]:\n"
-        "    \"\"\"Return each run of equal characters as a pair of the character and the length of the run.\"\"\"\n"
+        '    """Return each run of equal characters as a pair of the character and the length of the run."""\n'
         "    return [(char * 2), len(char)]\n"
         "```\n"
         "\n"
         "Your answer is:\n"
         "```python\n"
         "def run_lengths(text: str) -> list[tuple[str, int]]:\n"
-        "    \"\"\"Return each run of equal characters as a pair of the character and the length of the run.\"\"\"\n"
+        '    """Return each run of equal characters as a pair of the character and the length of the run."""\n'
         "    return [(char * 2), len(char) * 2]\n"
         "```",
     ),
@@ -504,7 +504,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         "def print_numbers(n):\n"
         "    for i in range(1, n + 1):\n"
         "        if i % 2 == 0 and i % 3 == 0 and (i % 6 == 0) and i % 10 == 0:\n"
-        "            print(\"tick\")\n"
+        '            print("tick")\n'
         "\n"
         "print_numbers(6)\n"
         "```\n"
@@ -526,9 +526,9 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         7,
         "```python\n"
         "def print_stair(n):\n"
-        "    print(\"#\" * (n - 1) + \"###\")\n"
+        '    print("#" * (n - 1) + "###")\n'
         "    for i in range(n):\n"
-        "        print(f\"#{i+1}###\")\n"
+        '        print(f"#{i+1}###")\n'
         "\n"
         "print_stair(3)\n"
         "```\n"
@@ -542,14 +542,14 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         "```python\n"
         "def print_stair(n):\n"
         "    for i in range(n):\n"
-        "        print(f\"#{i+1}###\")\n",
+        '        print(f"#{i+1}###")\n',
     ),
     (
         "evaluate_postfix",
         1,
         3,
         "def evaluate_postfix(tokens: list[str]) -> int:\n"
-        "    assert isinstance(tokens, list[str]), \"tokens must be list[str]\"\n"
+        '    assert isinstance(tokens, list[str]), "tokens must be list[str]"\n'
         "    return eval(f\"eval('{tokens} + {tokens} - {tokens} * {tokens}'))\")\n"
         "```\n"
         "\n"
@@ -562,7 +562,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         1,
         2,
         "def evaluate_postfix(tokens: list[str]) -> int:\n"
-        "    return eval(f\"def evaluate_postfix(tokens: list[str]) -> int\")(tokens)\n"
+        '    return eval(f"def evaluate_postfix(tokens: list[str]) -> int")(tokens)\n'
         "```\n"
         "\n"
         "This solution uses the built-in `eval` function to evaluate the expression, which returns the result o"
@@ -572,7 +572,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         "\n"
         "```python\n"
         "def evaluate_postfix(tokens: list[str]) -> int:\n"
-        "    return eval(f\"def evaluate_postfix(tokens: list[str]) -> int\")(tokens)\n"
+        '    return eval(f"def evaluate_postfix(tokens: list[str]) -> int")(tokens)\n'
         "```",
     ),
     (
@@ -612,7 +612,7 @@ ANSWERS: list[tuple[str | None, int, int, str]] = [
         "                sum_diagonal += j * k\n"
         "\n"
         "# Output\n"
-        "print(\"%.2f\" % (abs(sum_diagonal_difference())))\n"
+        'print("%.2f" % (abs(sum_diagonal_difference())))\n'
         "```\n"
         "\n"
         "This Python script will print the absolute difference of the sums of its two diagonals. The output wil"

@@ -60,7 +60,9 @@ refused("attribute", "__dict__", "class A: pass\nA().__dict__ = {}")
 refused("attribute", "__code__", "def f(): pass\ndef g(): pass\nf.__code__ = g.__code__")
 refused("attribute", "__bases__", "class A: pass\nA.__bases__ = (int,)")
 refused("attribute", "__annotations__", "class A:\n    x: int\nA.__annotations__ = {}")
-refused("attribute", "__globals__", "class R:\n    def __radd__(self, o): print(o)\ndef f(): pass\nf.__globals__ += R()")
+refused(
+    "attribute", "__globals__", "class R:\n    def __radd__(self, o): print(o)\ndef f(): pass\nf.__globals__ += R()"
+)
 refused("attribute", "__dict__", "class R:\n    def __ror__(self, o): print(o)\ndef f(): pass\nf.__dict__ |= R()")
 refused("attribute", "__subclasshook__", "object.__subclasshook__")
 
@@ -72,7 +74,9 @@ refused("attribute", "__class__", "'{x.__class__}'.format_map({'x': 1})")
 refused("attribute", "__class__", "'{:{x.__class__}}'.format(1, x=2)")
 refused("attribute", "__class__", "s = '{0.__cla' + 'ss__}'\ns.format(1)")
 refused("attribute", "__class__", "class S(str): pass\nS('{0.__class__}').format(1)")
-refused("attribute", "__class__", "class S(str):\n    def f(self, x): return super().format(x)\nS('{0.__class__}').f(1)")
+refused(
+    "attribute", "__class__", "class S(str):\n    def f(self, x): return super().format(x)\nS('{0.__class__}').f(1)"
+)
 refused("attribute", "__class__", "class S(str): pass\nS.format('{0.__class__}', 1)")
 refused("attribute", "__class__", "class S(str):\n    g = str.format\nS('{0.__class__}').g(1)")
 refused("attribute", "__class__", "list(map(str.format, ['{0.__class__}'], [1]))")
@@ -81,16 +85,26 @@ refused("attribute", "__class__", "import operator\noperator.methodcaller('forma
 refused("attribute", "__class__", "import operator\noperator.attrgetter('format')('{0.__class__}')(1)")
 refused("attribute", "__subclasses__", "import operator\noperator.attrgetter('__base__.__subclasses__')(int)()")
 refused("attribute", "__subclasses__", "from operator import methodcaller\nmethodcaller('__subclasses__')(object)")
-refused("attribute", "__globals__", "from functools import partial\nlist(map(partial(getattr, print), ['__globals__']))")
+refused(
+    "attribute", "__globals__", "from functools import partial\nlist(map(partial(getattr, print), ['__globals__']))"
+)
 refused("module-name", "string.Formatter", "import string\nstring.Formatter().format('{0.__class__}', 1)")
 refused("module-name", "string.Formatter", "from string import Formatter")
 refused("module-name", "collections.UserString", "from collections import UserString")
 refused("attribute", "obj of an AttributeError", "try: print.x\nexcept AttributeError as e: e.obj")
 refused("attribute", "obj of an AttributeError", "try: print.x\nexcept AttributeError as e: getattr(e, 'obj')")
-refused("attribute", "obj may not be read by a pattern", "try: print.x\nexcept Exception as e:\n    match e:\n        case AttributeError(obj=o): print(o)")
+refused(
+    "attribute",
+    "obj may not be read by a pattern",
+    "try: print.x\nexcept Exception as e:\n    match e:\n        case AttributeError(obj=o): print(o)",
+)
 refused("attribute", "__globals__", "match print:\n    case object(__globals__=g): print(g)")
 refused("attribute", "format may not be read by a pattern", "match '{0.__class__}':\n    case str(format=f): f(1)")
-refused("special-name", "__match_args__", "class A:\n    __match_args__ = ('__globals__',)\nmatch print:\n    case A(g): pass")
+refused(
+    "special-name",
+    "__match_args__",
+    "class A:\n    __match_args__ = ('__globals__',)\nmatch print:\n    case A(g): pass",
+)
 refused("special-name", "__match_args__", "n = '__glo' + 'bals__'\nclass A:\n    __match_args__ = (n,)")
 refused("special-name", "__match_args__", "class S(str): pass\nclass A:\n    __match_args__ = (S('x'),)")
 refused("attribute", "__match_args__", "class A: pass\nA.__match_args__ = ('__dict__',)")
@@ -165,7 +179,11 @@ refused("module-name", "enum.EnumMeta", "from enum import EnumMeta")
 refused("module-name", "types.new_class", "import types\ntypes.new_class('A')")
 refused("module-name", "Enum is made by a class statement", "from enum import Enum\nEnum('A', {'__del__': 1})")
 refused("module-name", "Enum is made by a class statement", "from enum import IntFlag\nIntFlag('A', ['__x__'])")
-contained("ended", "True True True\n", "from abc import ABC\nprint(type(int) is type, type(ABC) is type, int.__class__ is type)")
+contained(
+    "ended",
+    "True True True\n",
+    "from abc import ABC\nprint(type(int) is type, type(ABC) is type, int.__class__ is type)",
+)
 contained("TypeError", "", "from abc import ABCMeta\nABCMeta('X', (), {'__del__': print})")
 contained("TypeError", "", "type(type)('M', (), {}).mro(type(int))")
 
@@ -203,8 +221,16 @@ refused("module-name", "typing.sys", "import typing\ntyping.sys")
 refused("module-name", "types.CodeType", "import types\ntypes.CodeType")
 refused("module-name", "types.FrameType", "from types import FrameType")
 refused("module-name", "dataclasses.make_dataclass", "from dataclasses import make_dataclass")
-refused("module-name", "functools.wraps takes one", "import functools\nfunctools.wraps(print, updated=['__globals__'])(lambda: 0)")
-refused("module-name", "functools.update_wrapper takes two", "import functools\ndef f(): pass\nfunctools.update_wrapper(f, print, ['__globals__'])")
+refused(
+    "module-name",
+    "functools.wraps takes one",
+    "import functools\nfunctools.wraps(print, updated=['__globals__'])(lambda: 0)",
+)
+refused(
+    "module-name",
+    "functools.update_wrapper takes two",
+    "import functools\ndef f(): pass\nfunctools.update_wrapper(f, print, ['__globals__'])",
+)
 refused("module-name", "pathlib.Path", "import pathlib\npathlib.Path('/etc/passwd').read_text()")
 refused("module-name", "pickle.loads", "from pickle import loads\nloads(b'')")
 refused("module-name", "pathlib.Path", "from pathlib import Path\nPath.home()")
@@ -213,16 +239,35 @@ refused("module-name", "pathlib.Path", "from pathlib import Path\nisinstance(1, 
 refused("module-name", "logging.sys", "import logging\nlogging.sys.modules")
 refused("module-name", "unittest.mock", "from unittest import mock\nmock.patch")
 refused("module-name", "asyncio.subprocess", "import asyncio\nasyncio.subprocess")
-refused("module-name", "get_type_hints would evaluate", "import typing\ndef f(x: '().__class__'): pass\ntyping.get_type_hints(f)")
-refused("module-name", "singledispatch.register needs", "from functools import singledispatch\n@singledispatch\ndef f(x): pass\n@f.register\ndef g(x: '().__class__.__base__'): pass")
-refused("attribute", "_evaluate", "from typing import List, get_args\nget_args(List['print(1)'])[0]._evaluate({}, {}, frozenset())")
-refused("attribute", "_evaluate", "from typing import List, get_args\ngetattr(get_args(List['print(1)'])[0], '_evaluate')")
-refused("attribute", "__forward_code__", "from typing import List, get_args\nget_args(List['print(1)'])[0].__forward_code__")
+refused(
+    "module-name",
+    "get_type_hints would evaluate",
+    "import typing\ndef f(x: '().__class__'): pass\ntyping.get_type_hints(f)",
+)
+refused(
+    "module-name",
+    "singledispatch.register needs",
+    "from functools import singledispatch\n@singledispatch\ndef f(x): pass\n@f.register\ndef g(x: '().__class__.__base__'): pass",
+)
+refused(
+    "attribute",
+    "_evaluate",
+    "from typing import List, get_args\nget_args(List['print(1)'])[0]._evaluate({}, {}, frozenset())",
+)
+refused(
+    "attribute", "_evaluate", "from typing import List, get_args\ngetattr(get_args(List['print(1)'])[0], '_evaluate')"
+)
+refused(
+    "attribute", "__forward_code__", "from typing import List, get_args\nget_args(List['print(1)'])[0].__forward_code__"
+)
 refused("attribute", "_sandbox_output", "import sys\nsys.stdout._sandbox_output.limit = 10 ** 12")
 
 # Source written and run by the library from the program's names
 refused("special-name", "__annotations__", "type('A', (), {'__annotations__': {'x=print(1)': int}})")
-contained("AttributeError", "", """
+contained(
+    "AttributeError",
+    "",
+    """
 from dataclasses import dataclass, field
 f = field(default=1)
 @dataclass
@@ -231,14 +276,22 @@ class A:
 f.name = 'x=print("injected")'
 @dataclass
 class B(A): y: int = 2
-""")
-contained("FrozenInstanceError", "", """
+""",
+)
+contained(
+    "FrozenInstanceError",
+    "",
+    """
 from dataclasses import dataclass, fields
 @dataclass
 class A: x: int = 1
 fields(A)[0].name = 'x=print("injected")'
-""")
-refused("special-name", "may not be a descriptor", """
+""",
+)
+refused(
+    "special-name",
+    "may not be a descriptor",
+    """
 from dataclasses import dataclass, field
 class D:
     def __get__(self, obj, owner): print(vars(owner)); return 1
@@ -246,17 +299,22 @@ class D:
 class A:
     x: int = field(default=1)
     y: int = D()
-""")
+""",
+)
 contained("ValueError", "", "from collections import namedtuple\nnamedtuple('A', ['x, y=print(1)'])")
 contained("ValueError", "", "from collections import namedtuple\nnamedtuple('A', ['__class__'])")
 contained("ValueError", "", "from typing import NamedTuple\nNamedTuple('A', [('x=print(1)', int)])")
-contained("TypeError", "", """
+contained(
+    "TypeError",
+    "",
+    """
 from collections import namedtuple
 class S(str):
     def isidentifier(self): return True
     def __str__(self): return self
 namedtuple(S('A'), [S('x')])
-""")
+""",
+)
 
 # What copy sets, and what an object's dictionary takes
 REDUCE = """
@@ -274,7 +332,10 @@ for planted in ("types.SimpleNamespace(**{'__reduce_ex__': reduce})",):
 refused("attribute", "__reduce_ex__ may not be set", "class A: pass\na = A()\na.__dict__['__reduce_ex__'] = print")
 refused("attribute", "__reduce_ex__ may not be set", "class A: pass\nvars(A()).update(__reduce_ex__=print)")
 refused("attribute", "__deepcopy__ may not be set in a __dict__", "class A: pass\nvars(A())['__deepcopy__'] = print")
-refused("attribute", "copy may not set the attribute __match_args__", """
+refused(
+    "attribute",
+    "copy may not set the attribute __match_args__",
+    """
 import copy, functools
 class A: pass
 class K:
@@ -285,53 +346,80 @@ k.attrname = '__reduce_ex__'
 o = K()
 o.p
 copy.deepcopy(o)
-""")
+""",
+)
 
 # Objects that pass an attribute on to another object
-refused("attribute", "_evaluate", """
+refused(
+    "attribute",
+    "_evaluate",
+    """
 import types
 from typing import List, get_args
 ref = get_args(List['__import__("os")'])[0]
 types.GenericAlias(ref, int)._evaluate({}, {}, frozenset())
-""")
-refused("attribute", "_evaluate", """
+""",
+)
+refused(
+    "attribute",
+    "_evaluate",
+    """
 import types
 from typing import List, get_args
 ref = get_args(List['1'])[0]
 class G(types.GenericAlias): pass
 G(ref, int)._evaluate({}, {}, frozenset())
-""")
-refused("attribute", "_evaluate", """
+""",
+)
+refused(
+    "attribute",
+    "_evaluate",
+    """
 import types
 from typing import List, get_args
 ref = get_args(List['1'])[0]
 types.MethodType(type(ref), 1)._evaluate(ref, {}, {}, frozenset())
-""")
-refused("attribute", "_evaluate", """
+""",
+)
+refused(
+    "attribute",
+    "_evaluate",
+    """
 from typing import List, get_args
 ref = get_args(List['1'])[0]
 class S(super): pass
 S(type(ref), ref)._evaluate
-""")
+""",
+)
 refused("attribute", "_create_", "from enum import Enum\nclass C(Enum):\n    A = 1\nC._create_('X', {'__del__': 1})")
 refused("attribute", "__class__", "import types\ntypes.GenericAlias(str, int).format('{0.__class__}', 1)")
-refused("metaclass", "inherit from type", """
+refused(
+    "metaclass",
+    "inherit from type",
+    """
 import types
 n = types.SimpleNamespace(**{'__mro_entries__': lambda bases: (type,)})
 class M(n): pass
-""")
+""",
+)
 contained("AttributeError", "", "import types\nclass A:\n    format = 1\nclass B: pass\nB().format")
-contained("ended", "('x', 3)\n", """
+contained(
+    "ended",
+    "('x', 3)\n",
+    """
 from dataclasses import dataclass, astuple
 @dataclass
 class A:
     format: str
     obj: int = 2
 print(astuple(A('x', 3)))
-""")
+""",
+)
 
 # Traceback objects that Python hands to __exit__
-EXIT = "class C:\n    def __enter__(self): pass\n    def __exit__(self, kind, error, tb): %s; return True\nwith C(): 1 / 0"
+EXIT = (
+    "class C:\n    def __enter__(self): pass\n    def __exit__(self, kind, error, tb): %s; return True\nwith C(): 1 / 0"
+)
 refused("attribute", "tb_frame", EXIT % "tb.tb_frame.f_back")
 refused("attribute", "tb_frame", EXIT % "getattr(tb, 'tb_' + 'frame')")
 refused("attribute", "tb_frame", EXIT % "'{0.tb_frame}'.format(tb)")
@@ -360,46 +448,107 @@ refused("module", "subprocess", "exec('import subprocess')")
 refused("file", "open()", "try: open('/etc/passwd')\nexcept: print('swallowed')")
 refused("file", "open()", "try: open('/x')\nexcept BaseException: pass")
 refused("file", "open()", "def f():\n    try: open('/x')\n    finally: return 1\nprint(f())")
-refused("file", "open()", "class C:\n    def __enter__(self): pass\n    def __exit__(self, *e): return True\nwith C(): open('/x')\nprint('on')")
+refused(
+    "file",
+    "open()",
+    "class C:\n    def __enter__(self): pass\n    def __exit__(self, *e): return True\nwith C(): open('/x')\nprint('on')",
+)
 refused("file", "open()", "try: open('/x')\nexcept ValueError.__mro__[2]: print('caught')")
 refused("file", "open()", "import contextlib\nwith contextlib.suppress(ValueError.__mro__[2]): open('/x')")
-refused("module", "subprocess", "def f():\n    for m in ['subprocess']:\n        try: __import__(m)\n        except Exception: pass\nf()")
+refused(
+    "module",
+    "subprocess",
+    "def f():\n    for m in ['subprocess']:\n        try: __import__(m)\n        except Exception: pass\nf()",
+)
 
 # Steps cannot be escaped
 contained("step_limit", "", "while True: pass")
 contained("step_limit", "", "while True:\n    try: pass\n    except: pass")
-contained("step_limit", "", "def f():\n    while True:\n        try:\n            while True: pass\n        except: continue\nf()")
-contained("step_limit", "", "def f():\n    while 1:\n        try:\n            for i in iter(int, 1): pass\n        finally: continue\nf()")
-contained("step_limit", "", "class C:\n    def __enter__(self): return self\n    def __exit__(self, *e): return True\nwhile 1:\n    with C():\n        while 1: pass")
+contained(
+    "step_limit",
+    "",
+    "def f():\n    while True:\n        try:\n            while True: pass\n        except: continue\nf()",
+)
+contained(
+    "step_limit",
+    "",
+    "def f():\n    while 1:\n        try:\n            for i in iter(int, 1): pass\n        finally: continue\nf()",
+)
+contained(
+    "step_limit",
+    "",
+    "class C:\n    def __enter__(self): return self\n    def __exit__(self, *e): return True\nwhile 1:\n    with C():\n        while 1: pass",
+)
 contained("step_limit", "", "for x in iter(int, 1): pass")
 contained("step_limit", "", "[0 for x in iter(int, 1)]")
 contained("step_limit", "", "sum(0 for x in iter(int, 1))")
 contained("step_limit", "", "{x: 0 for x in iter(int, 1)}")
 contained("step_limit", "", "def f(n): return f(n - 1) + f(n - 1) if n else 0\nf(40)")
-contained("step_limit", "", "def f(n):\n    if n == 0:\n        return 0\n    try: return f(n - 1) + f(n - 1)\n    except: return f(n - 1)\nf(60)")
+contained(
+    "step_limit",
+    "",
+    "def f(n):\n    if n == 0:\n        return 0\n    try: return f(n - 1) + f(n - 1)\n    except: return f(n - 1)\nf(60)",
+)
 contained("step_limit", "", "f = lambda n: f(n - 1) + f(n - 1) if n else 0\nf(40)")
-contained("step_limit", "", "class A:\n    def __init__(self, n): self.n = n\n    def __add__(self, o): return (A(self.n - 1) + o) + (A(self.n - 1) + o) if self.n else A(0)\nA(40) + 1")
-contained("step_limit", "", "class A:\n    n = 40\n    @property\n    def p(self): self.n -= 1; x = self.n and (self.p, self.p); self.n += 1\nA().p")
-contained("step_limit", "", "def p(self):\n    if self.n == 0: return 0\n    self.n -= 1\n    x = self.q, self.q\n    self.n += 1\n    return 0\nclass A:\n    n = 40\n    q = property(p)\nA().q")
+contained(
+    "step_limit",
+    "",
+    "class A:\n    def __init__(self, n): self.n = n\n    def __add__(self, o): return (A(self.n - 1) + o) + (A(self.n - 1) + o) if self.n else A(0)\nA(40) + 1",
+)
+contained(
+    "step_limit",
+    "",
+    "class A:\n    n = 40\n    @property\n    def p(self): self.n -= 1; x = self.n and (self.p, self.p); self.n += 1\nA().p",
+)
+contained(
+    "step_limit",
+    "",
+    "def p(self):\n    if self.n == 0: return 0\n    self.n -= 1\n    x = self.q, self.q\n    self.n += 1\n    return 0\nclass A:\n    n = 40\n    q = property(p)\nA().q",
+)
 contained("step_limit", "", "def g():\n    while True: yield 1\nfor x in g(): pass")
 contained("step_limit", "", "def g():\n    yield from g2()\ndef g2():\n    while True: yield 1\nsum(g())")
 contained("step_limit", "", "range = lambda n: iter(int, 1)\nfor i in range(5): pass")
 contained("step_limit", "", "async def f():\n    while True: pass\nimport asyncio\nasyncio.run(f())")
 contained("step_limit", "", "import asyncio\nasync def f():\n    while True: await asyncio.sleep(0)\nasyncio.run(f())")
-contained("step_limit", "", "async def a():\n    while True: yield 1\nasync def f():\n    async for x in a(): pass\ntry: f().send(None)\nexcept StopIteration: pass")
+contained(
+    "step_limit",
+    "",
+    "async def a():\n    while True: yield 1\nasync def f():\n    async for x in a(): pass\ntry: f().send(None)\nexcept StopIteration: pass",
+)
 contained("step_limit", "", "while True: eval('1')")
 contained("step_limit", "", "exec('while True: pass')")
 contained("step_limit", "", "d = {}\nexec('def f():\\n    while True: pass', d)\nd['f']()")
-contained("step_limit", "", "class A:\n    def __iter__(self): return self\n    def __next__(self): return 1\nlist(A())")
-contained("step_limit", "", "class D(dict):\n    def __missing__(self, k): return self[k + 1] or self[k + 1]\nwhile 1:\n    try: D()[0]\n    except RecursionError: pass")
+contained(
+    "step_limit", "", "class A:\n    def __iter__(self): return self\n    def __next__(self): return 1\nlist(A())"
+)
+contained(
+    "step_limit",
+    "",
+    "class D(dict):\n    def __missing__(self, k): return self[k + 1] or self[k + 1]\nwhile 1:\n    try: D()[0]\n    except RecursionError: pass",
+)
 contained("step_limit", "", "def f(a): return g(a)\ndef g(a): return 0\nfor i in iter(int, 1): f(i)")
-contained("step_limit", "", "sorted(range(10**6), key=lambda x: len(str(x)))\nsorted(range(3 * 10**6), key=lambda x: len(str(x)))")
-contained("step_limit", "", "import threading\ndef f():\n    while True: pass\nthreading.Thread(target=f).start()\nprint('on')")
+contained(
+    "step_limit",
+    "",
+    "sorted(range(10**6), key=lambda x: len(str(x)))\nsorted(range(3 * 10**6), key=lambda x: len(str(x)))",
+)
+contained(
+    "step_limit",
+    "",
+    "import threading\ndef f():\n    while True: pass\nthreading.Thread(target=f).start()\nprint('on')",
+)
 contained("step_limit", "", "import atexit\ndef f():\n    while True: pass\natexit.register(f)")
 contained("step_limit", "", "class A:\n    while True: pass")
 contained("step_limit", "", "match 1:\n    case x if [0 for y in iter(int, 1)]: pass")
 contained("step_limit", "", "a = [1]\nfor x in a: a.append(1)")
-contained("step_limit", "", "for a in (1, 2, 3, 4, 5, 6, 7, 8):\n" + "".join("    " * i + "for a in (1, 2, 3, 4, 5, 6, 7, 8):\n" for i in range(1, 10)) + "    " * 10 + "pass")
+contained(
+    "step_limit",
+    "",
+    "for a in (1, 2, 3, 4, 5, 6, 7, 8):\n"
+    + "".join("    " * i + "for a in (1, 2, 3, 4, 5, 6, 7, 8):\n" for i in range(1, 10))
+    + "    " * 10
+    + "pass",
+)
 contained("step_limit", "", "try:\n    while True: pass\nexcept Exception.__base__ as e: print('mine')\nprint('on')")
 contained("step_limit", "", "def f():\n    try:\n        while True: pass\n    finally:\n        return 1\nprint(f())")
 
@@ -416,7 +565,11 @@ contained("output_limit", "", "input('x' * 10**7)")
 # Waiting
 refused("waiting", "Queue.get", "from queue import Queue\nQueue().get()")
 refused("waiting", "lock that is held", "import threading\nl = threading.Lock()\nl.acquire()\nl.acquire()")
-refused("waiting", "every coroutine waits", "import asyncio\nasync def f():\n    t = asyncio.create_task(g())\n    tasks.append(t)\n    await t\nasync def g(): await tasks[0]\ntasks = []\nasyncio.run(f())")
+refused(
+    "waiting",
+    "every coroutine waits",
+    "import asyncio\nasync def f():\n    t = asyncio.create_task(g())\n    tasks.append(t)\n    await t\nasync def g(): await tasks[0]\ntasks = []\nasyncio.run(f())",
+)
 contained("ended", "", "import time\ntime.sleep(10 ** 6)")
 
 # Compiler bombs and broken sources

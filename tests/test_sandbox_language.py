@@ -15,7 +15,9 @@ def feature(name: str, source: str) -> None:
 
 feature("for else", "for i in range(3):\n    if i == 5: break\nelse:\n    print('else', i)")
 feature("while else", "i = 0\nwhile i < 3:\n    i += 1\nelse:\n    print('else', i)")
-feature("while else with break", """
+feature(
+    "while else with break",
+    """
 def f(n):
     i = 0
     while i < n:
@@ -26,8 +28,11 @@ def f(n):
         return 'else'
     return 'broke'
 print(f(1), f(5))
-""")
-feature("while with continue in a function", """
+""",
+)
+feature(
+    "while with continue in a function",
+    """
 def f(n):
     odd = []
     while n:
@@ -37,20 +42,43 @@ def f(n):
         odd.append(n)
     return odd
 print(f(9))
-""")
-feature("while True with return", "def f():\n    n = 0\n    while True:\n        n += 1\n        if n > 4: return n\nprint(f())")
-feature("nested comprehensions", "print([[i * j for j in range(3) if j] for i in range(3)], {i: i*i for i in range(3)}, {c for c in 'aab'})")
+""",
+)
+feature(
+    "while True with return",
+    "def f():\n    n = 0\n    while True:\n        n += 1\n        if n > 4: return n\nprint(f())",
+)
+feature(
+    "nested comprehensions",
+    "print([[i * j for j in range(3) if j] for i in range(3)], {i: i*i for i in range(3)}, {c for c in 'aab'})",
+)
 feature("generator expression", "print(sum(i * i for i in range(10) if i % 2), list(zip((x for x in 'ab'), (1, 2))))")
 feature("walrus", "if (n := len('abc')) > 2: print(n)\nprint([y for x in range(4) if (y := x * 2) > 2])")
-feature("star unpacking", "a, *b, c = range(5)\nprint(a, b, c)\nprint([*b, *'xy'], {**{'a': 1}, 'b': 2}, (lambda *a, **k: (a, k))(*[1], **{'z': 2}))")
+feature(
+    "star unpacking",
+    "a, *b, c = range(5)\nprint(a, b, c)\nprint([*b, *'xy'], {**{'a': 1}, 'b': 2}, (lambda *a, **k: (a, k))(*[1], **{'z': 2}))",
+)
 feature("chained comparison", "print(1 < 2 < 3, 1 < 3 < 2, 1 == 1.0 != 2)")
-feature("conditional expression and lambda", "f = lambda x, *r, k=2, **o: x if x > k else -x\nprint(f(1), f(5), f(1, k=0))")
+feature(
+    "conditional expression and lambda", "f = lambda x, *r, k=2, **o: x if x > k else -x\nprint(f(1), f(5), f(1, k=0))"
+)
 feature("f-strings", "x = 3.14159\nn = 'w'\nprint(f'{x:.2f} {x!r:>10} {n=} {{}} {10:0{5}d} {n:*^{4+3}}')")
-feature("percent and format", "print('%05.1f|%-5s|%x' % (3.14159, 'ab', 255), '{:>8,.2f}|{0!r}'.replace('{0!r}', '').format(1234567.891))")
-feature("format with fields", "class P:\n    x = 3\n    def __format__(self, s): return 'P' + s\nprint('{0.x} {p.x:>4} {0:q} {d[k]} {l[1]}'.format(P(), p=P(), d={'k': 1}, l=[1, 2]))")
+feature(
+    "percent and format",
+    "print('%05.1f|%-5s|%x' % (3.14159, 'ab', 255), '{:>8,.2f}|{0!r}'.replace('{0!r}', '').format(1234567.891))",
+)
+feature(
+    "format with fields",
+    "class P:\n    x = 3\n    def __format__(self, s): return 'P' + s\nprint('{0.x} {p.x:>4} {0:q} {d[k]} {l[1]}'.format(P(), p=P(), d={'k': 1}, l=[1, 2]))",
+)
 feature("format_map", "print('{a}-{b}'.format_map({'a': 1, 'b': 2}))\nt = '{:>{w}}'\nprint(t.format('x', w=4))")
-feature("str.format as a function", "print(list(map('{:02d}'.format, [1, 2])), list(map(str.format, ['{}', '<{}>'], [1, 2])))")
-feature("closures and nonlocal", """
+feature(
+    "str.format as a function",
+    "print(list(map('{:02d}'.format, [1, 2])), list(map(str.format, ['{}', '<{}>'], [1, 2])))",
+)
+feature(
+    "closures and nonlocal",
+    """
 def counter():
     n = 0
     def step(by=1):
@@ -60,11 +88,14 @@ def counter():
     return step
 c = counter()
 print(c(), c(5), c())
-""")
+""",
+)
 feature("global", "n = 0\ndef f():\n    global n\n    n += 1\nf(); f()\nprint(n)")
 feature("default mutable argument", "def f(x, seen=[]):\n    seen.append(x)\n    return seen\nf(1)\nprint(f(2))")
 feature("keyword-only and positional-only", "def f(a, /, b, *, c=3): return a, b, c\nprint(f(1, 2), f(1, b=2, c=4))")
-feature("decorators", """
+feature(
+    "decorators",
+    """
 import functools
 def trace(label):
     def wrap(f):
@@ -79,8 +110,11 @@ def add(a, b):
     'adds'
     return a + b
 print(add(1, 2), add.__name__, add.__doc__, add.__wrapped__(3, 4))
-""")
-feature("class with operators", """
+""",
+)
+feature(
+    "class with operators",
+    """
 class V:
     def __init__(self, x, y): self.x, self.y = x, y
     def __add__(self, o): return V(self.x + o.x, self.y + o.y)
@@ -99,8 +133,11 @@ class V:
     def __lt__(self, o): return self.x < o.x
 print(V(1, 2) + 3 * V(1, 1), V(1, 2) == V(1, 2), {V(1, 2): 'a'}[V(1, 2)], list(V(3, 4)), 3 in V(3, 4), -V(1, 0))
 print(bool(V(0, 0)), V(1, 2)(10), sorted([V(2, 0), V(1, 0)]), V(5, 6)[1], len(V(0, 0)))
-""")
-feature("inheritance and super", """
+""",
+)
+feature(
+    "inheritance and super",
+    """
 class A:
     kind = 'a'
     def __init__(self, n): self.n = n
@@ -114,8 +151,11 @@ class B(A):
 class C(B):
     def hello(self): return 'C' + super(C, self).hello()
 print(C(1, 2).hello(), C.kind, isinstance(C(1, 2), A), issubclass(C, B), [k.__name__ for k in C.__mro__])
-""")
-feature("multiple inheritance", """
+""",
+)
+feature(
+    "multiple inheritance",
+    """
 class A:
     def f(self): return ['A']
 class B(A):
@@ -125,8 +165,11 @@ class C(A):
 class D(B, C):
     def f(self): return ['D'] + super().f()
 print(D().f())
-""")
-feature("properties and class methods", """
+""",
+)
+feature(
+    "properties and class methods",
+    """
 class T:
     count = 0
     def __init__(self, c): self._c = c; T.count += 1
@@ -141,11 +184,23 @@ class T:
 t = T.make()
 t.f = 212
 print(t.f, t._c, T.twice(4), T.count)
-""")
-feature("private names", "class A:\n    def __init__(self): self.__x = 1\n    def get(self): return self.__x\nclass B(A):\n    def __init__(self):\n        super().__init__()\n        self.__x = 2\nb = B()\nprint(b.get(), b._A__x, b._B__x)")
-feature("underscored names the library has too", "class S:\n    def __init__(self): self._mod = 1\n    def _split(self): return self._mod + 1\nprint(S()._split(), S()._mod)")
-feature("slots", "class P:\n    __slots__ = ('x', 'y')\n    def __init__(self): self.x = 1\ntry:\n    P().z = 1\nexcept AttributeError as e:\n    print('no', P().x)")
-feature("descriptors", """
+""",
+)
+feature(
+    "private names",
+    "class A:\n    def __init__(self): self.__x = 1\n    def get(self): return self.__x\nclass B(A):\n    def __init__(self):\n        super().__init__()\n        self.__x = 2\nb = B()\nprint(b.get(), b._A__x, b._B__x)",
+)
+feature(
+    "underscored names the library has too",
+    "class S:\n    def __init__(self): self._mod = 1\n    def _split(self): return self._mod + 1\nprint(S()._split(), S()._mod)",
+)
+feature(
+    "slots",
+    "class P:\n    __slots__ = ('x', 'y')\n    def __init__(self): self.x = 1\ntry:\n    P().z = 1\nexcept AttributeError as e:\n    print('no', P().x)",
+)
+feature(
+    "descriptors",
+    """
 class Positive:
     def __set_name__(self, owner, name): self.name = '_' + name
     def __get__(self, obj, owner=None): return getattr(obj, self.name)
@@ -161,8 +216,11 @@ try:
     a.n = -1
 except ValueError as e:
     print('bad', e)
-""")
-feature("__getattr__ and __setattr__", """
+""",
+)
+feature(
+    "__getattr__ and __setattr__",
+    """
 class D:
     def __init__(self): object.__setattr__(self, 'data', {})
     def __getattr__(self, name): return self.data.get(name, 'none')
@@ -175,13 +233,30 @@ class E:
 e = E()
 e.q = 4
 print(e.q)
-""")
-feature("__init_subclass__", "class R:\n    all = []\n    def __init_subclass__(cls, **k):\n        super().__init_subclass__(**k)\n        R.all.append(cls.__name__)\nclass A(R): pass\nclass B(R): pass\nprint(R.all)")
-feature("__new__ and singleton", "class S:\n    one = None\n    def __new__(cls, *a):\n        if cls.one is None: cls.one = super().__new__(cls)\n        return cls.one\nprint(S() is S())")
-feature("type and isinstance", "print(type(3) is int, type('').__name__, isinstance(True, int), isinstance(int, type), type(type(3)) is type, type([]) == list, isinstance(3, (str, int)))")
-feature("type of an instance's class", "class A:\n    def clone(self): return self.__class__()\n    def same(self, o): return type(self) == type(o)\na = A()\nprint(a.clone().__class__.__name__, a.same(A()), a.same(3), type(a)().same(a))")
-feature("type with three arguments", "A = type('A', (), {'x': 3, 'f': lambda self: self.x})\nprint(A().f(), A.__name__)")
-feature("abstract classes", """
+""",
+)
+feature(
+    "__init_subclass__",
+    "class R:\n    all = []\n    def __init_subclass__(cls, **k):\n        super().__init_subclass__(**k)\n        R.all.append(cls.__name__)\nclass A(R): pass\nclass B(R): pass\nprint(R.all)",
+)
+feature(
+    "__new__ and singleton",
+    "class S:\n    one = None\n    def __new__(cls, *a):\n        if cls.one is None: cls.one = super().__new__(cls)\n        return cls.one\nprint(S() is S())",
+)
+feature(
+    "type and isinstance",
+    "print(type(3) is int, type('').__name__, isinstance(True, int), isinstance(int, type), type(type(3)) is type, type([]) == list, isinstance(3, (str, int)))",
+)
+feature(
+    "type of an instance's class",
+    "class A:\n    def clone(self): return self.__class__()\n    def same(self, o): return type(self) == type(o)\na = A()\nprint(a.clone().__class__.__name__, a.same(A()), a.same(3), type(a)().same(a))",
+)
+feature(
+    "type with three arguments", "A = type('A', (), {'x': 3, 'f': lambda self: self.x})\nprint(A().f(), A.__name__)"
+)
+feature(
+    "abstract classes",
+    """
 from abc import ABC, abstractmethod, ABCMeta
 class Shape(ABC):
     @abstractmethod
@@ -203,8 +278,11 @@ for k in (Shape, Old):
         k()
     except TypeError:
         print('abstract')
-""")
-feature("dataclasses", """
+""",
+)
+feature(
+    "dataclasses",
+    """
 from dataclasses import dataclass, field, asdict, astuple, replace, fields
 @dataclass(order=True)
 class P:
@@ -225,9 +303,15 @@ except Exception as e:
     print(type(e).__name__)
 match P(7, 8):
     case P(x, y): print(x, y)
-""")
-feature("future annotations", "from __future__ import annotations\nfrom dataclasses import dataclass\nclass A:\n    def f(self, o: A) -> list[A]: return [self, o]\n@dataclass\nclass N:\n    v: int\n    next: N | None = None\nprint(len(A().f(A())), N(1, N(2)))")
-feature("enum", """
+""",
+)
+feature(
+    "future annotations",
+    "from __future__ import annotations\nfrom dataclasses import dataclass\nclass A:\n    def f(self, o: A) -> list[A]: return [self, o]\n@dataclass\nclass N:\n    v: int\n    next: N | None = None\nprint(len(A().f(A())), N(1, N(2)))",
+)
+feature(
+    "enum",
+    """
 from enum import Enum, IntEnum, Flag, auto, unique, StrEnum
 class Color(Enum):
     RED = 1
@@ -243,8 +327,11 @@ class S(StrEnum):
     X = auto()
 print(Color.RED, Color(2), Color['RED'].value, [c.nice() for c in Color], N.A < N.B, N.B + 1, F.R | F.W, S.X, repr(Color.GREEN))
 print(Color.RED is Color(1), isinstance(Color.RED, Color), len(Color), Color.RED in Color, list(Color.__members__))
-""")
-feature("namedtuple", """
+""",
+)
+feature(
+    "namedtuple",
+    """
 from collections import namedtuple
 from typing import NamedTuple
 P = namedtuple('P', 'x y', defaults=[0])
@@ -260,8 +347,11 @@ match p:
     case P(x=1, y=y): print('y', y)
 match Q(3):
     case Q(a, b): print(a, b)
-""")
-feature("typing", """
+""",
+)
+feature(
+    "typing",
+    """
 from typing import *
 T = TypeVar('T')
 class Box(Generic[T]):
@@ -277,8 +367,11 @@ v: Final = 3
 U = NewType('U', int)
 print(f([1]).get(), Box[int](3).v, U(4), cast(int, 'x'), TD(a=1), List[int], Callable[[int], str], TYPE_CHECKING)
 print(get_origin(List[int]), get_args(Dict[str, int]), get_type_hints(Box.__init__) == {'v': T, 'return': type(None)})
-""")
-feature("generators", """
+""",
+)
+feature(
+    "generators",
+    """
 def gen(n):
     got = None
     for i in range(n):
@@ -307,9 +400,15 @@ def infinite():
         n += 1
 import itertools
 print(list(itertools.islice(infinite(), 4)))
-""")
-feature("iterator classes", "class It:\n    def __init__(self, n): self.n = n\n    def __iter__(self): return self\n    def __next__(self):\n        if self.n == 0: raise StopIteration\n        self.n -= 1\n        return self.n\nprint(list(It(3)), sum(It(4)), [x for x in It(2)])\nfor x in It(2): print(x)")
-feature("match", """
+""",
+)
+feature(
+    "iterator classes",
+    "class It:\n    def __init__(self, n): self.n = n\n    def __iter__(self): return self\n    def __next__(self):\n        if self.n == 0: raise StopIteration\n        self.n -= 1\n        return self.n\nprint(list(It(3)), sum(It(4)), [x for x in It(2)])\nfor x in It(2): print(x)",
+)
+feature(
+    "match",
+    """
 def f(v):
     match v:
         case 0 | 1: return 'small'
@@ -321,9 +420,15 @@ def f(v):
         case None: return 'none'
         case _: return 'other'
 print([f(v) for v in (0, 500, [1, 2, 3], {'k': 1, 'z': 2}, 'hey', (), None, 3.5)])
-""")
-feature("match on classes", "class P:\n    __match_args__ = ('x', 'y')\n    def __init__(self, x, y): self.x, self.y = x, y\ndef f(p):\n    match p:\n        case P(0, y): return y\n        case P(x=x): return -x\nprint(f(P(0, 3)), f(P(4, 1)))")
-feature("exceptions", """
+""",
+)
+feature(
+    "match on classes",
+    "class P:\n    __match_args__ = ('x', 'y')\n    def __init__(self, x, y): self.x, self.y = x, y\ndef f(p):\n    match p:\n        case P(0, y): return y\n        case P(x=x): return -x\nprint(f(P(0, 3)), f(P(4, 1)))",
+)
+feature(
+    "exceptions",
+    """
 class MyError(ValueError):
     def __init__(self, code):
         super().__init__(f'code {code}')
@@ -347,8 +452,11 @@ for i in range(4):
         print(f(i))
     except RuntimeError as e:
         print(e, repr(e.__cause__), e.__context__ is e.__cause__)
-""")
-feature("bare except and BaseException", """
+""",
+)
+feature(
+    "bare except and BaseException",
+    """
 import sys
 try:
     sys.exit(3)
@@ -362,10 +470,19 @@ try:
     raise ValueError
 except (BaseException, TypeError):
     print('tuple')
-""")
-feature("try else and nested finally", "def f():\n    for i in range(3):\n        try:\n            if i == 1: continue\n            print(i)\n        finally:\n            print('f', i)\n    try: pass\n    except ValueError: pass\n    else: print('else')\n    try:\n        return 'try'\n    finally:\n        print('last')\nprint(f())")
-feature("exception groups", "try:\n    raise ExceptionGroup('g', [ValueError(1), TypeError(2)])\nexcept* ValueError as e:\n    print('v', len(e.exceptions))\nexcept* TypeError:\n    print('t')")
-feature("context managers", """
+""",
+)
+feature(
+    "try else and nested finally",
+    "def f():\n    for i in range(3):\n        try:\n            if i == 1: continue\n            print(i)\n        finally:\n            print('f', i)\n    try: pass\n    except ValueError: pass\n    else: print('else')\n    try:\n        return 'try'\n    finally:\n        print('last')\nprint(f())",
+)
+feature(
+    "exception groups",
+    "try:\n    raise ExceptionGroup('g', [ValueError(1), TypeError(2)])\nexcept* ValueError as e:\n    print('v', len(e.exceptions))\nexcept* TypeError:\n    print('t')",
+)
+feature(
+    "context managers",
+    """
 from contextlib import contextmanager, suppress, closing, ExitStack, nullcontext, redirect_stdout
 import io
 class C:
@@ -385,37 +502,121 @@ with nullcontext(5) as n: print(n)
 out = io.StringIO()
 with redirect_stdout(out): print('hidden')
 print(out.getvalue() == 'hidden\\n')
-""")
+""",
+)
 feature("assert", "try:\n    assert 1 == 2, 'msg'\nexcept AssertionError as e:\n    print(e)")
-feature("del and slices", "a = list(range(10))\ndel a[::2], a[0]\nb = {'x': 1}\ndel b['x']\na[1:2] = [7, 7]\nprint(a, b, a[::-1], 'hello'[1:-1], a[slice(1, 3)])\nclass A: pass\no = A(); o.z = 1\ndel o.z\nprint(hasattr(o, 'z'))")
-feature("augmented assignment", "class A:\n    def __init__(self): self._n = 1; self.d = {'k': [1]}\na = A()\na._n += 2\na.d['k'] += [2]\nx = [1]; y = x; y += [2]\nprint(a._n, a.d, x)\na.d['k'][0] **= 3\ni = 7; i //= 2; i <<= 3; i |= 1; i ^= 2; i %= 11; print(i)")
-feature("big integers", "print(2 ** 200, -7 // 2, -7 % 3, 7 .bit_length(), int('ff', 16), 0b11, 1_000, divmod(-7, 2), pow(3, 100, 7), (255).to_bytes(2, 'big'))")
-feature("bytes", "b = bytes([65, 66]) + b'\\x00z'\nprint(b, b.decode('latin-1')[0], bytearray(b)[1], 'ä'.encode(), b.hex(), int.from_bytes(b, 'little'), memoryview(b)[1:2].tobytes())")
-feature("string methods", "s = ' Hello, World '\nprint(s.strip().lower().split(', '), s.title().swapcase(), '-'.join('abc'), 'abc'.center(9, '*'), s.replace('l', 'L', 1), 'a,b'.partition(','), 'x1'.isalnum(), s.find('W'), 'abc'.translate(str.maketrans('ab', 'xy')), 'ß'.upper(), '%d' % 3, 'a\\tb'.expandtabs(4))")
-feature("builtins", "print(abs(-1), all([]), any([0, 1]), bin(5), chr(97), ord('a'), hex(255), oct(8), round(2.5), round(1.2345, 2), sorted('bca', reverse=True), list(reversed([1, 2])), list(enumerate('ab', 1)), min(3, 1), max('a', 'b', key=ord), list(map(lambda x: x + 1, [1])), list(filter(None, [0, 1])), callable(print), repr('x'), hash(1), frozenset([1]), complex(1, 2), slice(1, 2), format(255, '#x'), ascii('é'), isinstance(1, object), divmod(7, 2), sum([[1], [2]], []), next(iter([]), 'd'), len({1, 1}))")
-feature("vars, dir and __dict__", "class A:\n    c = 1\n    def __init__(self): self.x = 1; self.y = 2\na = A()\nvars(a)['z'] = 3\na.__dict__.update(w=4)\nprint(vars(a), a.z, a.w, 'c' in A.__dict__, sorted(n for n in dir(a) if not n.startswith('_')), a.__dict__ == {'x': 1, 'y': 2, 'z': 3, 'w': 4})")
-feature("globals and locals", "x = 5\nglobals()['y'] = 6\nprint(y, globals()['x'], 'x' in globals(), globals().get('nope'))\ndef f(a):\n    b = 2\n    return locals()\nprint(f(1))\ndef g():\n    i = 0\n    while i < 2: i += 1\n    return sorted(locals())\nprint(g())")
-feature("getattr and setattr", "class A: pass\na = A()\nsetattr(a, 'n', 1)\nprint(getattr(a, 'n'), getattr(a, 'm', 'd'), hasattr(a, 'n'), hasattr(a, 'q'), getattr('x', 'upper')(), getattr('{}', 'format')(3))\ndelattr(a, 'n')\ntry: getattr(a, 'n')\nexcept AttributeError as e: print(e)")
-feature("eval and exec", "x = 2\nprint(eval('x * 3'), eval('[i for i in range(3)]'), eval('a + b', {'a': 1, 'b': 2}))\nexec('y = x + 1\\ndef f(): return y')\nprint(y, f())\nd = {}\nexec('z = 3\\nfor i in range(3): z += i', d)\nprint(d['z'], sorted(k for k in d if k != '__builtins__'))\ndef g(n): return eval('n + x')\nprint(g(5))\ntry: eval('1 +')\nexcept SyntaxError: print('syntax')")
-feature("recursion", "def f(n): return 1 if n == 0 else n * f(n - 1)\nprint(f(50))\ndef deep(n): return deep(n + 1)\ntry: deep(0)\nexcept RecursionError as e: print(type(e).__name__)\nimport sys\nsys.setrecursionlimit(5000)\ndef d(n): return 0 if n == 0 else 1 + d(n - 1)\nprint(d(3000), sys.getrecursionlimit())")
-feature("mutual recursion and memo", "from functools import lru_cache, cache, reduce, partial, cmp_to_key, total_ordering, cached_property, singledispatch\n@lru_cache(None)\ndef fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\nprint(fib(80), fib.cache_info().currsize, reduce(lambda a, b: a * b, range(1, 6)), partial(pow, 2)(5), sorted([3, 1], key=cmp_to_key(lambda a, b: a - b)))\n@total_ordering\nclass O:\n    def __init__(self, n): self.n = n\n    def __eq__(self, o): return self.n == o.n\n    def __lt__(self, o): return self.n < o.n\n    @cached_property\n    def sq(self): return self.n ** 2\nprint(O(1) <= O(2), O(3).sq)\n@singledispatch\ndef show(x): return 'obj'\n@show.register\ndef _(x: int): return 'int'\n@show.register(list)\ndef _(x): return 'list'\nprint(show(1), show([]), show(''))")
-feature("itertools", "import itertools as it\nprint(list(it.chain([1], [2])), list(it.permutations('ab')), list(it.product([0, 1], repeat=2)), list(it.accumulate([1, 2, 3])), [(k, list(g)) for k, g in it.groupby('aab')], list(it.combinations(range(3), 2)), list(it.zip_longest('a', 'bc')), list(it.takewhile(lambda x: x < 2, it.count())), list(it.islice(it.cycle('ab'), 3)), list(it.starmap(pow, [(2, 3)])), list(it.pairwise('abc')))")
-feature("collections", "from collections import Counter, defaultdict, deque, OrderedDict, ChainMap\nc = Counter('abracadabra')\nd = defaultdict(list)\nd['a'].append(1)\nq = deque([1, 2, 3], maxlen=3)\nq.appendleft(0)\no = OrderedDict(a=1, b=2)\no.move_to_end('a')\nprint(c.most_common(2), dict(d), q, list(o), c['z'], c + Counter('a'), ChainMap({'a': 1}, {'b': 2})['b'], sum(c.values()))\nclass LRU(OrderedDict):\n    def get(self, k): self.move_to_end(k); return self[k]\nl = LRU(a=1, b=2)\nprint(l.get('a'), list(l))")
-feature("heapq and bisect", "import heapq, bisect\nh = [5, 1, 3]\nheapq.heapify(h)\nheapq.heappush(h, 0)\nprint(heapq.heappop(h), heapq.nsmallest(2, h), list(heapq.merge([1, 4], [2])), bisect.bisect([1, 2, 2, 3], 2), bisect.bisect_left([1, 2, 2], 2))\nl = [1, 3]\nbisect.insort(l, 2)\nprint(l)")
-feature("math and cmath", "import math, cmath\nprint(math.gcd(12, 18), math.sqrt(2), math.comb(5, 2), math.factorial(10), math.isclose(0.1 + 0.2, 0.3), math.inf > 1, math.pi, math.floor(-1.5), math.prod([2, 3]), cmath.phase(1j), cmath.sqrt(-1), math.isqrt(17), math.log2(8), math.hypot(3, 4))")
+feature(
+    "del and slices",
+    "a = list(range(10))\ndel a[::2], a[0]\nb = {'x': 1}\ndel b['x']\na[1:2] = [7, 7]\nprint(a, b, a[::-1], 'hello'[1:-1], a[slice(1, 3)])\nclass A: pass\no = A(); o.z = 1\ndel o.z\nprint(hasattr(o, 'z'))",
+)
+feature(
+    "augmented assignment",
+    "class A:\n    def __init__(self): self._n = 1; self.d = {'k': [1]}\na = A()\na._n += 2\na.d['k'] += [2]\nx = [1]; y = x; y += [2]\nprint(a._n, a.d, x)\na.d['k'][0] **= 3\ni = 7; i //= 2; i <<= 3; i |= 1; i ^= 2; i %= 11; print(i)",
+)
+feature(
+    "big integers",
+    "print(2 ** 200, -7 // 2, -7 % 3, 7 .bit_length(), int('ff', 16), 0b11, 1_000, divmod(-7, 2), pow(3, 100, 7), (255).to_bytes(2, 'big'))",
+)
+feature(
+    "bytes",
+    "b = bytes([65, 66]) + b'\\x00z'\nprint(b, b.decode('latin-1')[0], bytearray(b)[1], 'ä'.encode(), b.hex(), int.from_bytes(b, 'little'), memoryview(b)[1:2].tobytes())",
+)
+feature(
+    "string methods",
+    "s = ' Hello, World '\nprint(s.strip().lower().split(', '), s.title().swapcase(), '-'.join('abc'), 'abc'.center(9, '*'), s.replace('l', 'L', 1), 'a,b'.partition(','), 'x1'.isalnum(), s.find('W'), 'abc'.translate(str.maketrans('ab', 'xy')), 'ß'.upper(), '%d' % 3, 'a\\tb'.expandtabs(4))",
+)
+feature(
+    "builtins",
+    "print(abs(-1), all([]), any([0, 1]), bin(5), chr(97), ord('a'), hex(255), oct(8), round(2.5), round(1.2345, 2), sorted('bca', reverse=True), list(reversed([1, 2])), list(enumerate('ab', 1)), min(3, 1), max('a', 'b', key=ord), list(map(lambda x: x + 1, [1])), list(filter(None, [0, 1])), callable(print), repr('x'), hash(1), frozenset([1]), complex(1, 2), slice(1, 2), format(255, '#x'), ascii('é'), isinstance(1, object), divmod(7, 2), sum([[1], [2]], []), next(iter([]), 'd'), len({1, 1}))",
+)
+feature(
+    "vars, dir and __dict__",
+    "class A:\n    c = 1\n    def __init__(self): self.x = 1; self.y = 2\na = A()\nvars(a)['z'] = 3\na.__dict__.update(w=4)\nprint(vars(a), a.z, a.w, 'c' in A.__dict__, sorted(n for n in dir(a) if not n.startswith('_')), a.__dict__ == {'x': 1, 'y': 2, 'z': 3, 'w': 4})",
+)
+feature(
+    "globals and locals",
+    "x = 5\nglobals()['y'] = 6\nprint(y, globals()['x'], 'x' in globals(), globals().get('nope'))\ndef f(a):\n    b = 2\n    return locals()\nprint(f(1))\ndef g():\n    i = 0\n    while i < 2: i += 1\n    return sorted(locals())\nprint(g())",
+)
+feature(
+    "getattr and setattr",
+    "class A: pass\na = A()\nsetattr(a, 'n', 1)\nprint(getattr(a, 'n'), getattr(a, 'm', 'd'), hasattr(a, 'n'), hasattr(a, 'q'), getattr('x', 'upper')(), getattr('{}', 'format')(3))\ndelattr(a, 'n')\ntry: getattr(a, 'n')\nexcept AttributeError as e: print(e)",
+)
+feature(
+    "eval and exec",
+    "x = 2\nprint(eval('x * 3'), eval('[i for i in range(3)]'), eval('a + b', {'a': 1, 'b': 2}))\nexec('y = x + 1\\ndef f(): return y')\nprint(y, f())\nd = {}\nexec('z = 3\\nfor i in range(3): z += i', d)\nprint(d['z'], sorted(k for k in d if k != '__builtins__'))\ndef g(n): return eval('n + x')\nprint(g(5))\ntry: eval('1 +')\nexcept SyntaxError: print('syntax')",
+)
+feature(
+    "recursion",
+    "def f(n): return 1 if n == 0 else n * f(n - 1)\nprint(f(50))\ndef deep(n): return deep(n + 1)\ntry: deep(0)\nexcept RecursionError as e: print(type(e).__name__)\nimport sys\nsys.setrecursionlimit(5000)\ndef d(n): return 0 if n == 0 else 1 + d(n - 1)\nprint(d(3000), sys.getrecursionlimit())",
+)
+feature(
+    "mutual recursion and memo",
+    "from functools import lru_cache, cache, reduce, partial, cmp_to_key, total_ordering, cached_property, singledispatch\n@lru_cache(None)\ndef fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\nprint(fib(80), fib.cache_info().currsize, reduce(lambda a, b: a * b, range(1, 6)), partial(pow, 2)(5), sorted([3, 1], key=cmp_to_key(lambda a, b: a - b)))\n@total_ordering\nclass O:\n    def __init__(self, n): self.n = n\n    def __eq__(self, o): return self.n == o.n\n    def __lt__(self, o): return self.n < o.n\n    @cached_property\n    def sq(self): return self.n ** 2\nprint(O(1) <= O(2), O(3).sq)\n@singledispatch\ndef show(x): return 'obj'\n@show.register\ndef _(x: int): return 'int'\n@show.register(list)\ndef _(x): return 'list'\nprint(show(1), show([]), show(''))",
+)
+feature(
+    "itertools",
+    "import itertools as it\nprint(list(it.chain([1], [2])), list(it.permutations('ab')), list(it.product([0, 1], repeat=2)), list(it.accumulate([1, 2, 3])), [(k, list(g)) for k, g in it.groupby('aab')], list(it.combinations(range(3), 2)), list(it.zip_longest('a', 'bc')), list(it.takewhile(lambda x: x < 2, it.count())), list(it.islice(it.cycle('ab'), 3)), list(it.starmap(pow, [(2, 3)])), list(it.pairwise('abc')))",
+)
+feature(
+    "collections",
+    "from collections import Counter, defaultdict, deque, OrderedDict, ChainMap\nc = Counter('abracadabra')\nd = defaultdict(list)\nd['a'].append(1)\nq = deque([1, 2, 3], maxlen=3)\nq.appendleft(0)\no = OrderedDict(a=1, b=2)\no.move_to_end('a')\nprint(c.most_common(2), dict(d), q, list(o), c['z'], c + Counter('a'), ChainMap({'a': 1}, {'b': 2})['b'], sum(c.values()))\nclass LRU(OrderedDict):\n    def get(self, k): self.move_to_end(k); return self[k]\nl = LRU(a=1, b=2)\nprint(l.get('a'), list(l))",
+)
+feature(
+    "heapq and bisect",
+    "import heapq, bisect\nh = [5, 1, 3]\nheapq.heapify(h)\nheapq.heappush(h, 0)\nprint(heapq.heappop(h), heapq.nsmallest(2, h), list(heapq.merge([1, 4], [2])), bisect.bisect([1, 2, 2, 3], 2), bisect.bisect_left([1, 2, 2], 2))\nl = [1, 3]\nbisect.insort(l, 2)\nprint(l)",
+)
+feature(
+    "math and cmath",
+    "import math, cmath\nprint(math.gcd(12, 18), math.sqrt(2), math.comb(5, 2), math.factorial(10), math.isclose(0.1 + 0.2, 0.3), math.inf > 1, math.pi, math.floor(-1.5), math.prod([2, 3]), cmath.phase(1j), cmath.sqrt(-1), math.isqrt(17), math.log2(8), math.hypot(3, 4))",
+)
 feature("from math import *", "from math import *\nprint(sqrt(16), pi, ceil(1.2), gcd(4, 6))")
-feature("re", "import re\nprint(re.findall(r'\\d+', 'a1b22'), re.sub(r'(\\w)(\\d)', r'\\2\\1', 'a1b2'), re.match(r'(?P<x>\\w+)@(\\w+)', 'me@home').groupdict(), re.split(r'[,;]\\s*', 'a, b;c'), bool(re.fullmatch('[A-Z]+', 'ABC')), re.sub('a', lambda m: m.group().upper(), 'banana'), [m.start() for m in re.finditer('a', 'banana')], re.compile('x', re.I | re.M).search('aXb').span(), re.escape('a.b'))")
-feature("string module", "import string\nprint(string.ascii_lowercase, string.digits, string.punctuation, string.Template('$a and ${b}').substitute(a=1, b=2), string.capwords('a b'))")
-feature("fractions and decimal", "from fractions import Fraction\nfrom decimal import Decimal, getcontext, ROUND_HALF_UP, localcontext\nprint(Fraction(1, 3) + Fraction('0.5'), Fraction(3, 6).numerator, Decimal('0.1') + Decimal('0.2'), Decimal('2.675').quantize(Decimal('0.01'), ROUND_HALF_UP))\ngetcontext().prec = 50\nprint(Decimal(2).sqrt())\nwith localcontext() as c:\n    c.prec = 5\n    print(Decimal(1) / 3)")
-feature("statistics", "import statistics as s\nprint(s.mean([1, 2, 4]), s.median([3, 1, 2]), s.mode('aab'), round(s.stdev([1, 2, 3, 4]), 6), s.pvariance([1, 2]), s.NormalDist(0, 1).cdf(0))")
-feature("datetime", "from datetime import datetime, timedelta, date\nimport calendar\nd = datetime(2024, 2, 28) + timedelta(days=2)\nprint(d, d.strftime('%Y/%m/%d'), datetime.strptime('2020-01-02', '%Y-%m-%d').date(), (date(2024, 3, 1) - date(2024, 2, 1)).days, d.weekday(), d.isoformat(), calendar.isleap(2024), calendar.monthrange(2024, 2), calendar.month_name[2])")
-feature("copy", "import copy\nclass N:\n    def __init__(self, v): self.v = v\na = [[1], N([2])]\nb = copy.deepcopy(a)\nc = copy.copy(a)\nb[0].append(9); b[1].v.append(8)\nprint(a[0], a[1].v, c[0] is a[0])\nclass D:\n    def __deepcopy__(self, memo): return 'deep'\nprint(copy.deepcopy(D()))")
-feature("hashlib and json", "import hashlib, json\nprint(hashlib.md5(b'a').hexdigest(), hashlib.sha256('x'.encode()).hexdigest()[:8], json.dumps({'a': [1, None, True], 'b': 1.5}, sort_keys=True, indent=1), json.loads('{\"a\": [1, 2.5, null]}'))\ntry: json.loads('{')\nexcept json.JSONDecodeError as e: print(e)")
-feature("operator", "import operator as o\nfrom operator import itemgetter, attrgetter, methodcaller, mul\nclass A:\n    def __init__(self, n): self.n = n; self.me = self\nprint(o.add(1, 2), itemgetter(1, 0)('ab'), attrgetter('n')(A(4)), attrgetter('me.me.n', 'n')(A(5)), methodcaller('upper')('x'), sorted([(1, 2), (0, 3)], key=itemgetter(1)), mul(3, 4), o.itemgetter('a')({'a': 1}))")
-feature("array, struct, textwrap, unicodedata, numbers", "from array import array\nimport struct, textwrap, unicodedata, numbers, base64, zlib, types\na = array('i', [1, 2])\na.append(3)\nprint(a, struct.pack('>I', 5), textwrap.dedent('  a\\n  b'), textwrap.fill('aaa bbb', 4), unicodedata.name('a'), isinstance(3, numbers.Integral), base64.b64encode(b'hi'), zlib.crc32(b'a'), isinstance((i for i in ()), types.GeneratorType), types.SimpleNamespace(a=1).a)")
-feature("queue", "from queue import Queue, PriorityQueue, LifoQueue, Empty\nq = Queue(); q.put(1); q.put(2)\np = PriorityQueue(); p.put((2, 'b')); p.put((1, 'a'))\nl = LifoQueue(); l.put(1); l.put(2)\nprint(q.get(), q.qsize(), p.get(), l.get(), q.empty())\ntry:\n    Queue().get_nowait()\nexcept Empty: print('empty')")
-feature("threading", "import threading, sys\nsys.setrecursionlimit(10**5)\nthreading.stack_size(2**26)\nout = []\ndef main(n): out.append(n)\nt = threading.Thread(target=main, args=(3,))\nt.start(); t.join()\nlock = threading.Lock()\nwith lock: out.append(4)\nprint(out)")
-feature("asyncio", """
+feature(
+    "re",
+    "import re\nprint(re.findall(r'\\d+', 'a1b22'), re.sub(r'(\\w)(\\d)', r'\\2\\1', 'a1b2'), re.match(r'(?P<x>\\w+)@(\\w+)', 'me@home').groupdict(), re.split(r'[,;]\\s*', 'a, b;c'), bool(re.fullmatch('[A-Z]+', 'ABC')), re.sub('a', lambda m: m.group().upper(), 'banana'), [m.start() for m in re.finditer('a', 'banana')], re.compile('x', re.I | re.M).search('aXb').span(), re.escape('a.b'))",
+)
+feature(
+    "string module",
+    "import string\nprint(string.ascii_lowercase, string.digits, string.punctuation, string.Template('$a and ${b}').substitute(a=1, b=2), string.capwords('a b'))",
+)
+feature(
+    "fractions and decimal",
+    "from fractions import Fraction\nfrom decimal import Decimal, getcontext, ROUND_HALF_UP, localcontext\nprint(Fraction(1, 3) + Fraction('0.5'), Fraction(3, 6).numerator, Decimal('0.1') + Decimal('0.2'), Decimal('2.675').quantize(Decimal('0.01'), ROUND_HALF_UP))\ngetcontext().prec = 50\nprint(Decimal(2).sqrt())\nwith localcontext() as c:\n    c.prec = 5\n    print(Decimal(1) / 3)",
+)
+feature(
+    "statistics",
+    "import statistics as s\nprint(s.mean([1, 2, 4]), s.median([3, 1, 2]), s.mode('aab'), round(s.stdev([1, 2, 3, 4]), 6), s.pvariance([1, 2]), s.NormalDist(0, 1).cdf(0))",
+)
+feature(
+    "datetime",
+    "from datetime import datetime, timedelta, date\nimport calendar\nd = datetime(2024, 2, 28) + timedelta(days=2)\nprint(d, d.strftime('%Y/%m/%d'), datetime.strptime('2020-01-02', '%Y-%m-%d').date(), (date(2024, 3, 1) - date(2024, 2, 1)).days, d.weekday(), d.isoformat(), calendar.isleap(2024), calendar.monthrange(2024, 2), calendar.month_name[2])",
+)
+feature(
+    "copy",
+    "import copy\nclass N:\n    def __init__(self, v): self.v = v\na = [[1], N([2])]\nb = copy.deepcopy(a)\nc = copy.copy(a)\nb[0].append(9); b[1].v.append(8)\nprint(a[0], a[1].v, c[0] is a[0])\nclass D:\n    def __deepcopy__(self, memo): return 'deep'\nprint(copy.deepcopy(D()))",
+)
+feature(
+    "hashlib and json",
+    "import hashlib, json\nprint(hashlib.md5(b'a').hexdigest(), hashlib.sha256('x'.encode()).hexdigest()[:8], json.dumps({'a': [1, None, True], 'b': 1.5}, sort_keys=True, indent=1), json.loads('{\"a\": [1, 2.5, null]}'))\ntry: json.loads('{')\nexcept json.JSONDecodeError as e: print(e)",
+)
+feature(
+    "operator",
+    "import operator as o\nfrom operator import itemgetter, attrgetter, methodcaller, mul\nclass A:\n    def __init__(self, n): self.n = n; self.me = self\nprint(o.add(1, 2), itemgetter(1, 0)('ab'), attrgetter('n')(A(4)), attrgetter('me.me.n', 'n')(A(5)), methodcaller('upper')('x'), sorted([(1, 2), (0, 3)], key=itemgetter(1)), mul(3, 4), o.itemgetter('a')({'a': 1}))",
+)
+feature(
+    "array, struct, textwrap, unicodedata, numbers",
+    "from array import array\nimport struct, textwrap, unicodedata, numbers, base64, zlib, types\na = array('i', [1, 2])\na.append(3)\nprint(a, struct.pack('>I', 5), textwrap.dedent('  a\\n  b'), textwrap.fill('aaa bbb', 4), unicodedata.name('a'), isinstance(3, numbers.Integral), base64.b64encode(b'hi'), zlib.crc32(b'a'), isinstance((i for i in ()), types.GeneratorType), types.SimpleNamespace(a=1).a)",
+)
+feature(
+    "queue",
+    "from queue import Queue, PriorityQueue, LifoQueue, Empty\nq = Queue(); q.put(1); q.put(2)\np = PriorityQueue(); p.put((2, 'b')); p.put((1, 'a'))\nl = LifoQueue(); l.put(1); l.put(2)\nprint(q.get(), q.qsize(), p.get(), l.get(), q.empty())\ntry:\n    Queue().get_nowait()\nexcept Empty: print('empty')",
+)
+feature(
+    "threading",
+    "import threading, sys\nsys.setrecursionlimit(10**5)\nthreading.stack_size(2**26)\nout = []\ndef main(n): out.append(n)\nt = threading.Thread(target=main, args=(3,))\nt.start(); t.join()\nlock = threading.Lock()\nwith lock: out.append(4)\nprint(out)",
+)
+feature(
+    "asyncio",
+    """
 import asyncio
 async def work(n, t):
     await asyncio.sleep(t)
@@ -442,39 +643,103 @@ async def main():
     print(r)
 async def bad(): raise ValueError('b')
 asyncio.run(main())
-""")
-feature("coroutines by hand", "async def f(x): return x + 1\nasync def g(): return await f(1) + await f(2)\nc = g()\ntry: c.send(None)\nexcept StopIteration as e: print(e.value)")
-feature("io", "import io\ns = io.StringIO()\nprint('a', 1, file=s, sep='-')\ns.write('b')\nprint(repr(s.getvalue()), io.BytesIO(b'x\\ny').readline())\nclass W(io.TextIOBase):\n    def write(self, t): return len(t)\nprint('x', file=W())")
-feature("print options", "print()\nprint(1, 2, sep=', ', end='!\\n')\nprint('a', end='')\nprint(*[1, 2], sep='\\n', flush=True)\nprint([None, True, 1.0, 'x', b'y', {1: 2}, (1,), {3}, ...])\nimport sys\nprint('err', file=sys.stderr)\nsys.stdout.write('w\\n')\nsys.stdout.writelines(['a\\n'])\nsys.stdout.flush()")
-feature("random is there", "import random\nr = random.Random(5)\nrandom.seed(3)\na = [random.random(), random.randint(1, 6), random.choice('abc'), random.sample(range(9), 3)]\nrandom.seed(3)\nprint(a == [random.random(), random.randint(1, 6), random.choice('abc'), random.sample(range(9), 3)], r.random(), sorted(random.sample([1, 2], 2)))\nx = [1, 2, 3]; random.shuffle(x); print(sorted(x))")
+""",
+)
+feature(
+    "coroutines by hand",
+    "async def f(x): return x + 1\nasync def g(): return await f(1) + await f(2)\nc = g()\ntry: c.send(None)\nexcept StopIteration as e: print(e.value)",
+)
+feature(
+    "io",
+    "import io\ns = io.StringIO()\nprint('a', 1, file=s, sep='-')\ns.write('b')\nprint(repr(s.getvalue()), io.BytesIO(b'x\\ny').readline())\nclass W(io.TextIOBase):\n    def write(self, t): return len(t)\nprint('x', file=W())",
+)
+feature(
+    "print options",
+    "print()\nprint(1, 2, sep=', ', end='!\\n')\nprint('a', end='')\nprint(*[1, 2], sep='\\n', flush=True)\nprint([None, True, 1.0, 'x', b'y', {1: 2}, (1,), {3}, ...])\nimport sys\nprint('err', file=sys.stderr)\nsys.stdout.write('w\\n')\nsys.stdout.writelines(['a\\n'])\nsys.stdout.flush()",
+)
+feature(
+    "random is there",
+    "import random\nr = random.Random(5)\nrandom.seed(3)\na = [random.random(), random.randint(1, 6), random.choice('abc'), random.sample(range(9), 3)]\nrandom.seed(3)\nprint(a == [random.random(), random.randint(1, 6), random.choice('abc'), random.sample(range(9), 3)], r.random(), sorted(random.sample([1, 2], 2)))\nx = [1, 2, 3]; random.shuffle(x); print(sorted(x))",
+)
 feature("unhandled exception", "print('before')\nraise ValueError('x')")
 feature("name error", "print(undefined_name)")
 feature("unbound local", "def f():\n    if False: x = 1\n    return x\nf()")
-feature("missing module", "try:\n    import nonexistent_module_xyz\nexcept ImportError as e:\n    print(e)\nimport another_missing.sub")
-feature("missing name in a module", "try:\n    from math import no_such\nexcept ImportError as e:\n    print('no')\nimport math\nprint(hasattr(math, 'sqrt'), hasattr(math, 'zzz'))\nmath.zzz")
+feature(
+    "missing module",
+    "try:\n    import nonexistent_module_xyz\nexcept ImportError as e:\n    print(e)\nimport another_missing.sub",
+)
+feature(
+    "missing name in a module",
+    "try:\n    from math import no_such\nexcept ImportError as e:\n    print('no')\nimport math\nprint(hasattr(math, 'sqrt'), hasattr(math, 'zzz'))\nmath.zzz",
+)
 feature("relative import", "from . import x")
 feature("main guard", "def main(): print('main')\nif __name__ == '__main__': main()")
-feature("module metadata", "'''doc'''\n__author__ = 'me'\n__version__ = '1'\n__all__ = ['f']\nprint(__author__, __doc__, __name__)")
-feature("patching a module is the program's own affair", "import math, sys\nmath.pi = 3\nprint(math.pi)\nmath.extra = 1\nprint(math.extra)")
-feature("shadowed builtins", "list = [1]\nsum = 0\nstr = 'x'\nfor max in range(3): sum += max\ndef type(x): return 't'\nprint(list, sum, str, type(3))\ninput = lambda: '5'\nprint(int(input()))")
-feature("loops over a mutated list", "a = [1, 2, 3]\nfor x in a:\n    if x < 10: a.append(x * 10)\nprint(a)\nd = {1: 1}\ntry:\n    for k in d: d[k + 1] = 1\nexcept RuntimeError as e: print(e)")
+feature(
+    "module metadata",
+    "'''doc'''\n__author__ = 'me'\n__version__ = '1'\n__all__ = ['f']\nprint(__author__, __doc__, __name__)",
+)
+feature(
+    "patching a module is the program's own affair",
+    "import math, sys\nmath.pi = 3\nprint(math.pi)\nmath.extra = 1\nprint(math.extra)",
+)
+feature(
+    "shadowed builtins",
+    "list = [1]\nsum = 0\nstr = 'x'\nfor max in range(3): sum += max\ndef type(x): return 't'\nprint(list, sum, str, type(3))\ninput = lambda: '5'\nprint(int(input()))",
+)
+feature(
+    "loops over a mutated list",
+    "a = [1, 2, 3]\nfor x in a:\n    if x < 10: a.append(x * 10)\nprint(a)\nd = {1: 1}\ntry:\n    for k in d: d[k + 1] = 1\nexcept RuntimeError as e: print(e)",
+)
 feature("for over what is no iterable", "for x in 5: pass")
 feature("comprehension over what is no iterable", "[x for x in 5]")
-feature("for with attribute and item targets", "class A: pass\na = A(); d = {}\nfor a.x in range(3): pass\nfor d['k'] in 'ab': pass\nfor i, (j, *k) in [(1, (2, 3, 4))]: print(i, j, k)\nprint(a.x, d)")
-feature("early break leaves the iterator usable", "it = iter(range(6))\nfor x in it:\n    if x == 2: break\nprint(list(it))\ng = (c for c in 'abcd')\nfor c in g: break\nprint(next(g))")
-feature("generator with return in a while", "def g(n):\n    while n:\n        yield n\n        n -= 1\n    return\nprint(list(g(3)))\ndef h():\n    while True:\n        x = yield\n        if x: return\nk = h(); next(k)\ntry: k.send(1)\nexcept StopIteration: print('stop')")
-feature("if chains that return", "def f(n):\n    if n == 0:\n        return 'zero'\n    elif n < 0:\n        return 'neg'\n    elif n > 100:\n        n = 100\n        return n\n    else:\n        s = ''\n        for i in range(n): s += str(i)\n    return s\nprint(f(0), f(-1), f(500), f(4))\ndef g(x):\n    'doc'\n    return [] if not x else [x] + g(x - 1)\nprint(g(3), g.__doc__)")
-feature("string prefix in the body", "def f():\n    'only a docstring'\nclass C:\n    'class doc'\n    x: int\n    y: int = 3\nprint(f(), f.__doc__, C.__doc__, C.y, f.__annotations__, C.__annotations__)")
-feature("annotations of variables", "x: int = 3\ny: 'str'\ndef f(a: int, b: 'x' = 2) -> float: return a\nprint(x, f.__annotations__)")
+feature(
+    "for with attribute and item targets",
+    "class A: pass\na = A(); d = {}\nfor a.x in range(3): pass\nfor d['k'] in 'ab': pass\nfor i, (j, *k) in [(1, (2, 3, 4))]: print(i, j, k)\nprint(a.x, d)",
+)
+feature(
+    "early break leaves the iterator usable",
+    "it = iter(range(6))\nfor x in it:\n    if x == 2: break\nprint(list(it))\ng = (c for c in 'abcd')\nfor c in g: break\nprint(next(g))",
+)
+feature(
+    "generator with return in a while",
+    "def g(n):\n    while n:\n        yield n\n        n -= 1\n    return\nprint(list(g(3)))\ndef h():\n    while True:\n        x = yield\n        if x: return\nk = h(); next(k)\ntry: k.send(1)\nexcept StopIteration: print('stop')",
+)
+feature(
+    "if chains that return",
+    "def f(n):\n    if n == 0:\n        return 'zero'\n    elif n < 0:\n        return 'neg'\n    elif n > 100:\n        n = 100\n        return n\n    else:\n        s = ''\n        for i in range(n): s += str(i)\n    return s\nprint(f(0), f(-1), f(500), f(4))\ndef g(x):\n    'doc'\n    return [] if not x else [x] + g(x - 1)\nprint(g(3), g.__doc__)",
+)
+feature(
+    "string prefix in the body",
+    "def f():\n    'only a docstring'\nclass C:\n    'class doc'\n    x: int\n    y: int = 3\nprint(f(), f.__doc__, C.__doc__, C.y, f.__annotations__, C.__annotations__)",
+)
+feature(
+    "annotations of variables",
+    "x: int = 3\ny: 'str'\ndef f(a: int, b: 'x' = 2) -> float: return a\nprint(x, f.__annotations__)",
+)
 feature("deep nesting", "print(" + "(" * 60 + "1" + ")" * 60 + ")\nx = " + "+".join(["1"] * 500) + "\nprint(x)")
 feature("semicolons, continuation and tabs", "a = 1; b = 2\nif a:\n\tc = a + \\\n\t\tb\nprint(c)")
 feature("unicode identifiers", "é = 1\nñandú = 2\nprint(é + ñandú, 'ünïcödé', '\\N{BULLET}')")
-feature("calls of own names like the library's", "class Stack:\n    def __init__(self): self._data = []; self._size = 0\n    def push(self, x): self._data.append(x); self._size += 1\n    def format(self, x): return f'<{x}>'\n    def obj(self): return 'o'\ns = Stack()\ns.push(1)\nprint(s._data, s._size, s.format(3), s.obj())\ns.obj = 5\nprint(s.obj)")
-feature("int conversion limits", "try: int('1' * 5000)\nexcept ValueError: print('too long')\ntry: int('x')\nexcept ValueError as e: print(e)")
+feature(
+    "calls of own names like the library's",
+    "class Stack:\n    def __init__(self): self._data = []; self._size = 0\n    def push(self, x): self._data.append(x); self._size += 1\n    def format(self, x): return f'<{x}>'\n    def obj(self): return 'o'\ns = Stack()\ns.push(1)\nprint(s._data, s._size, s.format(3), s.obj())\ns.obj = 5\nprint(s.obj)",
+)
+feature(
+    "int conversion limits",
+    "try: int('1' * 5000)\nexcept ValueError: print('too long')\ntry: int('x')\nexcept ValueError as e: print(e)",
+)
 feature("sys attributes", "import sys\nprint(sys.maxsize, sys.version_info >= (3, 8), sys.byteorder)\nsys.exit()")
-feature("pprint and difflib", "import pprint, difflib\npprint.pprint({'b': 1, 'a': [1, 2]})\nprint(difflib.get_close_matches('appel', ['apple', 'x']), pprint.pformat([1]))")
-feature("time moves forward", "import time\nt = time.time()\na = time.perf_counter()\nfor i in range(1000): pass\ntime.sleep(0.001)\nprint(time.time() >= t, time.perf_counter() > a, time.gmtime(0).tm_year)")
-feature("modules imported by habit", "import logging, pathlib, traceback, unittest\nfrom pathlib import Path\ndef f(p: Path): pass\nfrom typing import *\nprint('fine')")
+feature(
+    "pprint and difflib",
+    "import pprint, difflib\npprint.pprint({'b': 1, 'a': [1, 2]})\nprint(difflib.get_close_matches('appel', ['apple', 'x']), pprint.pformat([1]))",
+)
+feature(
+    "time moves forward",
+    "import time\nt = time.time()\na = time.perf_counter()\nfor i in range(1000): pass\ntime.sleep(0.001)\nprint(time.time() >= t, time.perf_counter() > a, time.gmtime(0).tm_year)",
+)
+feature(
+    "modules imported by habit",
+    "import logging, pathlib, traceback, unittest\nfrom pathlib import Path\ndef f(p: Path): pass\nfrom typing import *\nprint('fine')",
+)
 feature("optional package", "try:\n    import numpy_not_installed as np\nexcept ImportError:\n    np = None\nprint(np)")
 
 

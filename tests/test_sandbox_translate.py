@@ -178,9 +178,11 @@ def test_a_long_source_takes_time_in_proportion(unit: str) -> None:
 
 def test_an_elif_chain_takes_work_in_proportion() -> None:
     def chain(count: int) -> str:
-        return "def f(x):\n    if x == 0: return 0\n" + "".join(
-            f"    elif x == {i}: return {i}\n" for i in range(1, count)
-        ) + "    else: return g(x)\n"
+        return (
+            "def f(x):\n    if x == 0: return 0\n"
+            + "".join(f"    elif x == {i}: return {i}\n" for i in range(1, count))
+            + "    else: return g(x)\n"
+        )
 
     def visits(count: int) -> int:
         seen = 0
