@@ -55,10 +55,15 @@ def build(
     """
     from flows import build as building
     from flows import config, summary
-    from flows.terminal import Bars, messages
+    from flows.terminal import Bars, messages, show_log
 
     resolved = config.load(recipe, set_)
+    show_log()
     if server == "auto" and _prefect_answers():
+        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        os.environ.setdefault("DO_NOT_TRACK", "1")
+        # The log goes to Prefect's server: our bars are on the terminal, and a failure is told there in one line.
+        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
         from flows.prefect_flows import build_dataset
 
         version, made = build_dataset(resolved, root)

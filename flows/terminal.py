@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 messages = Console(stderr=True, highlight=False)
+
+
+class _Above(logging.Handler):
+    """Writes what the stages log above the bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        messages.print(self.format(record), markup=False)
+
+
+def show_log() -> None:
+    """Show what our own packages log from INFO up, and nobody else's."""
+    for name in ("flows", "curation", "analysis", "training"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        if not any(isinstance(handler, _Above) for handler in logger.handlers):
+            logger.addHandler(_Above())
+            logger.propagate = False
 
 
 class Bars:
