@@ -483,6 +483,10 @@ class Translator:
         self.check_module(node, module)
         names = [(alias.name, alias.asname or alias.name) for alias in node.names]
         if names[0][0] == "*":
+            if module not in policy.MODULES:
+                # Nothing is known of its names: importing it fails, or is refused, when it is reached.
+                call = _call(".import", _const(module), _const(False), _const(self.tries_import > 0))
+                return [ast.copy_location(ast.Expr(value=call, **_HERE), node)]
             names = [(name, name) for name in starred(module)]
         found = []
         for name, local in names:

@@ -3,6 +3,8 @@
 
 import pytest
 
+from sandbox.pool import run_many
+from sandbox.verdict import Program, Test
 from tests.untrusted import run, run_plain
 
 FEATURES: dict[str, str] = {}
@@ -875,3 +877,18 @@ for call in (lambda: f(0), lambda: repr(A()), lambda: g(0)):
     except RecursionError: print('deep')
 """
     assert run(source).stdout == "deep\n" * 3
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "error_type"),
+    [
+        ("from libs import *\n", "exception", "ModuleNotFoundError"),
+        ("try:\n    from libs import *\nexcept ImportError:\n    pass\n", "passed", None),
+        ("from numpy import *\n", "refused", None),
+        ("from math import *\nassert floor(1.5) == 1\n", "passed", None),
+    ],
+)
+def test_star_imports_end_as_the_plain_ones_do(source: str, status: str, error_type: str | None) -> None:
+    program = Program(source + "def one():\n    return 1\n", "function", (Test("assert one() == 1"),), "one")
+    (result,) = run_many([program], workers=1)
+    assert (result.status, result.error_type) == (status, error_type)
