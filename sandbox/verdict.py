@@ -70,7 +70,7 @@ class Limits:
     memory_mb of address space, output_bytes of standard output, source_bytes of program text.
     """
 
-    steps: int = 100_000_000
+    steps: int = 30_000_000
     cpu_seconds: float = 10.0
     wall_seconds: float = 60.0
     memory_mb: int = 1024
