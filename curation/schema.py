@@ -402,6 +402,36 @@ CURRICULUM = Table(
     row="one pair's place in training, or the rule that pruned it",
 )
 
+# Not part of a version: an evaluation is a folder of its own, with its problems, completions and executions beside it.
+EVALUATIONS = Table(
+    "evaluations",
+    pa.schema(
+        [
+            column("evaluation_id", pa.string(), "hash of model, adapter, benchmark, sampling and sandbox policy"),
+            column("benchmark", pa.string(), "what was asked, as in humaneval or mbpp:test"),
+            _PROBLEM_ID,
+            column("task_id", pa.string(), "the problem's name at its source, as in HumanEval/0"),
+            _SPLIT,
+            column("model", pa.string(), "the model that was sampled"),
+            column("model_revision", pa.string(), "its commit or content hash; null if unknown", nullable=True),
+            column("adapter", pa.string(), "folder of the adapter it wore; null for none", nullable=True),
+            column("adapter_revision", pa.string(), "content hash of the adapter; null for none", nullable=True),
+            column("num_samples", pa.int32(), "completions sampled for the problem, whatever became of them"),
+            column("num_solved", pa.int32(), "those that pass every test"),
+            column("num_no_evidence", pa.int32(), "those refused or not fairly run; they count as not solved"),
+            column("mean_score", pa.float64(), "mean share of tests passed, 0 to 1; no evidence counts as 0"),
+            column("mean_tokens", pa.float64(), "mean length in model tokens; null if unknown", nullable=True),
+            column("num_cut", pa.int32(), "completions cut off at the limit on tokens"),
+            column("temperature", pa.float32(), "sampling temperature; 0 is greedy; null if unknown", nullable=True),
+            column("top_p", pa.float32(), "nucleus sampling mass; null if unknown", nullable=True),
+            column("max_tokens", pa.int32(), "limit on sampled tokens; null if unknown", nullable=True),
+            column("seed", pa.int64(), "seed of the sampling; null if unknown", nullable=True),
+        ]
+    ),
+    key="problem_id",
+    row="how one problem of a benchmark went for one model",
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -409,3 +439,6 @@ TABLES: dict[str, Table] = {
         *(PROBLEM_FEATURES, COMPLETION_FEATURES, PAIR_FEATURES, CURRICULUM),
     )
 }
+
+# Every table the store writes: those of a version, which are TABLES, and those that lie elsewhere.
+DECLARED: dict[str, Table] = TABLES | {EVALUATIONS.name: EVALUATIONS}

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import UserError
-from curation.schema import TABLES
+from curation.schema import DECLARED
 
 SHARD_NAME = re.compile(r"(?P<split>[A-Za-z0-9_]+)-(?P<index>\d{5,})-of-(?P<count>\d{5,})\.parquet")
 TEMPORARY = ".partial"
@@ -123,7 +123,7 @@ def read(dataset: Path, table: str, *, columns: Sequence[str] | None = None, sha
         SchemaError: the file's columns are not those declared.
     """
     wanted = [shard] if shard else shards(dataset, table)
-    schema = TABLES[table].schema
+    schema = DECLARED[table].schema
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
     parts = [_read_file(path(dataset, table, one), table, schema, columns) for one in wanted]
@@ -184,7 +184,7 @@ def _read_file(file: Path, table: str, schema: pa.Schema, columns: Sequence[str]
 
 def _conform(table: str, rows: Iterable[Mapping[str, Any]] | pa.Table) -> pa.Table:
     """Rows as an Arrow table of exactly the declared schema. `from_pylist` alone drops unknown keys in silence."""
-    declared = TABLES[table].schema
+    declared = DECLARED[table].schema
     if isinstance(rows, pa.Table):
         if set(rows.schema.names) != set(declared.names):
             raise SchemaError(_difference(table, set(rows.schema.names), set(declared.names)))
