@@ -14,10 +14,10 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from analysis.curriculum import Curriculum
@@ -33,8 +33,38 @@ class ConfigError(UserError, ValueError):
     """A recipe or an option that is not as it must be."""
 
 
+Section = TypeVar("Section", bound=BaseModel)
+
+
+class Evaluation(BaseModel):
+    """The recipe's section `evaluation`: which benchmarks a policy is put to, and how it is sampled."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Evaluation")
+
+    benchmarks: tuple[str, ...] = Field(
+        ("humaneval",),
+        min_length=1,
+        description="humaneval, mbpp, builtin, debugging or a file of problems; a split goes after a colon, mbpp:test.",
+    )
+    skip: int = Field(0, ge=0, description="Leave out the first so many problems of each benchmark.")
+    limit: int | None = Field(None, ge=1, description="Take only the first so many problems of each benchmark.")
+    sampling: Sampling = Field(
+        Sampling(n=10), description="How completions are sampled; the model is the policy that is evaluated."
+    )
+    execute: Execution = Field(default_factory=Execution, description="The sandbox's limits.")
+    before: bool = Field(False, description="When training: evaluate the model before as well, to compare with.")
+    after: bool = Field(False, description="When training: evaluate the policy at the end.")
+    each_stage: bool = Field(False, description="When training: evaluate the policy after each curriculum stage too.")
+
+    @field_validator("sampling", mode="before")
+    @classmethod
+    def _ten_samples(cls, value: Any) -> Any:
+        """Ten samples unless the recipe says otherwise: what pass@10 needs."""
+        return {"n": 10} | value if isinstance(value, dict) else value
+
+
 class Recipe(BaseModel):
-    """Everything a dataset version follows from."""
+    """Everything a dataset version follows from, and how a policy is trained on it and evaluated."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Recipe")
 
@@ -47,6 +77,17 @@ class Recipe(BaseModel):
     pairs: PairSelection = Field(default_factory=PairSelection, description="Which completions become pairs.")
     measures: Measures = Field(default_factory=Measures, description="What is measured of a pair.")
     curriculum: Curriculum = Field(default_factory=Curriculum, description="How pairs are ordered and pruned.")
+    # The rest says nothing about the version, so it is not written into one. Training is checked where it is used:
+    # its options are declared beside torch, which a light install lacks.
+    training: dict[str, Any] = Field(
+        {}, exclude=True, description="How a policy is trained on the version; see docs/training.md."
+    )
+    baseline: Literal["none", "shuffled"] = Field(
+        "none", exclude=True, description="shuffled: also train as many steps on the same pairs out of order."
+    )
+    evaluation: Evaluation = Field(
+        default_factory=Evaluation, exclude=True, description="Which benchmarks the policy is put to, and when."
+    )
 
 
 def bundled() -> dict[str, Path]:
@@ -55,11 +96,33 @@ def bundled() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
-def load(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
+def load(recipe: str | None, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe from a YAML file, or a bundled one by its name, with `key=value` overrides laid over it.
+
+    Without a recipe, the defaults with the overrides.
 
     Raises:
         ConfigError: no such file, not YAML, an unknown key, or a value of the wrong kind.
+    """
+    if recipe is None:
+        content, file = {}, None
+    else:
+        content, file = read_yaml(recipe)
+    for one in overrides:
+        override(content, one)
+    loaded = parse(content, "the command line" if file is None else str(file))
+    if file is None:
+        return loaded
+    # A user's own .sql files lie beside the recipe; where they lie is no part of what they say.
+    beside = loaded.curriculum.model_copy(update={"folder": loaded.curriculum.folder or file.parent})
+    return loaded.model_copy(update={"curriculum": beside})
+
+
+def read_yaml(recipe: str) -> tuple[dict[str, Any], Path]:
+    """The sections of a YAML file, or of a bundled one by its name, and the file.
+
+    Raises:
+        ConfigError: no such file, not YAML, or no sections.
     """
     file = bundled().get(recipe.removesuffix(".yaml").removeprefix("recipes/")) if not Path(recipe).is_file() else None
     file = file or Path(recipe)
@@ -75,12 +138,7 @@ def load(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
         raise ConfigError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{file} must hold sections (dataset, problems, generate, ...), found {str(content)[:80]!r}")
-    for override in overrides:
-        _override(content, override)
-    loaded = parse(content, str(file))
-    # A user's own .sql files lie beside the recipe; where they lie is no part of what they say.
-    beside = loaded.curriculum.model_copy(update={"folder": loaded.curriculum.folder or file.parent})
-    return loaded.model_copy(update={"curriculum": beside})
+    return content, file
 
 
 def parse(content: Mapping[str, Any], origin: str) -> Recipe:
@@ -89,24 +147,33 @@ def parse(content: Mapping[str, Any], origin: str) -> Recipe:
     Raises:
         ConfigError: listing every wrong field, with the nearest right name of an unknown key.
     """
+    return validated(Recipe, content, f"{origin} is not a valid recipe")
+
+
+def validated(model: type[Section], content: Mapping[str, Any], complaint: str) -> Section:
+    """The content as `model`; what is wrong with it follows `complaint` in one line.
+
+    Raises:
+        ConfigError: listing every wrong field, with the nearest right name of an unknown key.
+    """
     try:
-        return Recipe.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{origin} is not a valid recipe: " + "; ".join(map(_explain, error.errors()))) from None
+        raise ConfigError(f"{complaint}: " + "; ".join(_explain(one, model) for one in error.errors())) from None
 
 
-def _override(content: dict[str, Any], override: str) -> None:
+def override(content: dict[str, Any], setting: str) -> None:
     """Set `a.b=value` in the content; the value is YAML, so 3, true and [1, 2] are what they look like."""
-    key, equals, value = override.partition("=")
+    key, equals, value = setting.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set expects key=value, as in generate.n=16, found {override!r}")
+        raise ConfigError(f"--set expects key=value, as in generate.n=16, found {setting!r}")
     *parents, last = key.strip().split(".")
     for parent in parents:
         inner = content.setdefault(parent, {})
         if inner is None:
             inner = content[parent] = {}
         if not isinstance(inner, dict):
-            raise ConfigError(f"--set {override}: {parent!r} is not a section of the recipe")
+            raise ConfigError(f"--set {setting}: {parent!r} is not a section of the recipe")
         content = inner
     try:
         content[last] = yaml.safe_load(value)
@@ -114,11 +181,11 @@ def _override(content: dict[str, Any], override: str) -> None:
         content[last] = value
 
 
-def _explain(error: ErrorDetails) -> str:
+def _explain(error: ErrorDetails, model: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in error["loc"]) or "recipe"
     if error["type"] == "extra_forbidden":
         key = str(error["loc"][-1])
-        near = difflib.get_close_matches(key, known := _fields_at(error["loc"][:-1]), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(key, known := _fields_at(model, error["loc"][:-1]), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"the keys here are {', '.join(known)}"
         return f"unknown key {where!r}, {hint}"
     message = error["msg"][0].lower() + error["msg"][1:] if error["msg"] else error["type"]
@@ -126,8 +193,7 @@ def _explain(error: ErrorDetails) -> str:
     return f"{where}: {message.removeprefix('value error, ')}{found}"
 
 
-def _fields_at(location: Iterable[int | str]) -> list[str]:
-    model: type[BaseModel] = Recipe
+def _fields_at(model: type[BaseModel], location: Iterable[int | str]) -> list[str]:
     for part in location:
         field = model.model_fields.get(str(part))
         annotation = field.annotation if field else None
