@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from sandbox.capture import run_captured
 from sandbox.serve import Service, World
 from sandbox.verdict import Limits
 
@@ -46,6 +47,8 @@ def serve(service: Service, kind: str, code: CodeType) -> bool:
     """Run one program in its own world and answer the judge until it hangs up; True if no limit ended it."""
     if kind == "stdio":
         service.run_stdio(code)
+    elif kind == "captured":
+        run_captured(service, code)
     elif service.run(code):
         service.answer()
     return service.clean
@@ -75,8 +78,10 @@ def make_world(kind: str, stdin: str, limits: Limits, language: Language) -> Wor
         return BareWorld()
     from sandbox.runtime import World as LanguageWorld
 
-    name = "__main__" if kind == "stdio" else "candidate"
-    return LanguageWorld(limits=limits, stdin=stdin, allow_modules=language.allow_modules, name=name)
+    name = "candidate" if kind == "function" else "__main__"
+    return LanguageWorld(
+        limits=limits, stdin=stdin, allow_modules=language.allow_modules, name=name, keep_errors=kind == "captured"
+    )
 
 
 class BareWorld:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from sandbox import freeze, guards, standins
 from sandbox.modules import Importer, hidden_import
 from sandbox.stops import OutputLimit, ProgramExit, StepLimit, enter, refuse, stop
-from sandbox.streams import Output
+from sandbox.streams import Kept, Output
 from sandbox.translate import Refused, translate
 from sandbox.verdict import Limits
 
@@ -26,7 +26,10 @@ prepare = freeze.prepare
 
 
 class World:
-    """`namespace` are the module's globals; `steps` the loop turns and function entries so far."""
+    """`namespace` are the module's globals; `steps` the loop turns and function entries so far.
+
+    `errors` is what went to standard error, with `keep_errors`; otherwise it is forgotten.
+    """
 
     def __init__(
         self,
@@ -35,12 +38,14 @@ class World:
         stdin: str | bytes = "",
         allow_modules: frozenset[str] = frozenset(),
         name: str = "__main__",
+        keep_errors: bool = False,
     ) -> None:
         self.limits, self.allow_modules = limits, allow_modules
         self.stopped: BaseException | None = None
         self.steps_left = itertools.repeat(True, limits.steps + 1)  # the one too many is never given back
         self.counter = itertools.chain(self.steps_left, iter(self._spent, object()))
         self.output = Output(limits.output_bytes)
+        self.errors: Output | None = Kept(limits.output_bytes) if keep_errors else None
         self.system = standins.System(self, stdin)
         self.importer = Importer(self.system.stand_ins(), allow_modules)
         self.importer.loaded["sys"] = self.system.sys  # the one whose stdin and stdout count

@@ -30,6 +30,7 @@ class SandboxWorld(Running, Protocol):
     """What this file needs of a world."""
 
     output: Output
+    errors: Output | None
 
     @property
     def steps(self) -> int: ...
@@ -66,6 +67,7 @@ class System:
         self.raw = io.BytesIO(data)
         self.stdin = Input(self.raw)
         self.stdout = TextOutput(self.output, 1)
+        self.stderr = TextOutput(world.errors, 2)
         self.sys: Any = types.ModuleType("sys")
         vars(self.sys).update(self._sys_names(), __getattr__=modules._absent("sys"))
         self.at_exit: list[tuple[Any, Any, Any]] = []
@@ -105,7 +107,7 @@ class System:
             "argv": ["program.py"],
             "stdin": self.stdin,
             "stdout": self.stdout,
-            "stderr": TextOutput(None, 2),
+            "stderr": self.stderr,
             "exit": guards.sys_exit,
             "exc_info": _exc_info,
             "setrecursionlimit": self.set_recursion_limit,
@@ -186,7 +188,7 @@ class System:
         if file in (1, "/dev/stdout"):
             return self.stdout.buffer if "b" in mode else self.stdout
         if file in (2, "/dev/stderr"):
-            return TextOutput(None, 2)
+            return self.stderr.buffer if "b" in mode else self.stderr
         refuse("file", "open() is only allowed on descriptors 0, 1 and 2: there are no files")
 
     # os
@@ -215,7 +217,7 @@ class System:
     def _os_write(self, descriptor: int, data: Any, /) -> int:
         if descriptor not in (1, 2):
             refuse("file", "os.write is only allowed on descriptors 1 and 2")
-        return self.stdout.buffer.write(data) if descriptor == 1 else len(data)
+        return (self.stdout if descriptor == 1 else self.stderr).buffer.write(data)
 
     def _os_fstat(self, descriptor: int, /) -> Any:
         if descriptor not in (0, 1, 2):

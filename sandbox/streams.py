@@ -38,21 +38,27 @@ class Output:
             stop(OutputLimit(f"more than {self.limit} characters of output"))
 
     def value(self) -> str:
+        return self.data().decode("utf-8", "replace")
+
+    def data(self) -> bytes:
+        """The same as bytes: those written as bytes are as they were."""
         try:
             text = self.text.getvalue()
         except ValueError:  # the program closed it
-            return ""
-        if text.isascii():
-            return text
-        return text.encode("utf-8", "surrogateescape" if _only_escapes(text) else "replace").decode("utf-8", "replace")
+            return b""
+        try:
+            return text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "replace")
 
 
-def _only_escapes(text: str) -> bool:
-    try:
-        text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return False
-    return True
+class Kept(Output):
+    """Standard error: what goes beyond the limit is dropped, since no verdict depends on it."""
+
+    def check(self) -> None:
+        if self.text.tell() > self.limit:
+            self.text.seek(self.limit)
+            self.text.truncate()
 
 
 class TextOutput(io.TextIOBase):

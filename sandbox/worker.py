@@ -218,7 +218,7 @@ class Zygote:
         except SyntaxError as error:
             return {"syntax": type(error).__name__, "message": str(error)[:_MESSAGE_CHARS]}
         except self.refused as error:
-            return {"refused": str(error)[:_MESSAGE_CHARS]}
+            return {"refused": str(error)[:_MESSAGE_CHARS], "violations": getattr(error, "violations", ())}
         except Exception as error:  # a bug of ours: it must cost this program's verdict and not the worker
             return {"broken": f"the translator failed: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]}
         return None
