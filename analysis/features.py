@@ -8,13 +8,14 @@ in processes: rapidfuzz's own threads gained nothing here (measured: `workers=2`
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from rapidfuzz.distance import Indel, Levenshtein, Prefix
@@ -28,8 +29,8 @@ from curation.progress import Progress, silent
 from curation.schema import COMPLETION_FEATURES, PAIR_FEATURES
 from curation.store import Shard
 
-# Rows taken from DuckDB at a time: bounds the memory of their Python objects.
-BATCH = 8192
+# Rows taken from DuckDB at a time: completions with their texts, pairs without any.
+BATCH, PAIRS_BATCH = 16_384, 65_536
 
 # Half of what a query may have, since two processes measure at once.
 SETTINGS = engine.SETTINGS | {"memory_limit": "256MB", "threads": 1}
@@ -112,33 +113,62 @@ def _measure_completions(dataset: Path, shard: Shard, config: Measures) -> None:
         # ast.parse warns about odd escapes and comparisons of the models' programs, which nobody here can change.
         warnings.simplefilter("ignore")
         rows = con.sql(engine.load(SQL / "measures" / "completions.sql").text).to_arrow_reader(BATCH)
-        measured = pa.Table.from_batches(
-            [_completion_batch(batch, config) for batch in rows], COMPLETION_FEATURES.schema
-        )
-    store.write(dataset, "completion_features", _by_problem(measured, "completion_id"), shard)
+        measured = pa.concat_tables([_completion_batch(batch, config) for batch in rows] or [_no_completions()])
+    store.write(dataset, "completion_features", _by_problem(measured.unify_dictionaries(), "completion_id"), shard)
 
 
-def _completion_batch(batch: pa.RecordBatch, config: Measures) -> pa.RecordBatch:
-    columns: dict[str, list[Any]] = {name: batch.column(name).to_pylist() for name in batch.schema.names}
-    codes = columns.pop("code")
-    programs_of = [measure_program(code) for code in codes]
-    if programs_of:
-        columns |= {name: [row[name] for row in programs_of] for name in programs_of[0]}
-    matches = [_program_overlap(code) if code and config.decontaminate else None for code in codes]
-    columns["contaminated_by"] = [match.task if match else None for match in matches]
-    columns["contaminated_passage"] = [match.passage if match else None for match in matches]
-    columns["text_tokens"] = [_text_tokens(text) for text in columns.pop("text")]
-    return pa.RecordBatch.from_pydict(columns, schema=COMPLETION_FEATURES.schema)
+def _no_completions() -> pa.Table:
+    return COMPLETION_FEATURES.schema.empty_table()
+
+
+def _completion_batch(batch: pa.RecordBatch, config: Measures) -> pa.Table:
+    """Rows of completion_features from rows of sql/measures/completions.sql; equal programs are measured once."""
+    columns: dict[str, Any] = {name: batch.column(name) for name in batch.schema.names}
+    codes, texts = (columns.pop(name).dictionary_encode(null_encoding="encode") for name in ("code", "text"))
+    columns |= _spread(codes, ["parses", *PROGRAM_MEASURES], measure_program)
+    matches = ["contaminated_by", "contaminated_passage"]
+    columns |= _spread(codes, matches, _program_overlap if config.decontaminate else _no_overlap)
+    columns |= _spread(texts, ["text_tokens"], _tokens_of)
+    return pa.table({name: columns[name] for name in COMPLETION_FEATURES.schema.names})
+
+
+def _spread(
+    encoded: pa.DictionaryArray, names: Sequence[str], measure: Callable[[str | None], Mapping[str, Any]]
+) -> dict[str, pa.Array]:
+    """Columns `names` of what `measure` says of each distinct string, a value for every row.
+
+    Strings stay encoded, as they are long and repeat: what is sorted and held are their numbers.
+    """
+    rows = [measure(one) for one in encoded.dictionary.to_pylist()]
+    columns = {}
+    for name in names:
+        values = pa.array([row[name] for row in rows], COMPLETION_FEATURES.schema.field(name).type)
+        if pa.types.is_string(values.type):
+            numbers = pc.if_else(values.is_valid().take(encoded.indices), encoded.indices, None)
+            columns[name] = pa.DictionaryArray.from_arrays(numbers, values.fill_null(""))
+        else:
+            columns[name] = values.take(encoded.indices)
+    return columns
 
 
 # Samples of one problem repeat each other (a quarter of the real ones do), so equal programs are measured once.
 REMEMBERED = 16_384
-_text_tokens = lru_cache(REMEMBERED)(programs.text_tokens)
+PROGRAM_MEASURES = ("comment_share", "docstring_share", "example_calls", "example_prints", "ast_tokens", "ast_hash")
 
 
 @lru_cache(REMEMBERED)
-def _program_overlap(code: str) -> overlaps.Match | None:
-    return overlaps.program_overlap(code, overlaps.shipped())
+def _tokens_of(text: str) -> dict[str, str]:
+    return {"text_tokens": programs.text_tokens(text)}
+
+
+@lru_cache(REMEMBERED)
+def _program_overlap(code: str | None) -> dict[str, str | None]:
+    match = overlaps.program_overlap(code, overlaps.shipped()) if code else None
+    return {"contaminated_by": match.task, "contaminated_passage": match.passage} if match else _no_overlap(code)
+
+
+def _no_overlap(code: str | None) -> dict[str, str | None]:
+    return {"contaminated_by": None, "contaminated_passage": None}
 
 
 @lru_cache(REMEMBERED)
@@ -158,8 +188,8 @@ def measure_program(code: str | None) -> dict[str, Any]:
 
 def _measure_pairs(dataset: Path, shard: Shard, config: Measures) -> None:
     with engine.connect(dataset, shard=shard, settings=SETTINGS) as con:
-        sides = Sides(engine.run(con, engine.load(SQL / "measures" / "sides.sql")))
-        pairs = con.sql(engine.load(SQL / "measures" / "pairs.sql").text).to_arrow_reader(BATCH)
+        sides = Sides(con.sql(engine.load(SQL / "measures" / "sides.sql").text).to_arrow_reader(BATCH))
+        pairs = con.sql(engine.load(SQL / "measures" / "pairs.sql").text).to_arrow_reader(PAIRS_BATCH)
         batches = [compare(batch, sides) for batch in pairs]
     measured = _by_problem(pa.Table.from_batches(batches, PAIR_FEATURES.schema), "pair_id")
     if config.tree_edit_sample:
@@ -172,78 +202,105 @@ def _by_problem(rows: pa.Table, key: str) -> pa.Table:
 
 
 class Sides:
-    """The strings of one shard's sides, each a Python object once, however many pairs it is in."""
+    """The strings of one shard's sides, each distinct one a Python object once, however many pairs it is in."""
 
-    def __init__(self, rows: pa.Table) -> None:
+    def __init__(self, batches: Iterable[pa.RecordBatch]) -> None:
         """From rows of sql/measures/sides.sql."""
-        self.row = {name: number for number, name in enumerate(rows["completion_id"].to_pylist())}
-        self.texts: list[str] = rows["text"].to_pylist()
-        self.text_tokens: list[str] = rows["text_tokens"].to_pylist()
-        self.ast_tokens: list[str | None] = rows["ast_tokens"].to_pylist()
-        ids = rows["token_ids"]
-        self.model_tokens: list[str | None] | None = None
-        if ids.null_count < len(ids):
-            self.model_tokens = [None if one is None else programs.model_tokens(one) for one in ids.to_pylist()]
+        self.texts, self.text_tokens, self.ast_tokens, self.model_tokens = (Strings() for _ in range(4))
+        names = [pa.array([], pa.string())]
+        for rows in batches:
+            names.append(rows["completion_id"])
+            for strings, column in (
+                (self.texts, "text"),
+                (self.text_tokens, "text_tokens"),
+                (self.ast_tokens, "ast_tokens"),
+            ):
+                strings.add(rows[column])
+            ids = [None if one is None else programs.model_tokens(one) for one in rows["token_ids"].to_pylist()]
+            self.model_tokens.add(pa.array(ids, pa.string()))
+        self.names = pa.concat_arrays(names)
+
+    def rows(self, names: pa.Array) -> NDArray[np.int64]:
+        """The row here of each completion_id.
+
+        Raises:
+            KeyError: one has none, so the dataset's pairs and completions do not belong together.
+        """
+        found = pc.index_in(names, self.names)
+        if found.null_count:
+            raise KeyError(f"no completion {names.filter(found.is_null())[0]}, which a pair names")
+        return found.to_numpy().astype(np.int64)
+
+
+class Strings:
+    """A column of strings, of which each distinct one is kept once; a null is the empty string, marked as missing."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, int] = {}
+        self.numbers = np.empty(0, np.int64)
+        self.missing = np.empty(0, bool)
+
+    def add(self, column: pa.Array) -> None:
+        """Append the rows of `column`."""
+        encoded = column.fill_null("").dictionary_encode()
+        known = self.known
+        numbers = np.array([known.setdefault(one, len(known)) for one in encoded.dictionary.to_pylist()], np.int64)
+        self.numbers = np.concatenate([self.numbers, numbers[encoded.indices.to_numpy()]])
+        self.missing = np.concatenate([self.missing, column.is_null().to_numpy(zero_copy_only=False)])
+
+
+class Compared:
+    """The strings of many pairs side by side: each distinct couple is compared once, and pairs repeat couples."""
+
+    def __init__(self, strings: Strings, left: NDArray[np.int64], right: NDArray[np.int64]) -> None:
+        """The strings in rows `left` beside those in rows `right`."""
+        values, count = list(strings.known), max(1, len(strings.known))
+        couples, self.couple = np.unique(strings.numbers[left] * count + strings.numbers[right], return_inverse=True)
+        self.left = [values[number] for number in (couples // count).tolist()]
+        self.right = [values[number] for number in (couples % count).tolist()]
+        sizes = [np.fromiter(map(len, side), np.int32, len(side)) for side in (self.left, self.right)]
+        self.longer, self.both = np.maximum(*sizes)[self.couple], (sizes[0] + sizes[1])[self.couple]
+        self.missing = strings.missing[left] | strings.missing[right]
+
+    def scores(self, scorer: Any) -> NDArray[np.int32]:
+        """A scorer's value for every pair; what it says of missing strings is meaningless."""
+        return cpdist(self.left, self.right, scorer=scorer, dtype=np.int32)[self.couple]
 
 
 def compare(pairs: pa.RecordBatch, sides: Sides) -> pa.RecordBatch:
     """Rows of pair_features from rows of sql/measures/pairs.sql."""
     columns: dict[str, Any] = {name: pairs.column(name) for name in pairs.schema.names}
-    left, right = ([sides.row[name] for name in columns[side].to_pylist()] for side in ("chosen_id", "rejected_id"))
-    columns |= _text_distances(_pick(sides.texts, left), _pick(sides.texts, right))
-    tokens = _pick(sides.text_tokens, left), _pick(sides.text_tokens, right)
-    columns |= _edits("token_edit_distance", "token_edit_normalized", *tokens)
-    columns |= _edits("ast_distance", "ast_normalized", _pick(sides.ast_tokens, left), _pick(sides.ast_tokens, right))
-    unknown = pa.nulls(pairs.num_rows, pa.int32())
-    columns |= dict.fromkeys(("model_token_edit_distance", "first_divergence", "tree_edit_distance"), unknown)
-    if sides.model_tokens:
-        ids = _pick(sides.model_tokens, left), _pick(sides.model_tokens, right)
-        columns["model_token_edit_distance"] = _edits("edits", "", *ids)["edits"]
-        columns["first_divergence"] = pa.array(_scores(Prefix.similarity, *ids), pa.int32(), mask=_either_none(*ids))
+    left, right = (sides.rows(columns[side]) for side in ("chosen_id", "rejected_id"))
+    columns |= _text_distances(Compared(sides.texts, left, right))
+    tokens, nodes = (Compared(strings, left, right) for strings in (sides.text_tokens, sides.ast_tokens))
+    columns |= _edits("token_edit_distance", "token_edit_normalized", tokens)
+    columns |= _edits("ast_distance", "ast_normalized", nodes)
+    ids = Compared(sides.model_tokens, left, right)
+    columns["model_token_edit_distance"] = _edits("edits", "", ids)["edits"]
+    columns["first_divergence"] = pa.array(ids.scores(Prefix.similarity), pa.int32(), mask=ids.missing)
+    columns["tree_edit_distance"] = pa.nulls(pairs.num_rows, pa.int32())
     arrays = [columns[field.name].cast(field.type) for field in PAIR_FEATURES.schema]
     return pa.RecordBatch.from_arrays(arrays, schema=PAIR_FEATURES.schema)
 
 
-def _pick(strings: Sequence[Any], rows: Sequence[int]) -> list[Any]:
-    return [strings[row] for row in rows]
-
-
-def _text_distances(left: list[str], right: list[str]) -> dict[str, pa.Array]:
-    edits, indels, shared = (
-        _scores(scorer, left, right) for scorer in (Levenshtein.distance, Indel.distance, Prefix.similarity)
-    )
-    sizes = _lengths(left), _lengths(right)
-    longer = np.maximum(*sizes)
+def _text_distances(texts: Compared) -> dict[str, pa.Array]:
+    scorers = (Levenshtein.distance, Indel.distance, Prefix.similarity)
+    edits, indels, shared = (texts.scores(scorer) for scorer in scorers)
     return {
         "edit_distance": pa.array(edits),
-        "edit_normalized": _share(edits, longer),
+        "edit_normalized": _share(edits, texts.longer),
         "indel_distance": pa.array(indels),
-        "indel_normalized": _share(indels, sizes[0] + sizes[1]),
+        "indel_normalized": _share(indels, texts.both),
         "prefix_chars": pa.array(shared),
-        "prefix_share": _share(shared, longer),
+        "prefix_share": _share(shared, texts.longer),
     }
 
 
-def _edits(name: str, normalized: str, left: list[str | None], right: list[str | None]) -> dict[str, pa.Array]:
+def _edits(name: str, normalized: str, strings: Compared) -> dict[str, pa.Array]:
     """Levenshtein distance and its share of the longer side; null where a side is."""
-    missing = _either_none(left, right)
-    edits = _scores(Levenshtein.distance, left, right)
-    longer = np.maximum(_lengths(left), _lengths(right))
-    return {name: pa.array(edits, mask=missing), normalized: _share(edits, longer, missing)}
-
-
-def _scores(scorer: Any, left: Sequence[str | None], right: Sequence[str | None]) -> NDArray[np.int32]:
-    """A scorer over two lists, pair by pair; what it says of None is meaningless."""
-    blank_left, blank_right = ([one or "" for one in side] for side in (left, right))
-    return cpdist(blank_left, blank_right, scorer=scorer, dtype=np.int32)
-
-
-def _either_none(left: Sequence[str | None], right: Sequence[str | None]) -> NDArray[np.bool_]:
-    return np.fromiter((a is None or b is None for a, b in zip(left, right, strict=True)), bool, len(left))
-
-
-def _lengths(strings: Sequence[str | None]) -> NDArray[np.int32]:
-    return np.fromiter((len(one or "") for one in strings), np.int32, len(strings))
+    edits = strings.scores(Levenshtein.distance)
+    missing = strings.missing
+    return {name: pa.array(edits, mask=missing), normalized: _share(edits, strings.longer, missing)}
 
 
 def _share(part: NDArray[np.int32], whole: NDArray[np.int32], missing: NDArray[np.bool_] | None = None) -> pa.Array:

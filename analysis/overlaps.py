@@ -125,7 +125,12 @@ def duplicates(texts: Mapping[str, str], threshold: float) -> dict[str, Twin]:
     words = {name: [word.lower() for word in _WORD.findall(text)] for name, text in texts.items()}
     buckets: dict[tuple[int, bytes], list[str]] = {}
     found: dict[str, Twin] = {}
+    first: dict[str, str] = {}
     for name, mine in words.items():
+        same = first.setdefault(" ".join(mine), name)
+        if same != name:
+            found[name] = found.get(same) or Twin(same, 1.0)
+            continue
         keys = list(_bands(mine))
         met = dict.fromkeys(other for key in keys for other in buckets.get(key, ()))
         best = max(
