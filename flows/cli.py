@@ -286,6 +286,49 @@ def judge(
         sys.exit(FAILED)
 
 
+@app.command(group=RUN, name="exec")
+def exec_(
+    file: Annotated[Path, Parameter(allow_leading_hyphen=True)],
+    *,
+    stdin: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
+    as_json: Json = False,
+    steps: int | None = None,
+    mode: Literal["isolated", "fast"] = "isolated",
+    allow: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    require_hardening: bool | None = None,
+) -> None:
+    """Run one program in the sandbox: print what it prints and exit as it does, or give the verdict as JSON.
+
+    Exit codes: the program's own; 1 after an exception; when it was stopped, 125 refused, 124 step_limit or time_limit,
+    123 memory_limit, 122 output_limit, 121 killed, 120 infra_error; 2 when a file cannot be read. On a terminal,
+    control characters that the program prints are shown escaped.
+
+    Parameters
+    ----------
+    file
+        The program; - reads it from standard input.
+    stdin
+        File that the program reads as its standard input, - for ours; nothing when left out.
+    as_json
+        Print one line of JSON: status, exit_code, stdout, stderr, error_type, error_message, trace, violations,
+        steps, cpu_ms, peak_kb.
+    steps
+        Loop turns and function entries it may take; the default of a recipe when left out.
+    mode
+        isolated or fast, as in judge; the outcome is the same.
+    allow
+        A module to allow besides the policy's, as in --allow numpy. Repeatable.
+    require_hardening
+        Refuse to run without every wall of the sandbox; on by default on Linux.
+    """
+    from flows import executing
+
+    code = executing.run_file(
+        file, stdin, as_json=as_json, steps=steps, mode=mode, allow=allow, require_hardening=require_hardening
+    )
+    sys.exit(code)
+
+
 @app.command(group=SYSTEM)
 def doctor(*, root: Root = Path("data"), as_json: Json = False) -> None:
     """Check this machine: Python, disk, the sandbox's walls, vLLM, Prefect; say how to mend what is wrong.
@@ -338,6 +381,10 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("PAIRWRIGHT_DEBUG"):
             traceback.print_exc()
+        from sandbox.slot import HardeningError
+
+        if isinstance(error, HardeningError):
+            _fail(MISSING, str(error))
         _fail(FAILED, f"unexpected {type(error).__name__}: {error} (a bug; PAIRWRIGHT_DEBUG=1 shows where)")
 
 

@@ -6,14 +6,16 @@ import json
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from curation import judging, store
-from curation.errors import UserError
+from curation.errors import MissingError, UserError
 from curation.judging import Submission
 from flows.terminal import Bars, messages
 from sandbox.pool import run_many
+from sandbox.slot import HardeningError
 from sandbox.verdict import NO_EVIDENCE, Program
 
 
@@ -49,7 +51,7 @@ def judge(
     verdicts = []
     begun = time.monotonic()
     with store.replacing(target) as partial, partial.open("w", encoding="utf-8") as stream, Bars() as bars:
-        with bars.stage("judge samples") as on_progress:
+        with bars.stage("judge samples") as on_progress, walls_or_missing():
             results = run_many(programs(), workers=workers, mode=mode, require_hardening=require_hardening)
             for result in results:
                 row = judging.verdict(waiting.popleft(), result)
@@ -64,3 +66,12 @@ def judge(
     print(f"{len(verdicts)} programs in {seconds:.1f} s, {len(verdicts) / max(seconds, 1e-9):.0f} a second")
     print(f"results: {target}")
     return bad
+
+
+@contextmanager
+def walls_or_missing() -> Iterator[None]:
+    """A wall that this machine lacks is something missing, and the message names the option of the command line."""
+    try:
+        yield
+    except HardeningError as error:
+        raise MissingError(str(error).replace("pass require_hardening=False", "pass --no-require-hardening")) from None

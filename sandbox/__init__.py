@@ -28,4 +28,38 @@ Not covered
 How it was shown: `tests/test_sandbox_escapes.py` has a program for every class of attack, with the rule that stops it;
 `tests/test_sandbox_differential.py` compares translated programs with plain CPython; the walls of the operating system
 are tested with the language layer switched off.
+
+From Python: `execute(source, stdin)` runs one program and keeps what it printed; `run_many(programs)` judges many.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sandbox.execution import Execution, execute
+    from sandbox.pool import run_many
+    from sandbox.slot import HardeningError
+    from sandbox.verdict import NO_EVIDENCE, STATUSES, Limits, Program, Result, Test, TestResult
+
+__all__ = [
+    "NO_EVIDENCE",
+    "STATUSES",
+    "Execution",
+    "HardeningError",
+    "Limits",
+    "Program",
+    "Result",
+    "Test",
+    "TestResult",
+    "execute",
+    "run_many",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The public names, fetched when asked for: the confined processes import this package too, and must stay small."""
+    if name not in __all__:
+        raise AttributeError(f"module 'sandbox' has no attribute {name!r}")
+    import importlib
+
+    places = {"execute": "execution", "Execution": "execution", "run_many": "pool", "HardeningError": "slot"}
+    return getattr(importlib.import_module(f"sandbox.{places.get(name, 'verdict')}"), name)

@@ -136,8 +136,16 @@ _IT = _name(".it")
 _LEFT = _name(".left")
 _COMPRESS = _name(".compress")
 _CATCHABLE = _name(".catchable")
-_TICK = ast.Compare(left=_const(True), ops=[ast.In()], comparators=[_IT], **_HERE)
-_TICK_STATEMENT = ast.Expr(value=_TICK, **_HERE)
+_TRUE, _IN = _const(True), ast.In()
+
+
+def _tick(like: ast.AST) -> ast.Compare:
+    """`True in .it`, at the line of what it counts: a step limit is told with that line."""
+    return ast.copy_location(ast.Compare(left=_TRUE, ops=[_IN], comparators=[_IT], **_HERE), like)
+
+
+def _tick_statement(like: ast.AST) -> ast.Expr:
+    return ast.copy_location(ast.Expr(value=_tick(like), **_HERE), like)
 
 
 def is_dunder(name: str) -> bool:
@@ -327,23 +335,24 @@ class Translator:
     def while_(self, node: ast.While) -> ast.AST:
         self.generic(node)
         if self.scope != "function" or node.orelse:
-            node.body.insert(0, _TICK_STATEMENT)
+            node.body.insert(0, _tick_statement(node))
             return node
         if not (isinstance(node.test, ast.Constant) and node.test.value):
             leave = ast.If(test=node.test, body=[ast.Pass(**_HERE)], orelse=[ast.Break(**_HERE)], **_HERE)
             node.body.insert(0, ast.copy_location(leave, node.test))
-        turns = ast.For(target=ast.Name(id=".t", ctx=_STORE, **_HERE), iter=_IT, body=node.body, orelse=[], **_HERE)
+        turn = ast.copy_location(_name(".it"), node.test)
+        turns = ast.For(target=ast.Name(id=".t", ctx=_STORE, **_HERE), iter=turn, body=node.body, orelse=[], **_HERE)
         return ast.copy_location(turns, node)
 
     def async_for(self, node: ast.AsyncFor) -> ast.AST:
         self.generic(node)
-        node.body.insert(0, _TICK_STATEMENT)
+        node.body.insert(0, _tick_statement(node))
         return node
 
     def comprehension(self, node: ast.comprehension) -> ast.AST:
         self.generic(node)
         if node.is_async:
-            node.ifs.insert(0, _TICK)
+            node.ifs.insert(0, _tick(node.target))
         else:
             node.iter = self.counted(node.iter)
         return node
@@ -378,7 +387,7 @@ class Translator:
         body = node.body = self.block(node.body)
         self.scope, self.in_free_loop = outer
         special = is_dunder(node.name) or bool(node.decorator_list)
-        self.placements.append(lambda strict: place_tick(body, _TICK_STATEMENT, strict or special))
+        self.placements.append(lambda strict: place_tick(body, _tick_statement(node), strict or special))
         return node
 
     def decorator(self, node: ast.expr) -> ast.expr:
@@ -524,7 +533,7 @@ def module_message(module: str) -> str:
 
 def _tick_lambda(node: ast.Lambda, strict: bool) -> None:
     if strict or not calls_nothing(node.body):
-        choice = ast.IfExp(test=_TICK, body=node.body, orelse=_const(None), **_HERE)
+        choice = ast.IfExp(test=_tick(node), body=node.body, orelse=_const(None), **_HERE)
         node.body = ast.copy_location(choice, node.body)
 
 
