@@ -1,8 +1,8 @@
 """The order in which pairs are trained: a metric, cut points, buckets, and the rules that leave pairs out.
 
-A metric is a column of pair_features, a name in PRESETS, or a .sql file that gives pair_id and metric. A rule is a
-.sql file that names pairs; the first rule to name a pair is its `pruned_by`. Nothing is deleted. A pair without the
-metric has no place in the order: it is left out as `unmeasured`.
+A metric is a column of pair_features, a name in PRESETS, `shuffled`, or a .sql file that gives pair_id and metric. The
+first of the rules (analysis/rules.py) to name a pair is its `pruned_by`. Nothing is deleted. A pair without the metric
+has no place in the order: it is left out as `unmeasured`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from analysis import engine
 from analysis.engine import SQL, Query, SqlError
+from analysis.rules import Rule, check_rule, rule_query
 from curation import store
 from curation.errors import UserError
 from curation.progress import Progress, silent
@@ -26,6 +27,7 @@ UNMEASURED = "unmeasured"
 
 # Measures that go by another name, or whose large values are the easy ones; of every other, small is easy.
 PRESETS: dict[str, str] = {"logprob_distance": "logp_distance"}
+SHUFFLED = "shuffled"
 HIGH_IS_EASY = frozenset({"pass_rate", "test_gap"})
 
 MEASURES: tuple[str, ...] = tuple(
@@ -39,15 +41,6 @@ class CurriculumError(UserError, ValueError):
     """A curriculum that cannot be built from these pairs."""
 
 
-class Rule(BaseModel):
-    """One pruning rule."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    rule: str = Field(description="name of a rule in analysis/sql/prune, or a .sql file beside the recipe")
-    params: dict[str, Any] = Field(default={}, description="its parameters, where they differ from the defaults")
-
-
 class Curriculum(BaseModel):
     """How the kept pairs are ordered, and which are left out."""
 
@@ -55,7 +48,7 @@ class Curriculum(BaseModel):
 
     metric: str = Field(
         "logp_distance",
-        description="what orders the pairs: a measure, as in pair_features, or a .sql file",
+        description="what orders the pairs: a measure, as in pair_features, a .sql file, or shuffled: a random number",
     )
     percentiles: tuple[float, ...] = Field(
         (10, 50, 90), description="where the metric is cut into buckets, in percent of the kept pairs"
@@ -68,7 +61,8 @@ class Curriculum(BaseModel):
     )
     seed: int = Field(0, description="seed of whatever is shuffled")
     prune: tuple[Rule, ...] = Field(
-        (Rule(rule="near_identical_pairs"),), description="the pruning rules, in the order in which they are asked"
+        (Rule(rule="contaminated"), Rule(rule="near_identical_pairs")),
+        description="the pruning rules, in the order in which they are asked",
     )
     folder: Path | None = Field(None, description="where your own .sql files lie; the recipe's folder")
 
@@ -90,16 +84,12 @@ def check_config(config: Curriculum) -> None:
     if config.order not in ("metric", "difficulty", "shuffled", *MEASURES):
         known = ", ".join(["metric", "difficulty", "shuffled", *MEASURES])
         raise SqlError(f"unknown order {config.order}: expected one of {known}")
-    named = [rule_query(config, rule).name for rule in config.prune]
+    named = [rule_query(rule, config.folder).name for rule in config.prune]
     twice = sorted({name for name in named if named.count(name) > 1} | ({UNMEASURED} & set(named)))
     if twice:
         raise SqlError(f"each rule must have its own name, other than {UNMEASURED}; found {', '.join(twice)} again")
-    for rule, query in ((rule, rule_query(config, rule)) for rule in config.prune):
-        engine.try_out(query, rule.params, columns=["pair_id"], extra={"measured": MEASURED})
-
-
-# What a rule may read besides the tables: the metric of the curriculum it serves.
-MEASURED = "SELECT NULL::VARCHAR AS pair_id, NULL::DOUBLE AS metric WHERE false"
+    for rule in config.prune:
+        check_rule(rule, config.folder)
 
 
 def metric_query(config: Curriculum) -> Query:
@@ -109,28 +99,29 @@ def metric_query(config: Curriculum) -> Query:
         # A name out of a closed set: no text of a user's becomes SQL here.
         text = f"SELECT pair_id, {name}::DOUBLE AS metric FROM pair_features"
         return Query(name, text, "One row per pair", ("pair_features",), {})
+    if name == SHUFFLED:
+        # 48 bits of a hash, so that a seed gives a pair the same number whatever else is in the dataset.
+        lot = f"('0x' || left(md5('{config.seed} ' || pair_id), 12))::BIGINT / 2.0 ** 48"
+        text = f"SELECT pair_id, {lot} AS metric FROM pair_features"
+        return Query(SHUFFLED, text, "One row per pair", ("pair_features",), {})
     if not name.endswith(".sql"):
-        known = ", ".join(sorted({*PRESETS, *MEASURES}))
+        known = ", ".join(sorted({*PRESETS, SHUFFLED, *MEASURES}))
         raise SqlError(f"unknown metric {name}: expected a .sql file or one of {known}")
     query = engine.load((config.folder or Path()) / name)
     engine.try_out(query, {}, columns=["pair_id", "metric"])
     return query
 
 
-def rule_query(config: Curriculum, rule: Rule) -> Query:
-    """The .sql file of a rule: the user's own where it is named as a file, else ours."""
-    if rule.rule.endswith(".sql"):
-        return engine.load((config.folder or Path()) / rule.rule)
-    if rule.rule not in engine.names(SQL / "prune"):
-        known = ", ".join(engine.names(SQL / "prune"))
-        raise SqlError(f"unknown pruning rule {rule.rule}: expected a .sql file or one of {known}")
-    return engine.load(SQL / "prune" / f"{rule.rule}.sql")
-
-
 def sql_texts(config: Curriculum) -> dict[str, str]:
     """The SQL that a curriculum's rows follow from, by name: hash it into the table's key beside the configuration."""
-    queries = [metric_query(config), *(rule_query(config, rule) for rule in config.prune)]
+    queries = [metric_query(config), *(rule_query(rule, config.folder) for rule in config.prune)]
     return {query.name: query.text for query in queries}
+
+
+def own_sql(config: Curriculum) -> dict[str, str]:
+    """The user's own .sql files that a curriculum uses, by the path that names them: the manifest keeps their text."""
+    own = [one for one in (config.metric, *(rule.rule for rule in config.prune)) if one.endswith(".sql")]
+    return {one: engine.load((config.folder or Path()) / one).text for one in own}
 
 
 def build_curriculum(dataset: Path, config: Curriculum, *, on_progress: Progress = silent) -> int:
@@ -164,7 +155,8 @@ def build_curriculum(dataset: Path, config: Curriculum, *, on_progress: Progress
 
 
 def cut_points(dataset: Path, config: Curriculum) -> dict[str, Any]:
-    """What the manifest says of a built curriculum: metric, percentiles, the values they fell on, pairs per bucket."""
+    """What the manifest says of a built curriculum: metric, percentiles, the values they fell on, pairs per bucket, and
+    the text of the user's own SQL."""
     with engine.connect(dataset) as con:
         con.execute("CREATE TEMP VIEW kept AS SELECT metric FROM curriculum WHERE pruned_by IS NULL")
         cuts = _cuts(con, config)
@@ -176,6 +168,7 @@ def cut_points(dataset: Path, config: Curriculum) -> dict[str, Any]:
         "easy": "high" if _high_is_easy(config) else "low",
         "values": [-cut if _high_is_easy(config) else cut for cut in cuts],
         "pairs": [pairs.get(bucket, 0) for bucket in range(len(config.percentiles) + 1)],
+        "sql": own_sql(config),
     }
 
 
@@ -233,7 +226,7 @@ def _prune(con: duckdb.DuckDBPyConnection, config: Curriculum) -> None:
     """Tables `named`, each rule's pairs, and `pruned`, each pair with the first rule that named it."""
     con.execute("CREATE TEMP TABLE named (pair_id VARCHAR, turn INTEGER)")
     for turn, rule in enumerate(config.prune):
-        query = rule_query(config, rule)
+        query = rule_query(rule, config.folder)
         with engine.explained(query.name):
             chosen = f"SELECT DISTINCT pair_id, {turn} FROM ({query.text}\n) WHERE pair_id IS NOT NULL"
             con.execute(f"INSERT INTO named {chosen}", query.bind(rule.params))
@@ -289,7 +282,7 @@ def _high_is_easy(config: Curriculum) -> bool:
 
 
 def _rule_names(config: Curriculum) -> list[str]:
-    return [rule_query(config, rule).name for rule in config.prune]
+    return [rule_query(rule, config.folder).name for rule in config.prune]
 
 
 def _sql(name: str) -> Query:

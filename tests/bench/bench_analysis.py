@@ -141,7 +141,8 @@ def whole_table(name: str, given: dict[str, pa.Array]) -> pa.Table:
 
 
 def config():
-    from analysis.curriculum import Curriculum, Rule
+    from analysis.curriculum import Curriculum
+    from analysis.rules import Rule
 
     return Curriculum(percentiles=PERCENTILES, prune=tuple(Rule(rule=rule) for rule in RULES))
 
