@@ -402,7 +402,7 @@ CURRICULUM = Table(
     row="one pair's place in training, or the rule that pruned it",
 )
 
-# Not part of a version: an evaluation is a folder of its own, with its problems, completions and executions beside it.
+# Not part of a version: an evaluation is a folder of its own, with its problems, completions and executions in it.
 EVALUATIONS = Table(
     "evaluations",
     pa.schema(
@@ -432,6 +432,26 @@ EVALUATIONS = Table(
     row="how one problem of a benchmark went for one model",
 )
 
+TOKEN_REWARDS = Table(
+    "token_rewards",
+    pa.schema(
+        [
+            column("policy", pa.string(), "the policy, by the name it was given"),
+            column("completion_id", pa.string(), "the completion scored"),
+            column("tokens", pa.list_(pa.string()), "its tokens as text, one by one"),
+            column("logps", pa.list_(pa.float32()), "log-probability in nats of each token under the policy"),
+            column("ref_logps", pa.list_(pa.float32()), "the same under the reference"),
+            column(
+                "rewards",
+                pa.list_(pa.float32()),
+                "beta times their difference: what the policy came to like of the completion, token by token",
+            ),
+        ]
+    ),
+    key="completion_id",
+    row="one completion of a version token by token under one policy",
+)
+
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
@@ -441,4 +461,4 @@ TABLES: dict[str, Table] = {
 }
 
 # Every table the store writes: those of a version, which are TABLES, and those that lie elsewhere.
-DECLARED: dict[str, Table] = TABLES | {EVALUATIONS.name: EVALUATIONS}
+DECLARED: dict[str, Table] = TABLES | {table.name: table for table in (EVALUATIONS, TOKEN_REWARDS)}

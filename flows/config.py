@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 
 from analysis.curriculum import Curriculum
@@ -63,6 +63,30 @@ class Evaluation(BaseModel):
         return {"n": 10} | value if isinstance(value, dict) else value
 
 
+class Experiment(BaseModel):
+    """The recipe's section `experiment`: arms trained on one version under several seeds and compared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Experiment")
+
+    arms: dict[str, dict[str, Any] | None] = Field(
+        {}, description="Name of each arm: what it changes in training, or null for the model as it is."
+    )
+    seeds: tuple[int, ...] = Field(
+        (0, 1, 2), min_length=1, description="Every arm is trained and sampled once with each seed."
+    )
+    compare: tuple[tuple[str, str], ...] = Field(
+        (), description="Pairs of arms to compare beside each with the first: the second minus the first."
+    )
+
+    @field_validator("compare")
+    @classmethod
+    def _known(cls, value: tuple[tuple[str, str], ...], info: ValidationInfo) -> tuple[tuple[str, str], ...]:
+        arms = info.data.get("arms", {})
+        if unknown := [name for pair in value for name in pair if name not in arms]:
+            raise ValueError(f"compare names {', '.join(unknown)}, the arms are {', '.join(arms)}")
+        return value
+
+
 class Recipe(BaseModel):
     """Everything a dataset version follows from, and how a policy is trained on it and evaluated."""
 
@@ -88,6 +112,9 @@ class Recipe(BaseModel):
     evaluation: Evaluation = Field(
         default_factory=Evaluation, exclude=True, description="Which benchmarks the policy is put to, and when."
     )
+    experiment: Experiment = Field(
+        default_factory=Experiment, exclude=True, description="Arms to train and compare: pairwright experiment."
+    )
 
 
 def bundled() -> dict[str, Path]:
@@ -105,7 +132,8 @@ def load(recipe: str | None, overrides: Sequence[str] = ()) -> Recipe:
         ConfigError: no such file, not YAML, an unknown key, or a value of the wrong kind.
     """
     if recipe is None:
-        content, file = {}, None
+        content: dict[str, Any] = {}
+        file: Path | None = None
     else:
         content, file = read_yaml(recipe)
     for one in overrides:
@@ -160,6 +188,15 @@ def validated(model: type[Section], content: Mapping[str, Any], complaint: str) 
         return model.model_validate(content)
     except ValidationError as error:
         raise ConfigError(f"{complaint}: " + "; ".join(_explain(one, model) for one in error.errors())) from None
+
+
+def evaluation_of(recipe: Recipe, **changes: Any) -> Evaluation:
+    """The recipe's section `evaluation` with the command line's options laid over it; None changes nothing."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    sampling = recipe.evaluation.sampling.model_dump(exclude_unset=True)
+    sampling |= {name: given.pop(name) for name in list(given) if name in type(recipe.evaluation.sampling).model_fields}
+    own = recipe.evaluation.model_dump(exclude_unset=True) | given | {"sampling": sampling}
+    return validated(Evaluation, own, "the evaluation cannot be done as asked")
 
 
 def override(content: dict[str, Any], setting: str) -> None:

@@ -7,7 +7,7 @@ token, beta (log pi - log ref) is the policy's implicit reward (Rafailov et al. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from curation.errors import UserError
 from curation.progress import Progress, silent
 from training import data, parallel, policy, reference
 from training.config import Training
-from training.data import Corpus, Pair
+from training.data import Corpus, Pair, Tokens
 from training.logps import Scorer
 from training.losses import shared_prefix
 from training.reference import Logps
@@ -108,6 +108,27 @@ class Credit:
     def pairs(self) -> list[Pair]:
         """The pairs in training order."""
         return [pair for stage in self.corpus.stages for pair in stage]
+
+    def rewards(self, beta: float) -> Iterator[dict[str, Any]]:
+        """Rows of `token_rewards`: every completion under every policy but the reference."""
+        start = self.policies["reference"]
+        texts = {name: self._texts(tokens) for name, tokens in self.corpus.completions.items()}
+        for policy_name, logps in self.policies.items():
+            if policy_name == "reference":
+                continue
+            for name in self.corpus.completions:
+                yield {
+                    "policy": policy_name,
+                    "completion_id": name,
+                    "tokens": texts[name],
+                    "logps": logps[name].tolist(),
+                    "ref_logps": start[name].tolist(),
+                    "rewards": token_rewards(logps[name], start[name], beta).tolist(),
+                }
+
+    def _texts(self, tokens: Tokens) -> list[str]:
+        # A token may be half a character; Parquet holds no lone surrogate.
+        return [self.tokenizer.decode([token]).encode("utf-8", "replace").decode() for token in tokens.tolist()]
 
     def means(self) -> list[PartMean]:
         """The numbers of Figure 3."""

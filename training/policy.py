@@ -81,7 +81,9 @@ def load(config: Training, device: torch.device, dtype: torch.dtype) -> tuple[Sc
         ModelError: it is not there, or has a head that the packed forward pass does not compute.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as their_logging
 
+    their_logging.disable_progress_bar()
     attention.register()
     kept = dtype if config.mode == "lora" else torch.float32
     try:
