@@ -17,8 +17,10 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from rich.console import Console
 
 from curation.errors import MissingError, UserError
+from flows import train_commands
 
-MAKE, LOOK, RUN, SYSTEM = (Group.create_ordered(name) for name in ("Make", "Look", "Run programs", "System"))
+GROUPS = ("Make", "Train", "Look", "Run programs", "System")
+MAKE, TRAIN, LOOK, RUN, SYSTEM = (Group.create_ordered(name) for name in GROUPS)
 FAILED, USAGE, MISSING, STOPPED = 1, 2, 3, 130
 
 app = App(
@@ -55,21 +57,16 @@ def build(
     """
     from flows import build as building
     from flows import config, summary
-    from flows.terminal import Bars, messages, show_log
+    from flows.prefect_server import use_prefect
+    from flows.terminal import Bars, show_log
 
     resolved = config.load(recipe, set_)
     show_log()
-    if server == "auto" and _prefect_answers():
-        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-        os.environ.setdefault("DO_NOT_TRACK", "1")
-        # The log goes to Prefect's server: our bars are on the terminal, and a failure is told there in one line.
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    if use_prefect(server):
         from flows.prefect_flows import build_dataset
 
         version, made = build_dataset(resolved, root)
     else:
-        if server == "auto" and os.environ.get("PREFECT_API_URL"):
-            messages.print(f"no Prefect server answers at {os.environ['PREFECT_API_URL']}: running without it")
         with Bars() as bars:
             version, made = building.build(resolved, root, bars)
     summary.show(version, made, root, Console(highlight=False))
@@ -348,17 +345,10 @@ def doctor(*, root: Root = Path("data"), as_json: Json = False) -> None:
         sys.exit(MISSING)
 
 
-def _prefect_answers() -> bool:
-    """Whether a Prefect server is configured and healthy; asked with a second's patience, never started."""
-    url = os.environ.get("PREFECT_API_URL")
-    if not url:
-        return False
-    import httpx
-
-    try:
-        return httpx.get(f"{url.rstrip('/')}/health", timeout=1.0).is_success
-    except httpx.HTTPError:
-        return False
+app.command(train_commands.train, group=TRAIN)
+app.command(train_commands.evaluate, name="eval", group=TRAIN)
+app.command(train_commands.credit, group=TRAIN)
+app.command(train_commands.experiment, group=TRAIN)
 
 
 def main() -> None:
