@@ -1,37 +1,73 @@
 """copy for programs: the real one, that sets no attribute which the program itself might not set.
 
-copy.deepcopy asks an object how to rebuild it, and sets whatever names the answer holds on whatever it names.
+copy.deepcopy asks an object how to rebuild it, and sets whatever names the answer holds on whatever it names. This is
+the same work, done on a state of exact built-in types whose every name was looked at after it was made for good.
 """
 
 import copy
-from collections.abc import Callable
+from types import NoneType
 from typing import Any
 
-from sandbox import guards, stops
+from sandbox import guards
 from sandbox.stops import refuse
 from sandbox.translate import is_dunder, store_rule
 
-_real: Callable[..., Any] = copy._reconstruct  # type: ignore[attr-defined]
+
+def _reconstruct(
+    x: Any, memo: Any, func: Any, args: Any, state: Any = None, listiter: Any = None, dictiter: Any = None, **more: Any
+) -> Any:
+    """copy._reconstruct, with the rules for setting attributes."""
+    deep = memo is not None
+    if deep and args:
+        args = [copy.deepcopy(arg, memo) for arg in args]
+    made = func(*args)
+    if deep:
+        memo[id(x)] = made
+    if state is not None:
+        # Copied first: making the copy may run the program, and what it gives is what is set.
+        _set_state(made, copy.deepcopy(state, memo) if deep else state)
+    if listiter is not None:
+        for item in listiter:
+            made.append(copy.deepcopy(item, memo) if deep else item)
+    if dictiter is not None:
+        for key, value in dictiter:
+            if deep:
+                key, value = copy.deepcopy(key, memo), copy.deepcopy(value, memo)
+            made[key] = value
+    return made
 
 
-def _reconstruct(x: Any, memo: Any, func: Any, args: Any, state: Any = None, *rest: Any, **more: Any) -> Any:
-    """copy._reconstruct, with the rules for setting attributes while a program runs."""
-    if state is not None and stops.running():
-        parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
-        for part in parts:
-            if isinstance(part, dict):
-                for name in part:
-                    _check(x, name)
-    return _real(x, memo, func, args, state, *rest, **more)
+def _set_state(made: Any, state: Any) -> None:
+    own_way = hasattr(made, "__setstate__")  # may run the program, so it is asked before the names are looked at
+    attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
+    if own_way:
+        _checked(made, attributes)
+        _checked(made, slots)
+        made.__setstate__(state)
+        return
+    found = made.__dict__ if attributes is not None else {}
+    if type(found) is not dict or not isinstance(attributes, dict | NoneType) or not isinstance(slots, dict | NoneType):
+        refuse("attribute", "copy sets attributes from a plain dict only")
+    named = list(_checked(made, slots).items())
+    found.update(_checked(made, attributes))
+    for name, value in named:
+        setattr(made, name, value)
 
 
-def _check(owner: Any, name: Any) -> None:
-    if type(name) is not str:
-        return  # a key of data, not an attribute: setattr takes no other
-    if is_dunder(name) or store_rule(name) == "refuse":
-        refuse("attribute", f"copy may not set the attribute {name}")
-    if store_rule(name) == "own":
-        guards.own(owner, name)
+def _checked(owner: Any, part: Any) -> dict[Any, Any]:
+    """The part of a state if it is a dict of names that may be set on `owner`; nothing for what is no dict."""
+    if not isinstance(part, dict):
+        return {}
+    if type(part) is not dict:
+        refuse("attribute", "copy sets attributes from a plain dict only")
+    for name in part:
+        if not isinstance(name, str):
+            continue  # a key of data, not an attribute: setattr takes no other
+        if type(name) is not str or is_dunder(name) or store_rule(name) == "refuse":
+            refuse("attribute", f"copy may not set the attribute {name}")
+        if store_rule(name) == "own":
+            guards.own(owner, name)
+    return part
 
 
 def names() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import builtins
 import functools
 import itertools
 import types
+import typing
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -82,10 +83,13 @@ class _KindOfType(type):
         return issubclass(kind, type)
 
     def __getitem__(cls, item: object) -> Any:
-        return types.GenericAlias(type, (item,))
+        return types.GenericAlias(cls, (item,))
 
     def __or__(cls, other: Any) -> Any:
-        return type | other
+        return typing.Union[cls, other]  # noqa: UP007  # `|` would come back here
+
+    def __ror__(cls, other: Any) -> Any:
+        return typing.Union[other, cls]  # noqa: UP007
 
     def __repr__(cls) -> str:
         return "<class 'type'>"
@@ -96,14 +100,17 @@ ABC_META: Any = type("ABCMeta", (), {"__slots__": (), "__module__": "abc"})  # s
 
 
 def kind_of(value: Any) -> Any:
-    kind = type(value)
-    return TYPE if issubclass(kind, type) else kind
+    return without_metaclass(type(value))
+
+
+def without_metaclass(value: Any) -> Any:
+    """`value`, or the stand-in where it is `type` or a metaclass: those are never handed out."""
+    return TYPE if isinstance(value, type) and issubclass(value, type) else value
 
 
 def build_class(function: Any, name: str, /, *bases: Any, metaclass: Any = None, **keywords: Any) -> Any:
     """The class statement: the real one, with a look at the bases before and at the namespace after."""
-    for base in bases:
-        _check_base(base)
+    _check_bases(bases)
     if metaclass is ABC_META:
         import abc
 
@@ -113,15 +120,25 @@ def build_class(function: Any, name: str, /, *bases: Any, metaclass: Any = None,
     return checked_class(builtins.__build_class__(function, name, *bases, **keywords))
 
 
-def _check_base(base: object) -> None:
-    if base is TYPE or base is ABC_META or (isinstance(base, type) and issubclass(base, type)):
-        refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
+def _check_bases(bases: tuple[Any, ...]) -> None:
+    """No metaclass among the bases, nor behind a generic alias that becomes its origin in a class header; no
+    `__match_args__` of theirs that an own class may not have.
+
+    Before the class is made: the hooks of its bases (`__init_subclass__`, `__set_name__`) run while it is made.
+    """
+    for base in (*bases, *types.resolve_bases(bases)):
+        if not isinstance(base, type):
+            continue
+        if base is TYPE or base is ABC_META or issubclass(base, type):
+            refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
+        for kind in base.__mro__:
+            _check_match_args(vars(kind).get("__match_args__", ()), kind.__name__, ("own", "guard", "refuse"))
 
 
 def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any:
     """type(name, bases, namespace)."""
-    for base in bases:
-        _check_base(base)
+    bases = tuple(bases)
+    _check_bases(bases)
     if "metaclass" in keywords:
         refuse("metaclass", "type() takes no metaclass here")
     items = dict(namespace)
@@ -129,19 +146,24 @@ def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any
         if type(key) is not str or (is_dunder(key) and key not in policy.DEFINABLE | {"__module__"}):
             refuse("special-name", f"{key} may not be defined by type()")
     items.pop("__module__", None)
-    return checked_class(types.new_class(str(name), tuple(bases), keywords, lambda body: body.update(items)))
+    _check_match_args(items.get("__match_args__", ()), str(name), ("own", "guard", "refuse"))
+    return checked_class(types.new_class(str(name), bases, keywords, lambda body: body.update(items)))
 
 
 def checked_class(kind: Any) -> Any:
     """The class, now known as the program's; refused if anything but the library gave it a forbidden special name."""
     if not isinstance(kind, type):
         return kind
-    if type(kind) is _KindOfType:
+    if issubclass(kind, type) or type(kind) is _KindOfType:
         refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
     for key, value in list(vars(kind).items()):
         if key.startswith("__") and is_dunder(key) and not _may_stand(key, value):
             refuse("special-name", f"{key} may not be defined in class {kind.__name__}")
-    _check_match_args(kind)
+    names = vars(kind).get("__match_args__", ())
+    _check_match_args(names, kind.__name__, ("refuse",))
+    plain = tuple(itertools.takewhile(lambda name: load_rule(name) == "free", names))
+    if plain != names:
+        type.__setattr__(kind, "__match_args__", plain)  # as of a field called `format`: matched by name only
     _made.add(kind)
     return kind
 
@@ -152,14 +174,10 @@ def _may_stand(key: str, value: object) -> bool:
     return key in _CLASS_NAMES or _from_library(value)
 
 
-def _check_match_args(kind: type) -> None:
+def _check_match_args(names: Any, kind: str, refused: tuple[str, ...]) -> None:
     """A class pattern reads the attributes that `__match_args__` names: only plain ones may stand there."""
-    names = vars(kind).get("__match_args__", ())
-    if type(names) is not tuple or any(type(name) is not str or load_rule(name) == "refuse" for name in names):
-        refuse("special-name", f"__match_args__ of {kind.__name__} may only name plain attributes")
-    plain = tuple(itertools.takewhile(lambda name: load_rule(name) == "free", names))
-    if plain != names:
-        type.__setattr__(kind, "__match_args__", plain)  # as of a field called `format`: matched by name only
+    if type(names) is not tuple or any(type(name) is not str or load_rule(name) in refused for name in names):
+        refuse("special-name", f"__match_args__ of {kind} may only name plain attributes")
 
 
 def _from_library(value: object) -> bool:
@@ -223,14 +241,16 @@ def dictionary(value: Any) -> Any:
     found = value.__dict__
     if type(found) is not dict:
         raise TypeError("vars() argument must have __dict__ attribute")
-    return Attributes(found, value) if _own_class(type(value)) else dict(found)
+    if _own_class(type(value)):
+        return Attributes(found, value)
+    return {key: item for key, item in found.items() if type(key) is str and load_rule(key) == "free"}
 
 
 class Attributes(dict[str, Any]):
     """An object's __dict__: the attributes as they are now; what is set here is set on the object, by its rules."""
 
     def __init__(self, real: dict[str, Any], owner: Any) -> None:
-        super().__init__(real)
+        super().__init__({key: value for key, value in real.items() if load_rule(key) != "refuse"})
         self._sandbox_real, self._sandbox_owner = real, owner
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -365,6 +385,21 @@ def refuser(name: str) -> Callable[..., NoReturn]:
 
     refused.__name__ = refused.__qualname__ = name
     return refused
+
+
+def _settable_names(owner: Any, names: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in names:
+        if is_dunder(_settable(owner, name)):
+            refuse("attribute", f"the attribute {name} may not be set in a namespace")
+    return names
+
+
+# repr() shows the class's name, which is this one for the real SimpleNamespace
+class namespace(types.SimpleNamespace):
+    """types.SimpleNamespace for programs: copy, for one, asks an object's own attributes how it is made."""
+
+    def __init__(self, mapping: Any = (), /, **more: Any) -> None:
+        super().__init__(**_settable_names(self, {**dict(mapping), **more}))
 
 
 class Forbidden:

@@ -234,8 +234,36 @@ def _overload(function: Any) -> Any:
     return overloaded
 
 
+def _get_args(value: Any, /) -> Any:
+    """typing.get_args, with no metaclass in what comes out, however deep."""
+    return _unwrapped(typing.get_args(value))
+
+
+def _unwrapped(value: Any) -> Any:
+    if type(value) in (tuple, list):
+        return type(value)(map(_unwrapped, value))
+    return guards.without_metaclass(value)
+
+
+def _named_tuple(typename: Any, fields: Any = (), /, **more: Any) -> Any:
+    """typing.NamedTuple, called or as a base."""
+    return guards.checked_class(typing.NamedTuple(typename, fields or list(more.items())))
+
+
+_named_tuple.__name__ = _named_tuple.__qualname__ = "NamedTuple"
+_named_tuple.__mro_entries__ = lambda bases: typing.NamedTuple.__mro_entries__((typing.NamedTuple,))  # type: ignore[attr-defined]
+
+
 def _typing_names() -> Names:
-    return {"get_type_hints": _get_type_hints, "overload": _overload, "reveal_type": lambda value, /: value}
+    return {
+        "NamedTuple": _named_tuple,
+        "Type": guards.TYPE,
+        "get_args": _get_args,
+        "get_origin": lambda value, /: guards.without_metaclass(typing.get_origin(value)),
+        "get_type_hints": _get_type_hints,
+        "overload": _overload,
+        "reveal_type": lambda value, /: value,
+    }
 
 
 REPLACED: dict[str, Callable[[], Names]] = {
@@ -250,6 +278,7 @@ REPLACED: dict[str, Callable[[], Names]] = {
         "singledispatch": _singledispatch,
     },
     "operator": lambda: {"attrgetter": _attrgetter, "methodcaller": _methodcaller},
+    "types": lambda: {"SimpleNamespace": guards.namespace},
     "typing": _typing_names,
 }
 
@@ -258,7 +287,7 @@ def typing_extension_names() -> Names:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         names = {n: getattr(typing, n) for n in policy.MODULES["typing_extensions"] if hasattr(typing, n)}
-    return names
+    return names | {"NamedTuple": _named_tuple}
 
 
 def future_names() -> Names:

@@ -3,6 +3,7 @@ may hold a real Field, whose name can be set: `field()` gives a description, and
 
 import copy
 import dataclasses
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,24 +37,86 @@ def names() -> dict[str, Any]:
     }
 
 
+class _NamedOnce(dataclasses.Field):  # type: ignore[type-arg]
+    """A real Field whose name, which becomes source text, is set once and to an identifier."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> Any:  # type: ignore[override]
+        return dataclasses.Field.name.__get__(self)  # type: ignore[attr-defined]
+
+    @name.setter
+    def name(self, name: Any) -> None:
+        if self.name is not None or type(name) is not str or not name.isidentifier():
+            refuse("special-name", f"a field may not be called {name!r}")
+        dataclasses.Field.name.__set__(self, name)  # type: ignore[attr-defined]
+
+
+def _field(options: dict[str, Any]) -> Any:
+    plain = dataclasses.field(**options)
+    made: Any = object.__new__(_NamedOnce)
+    for slot in dataclasses.Field.__slots__:
+        if hasattr(plain, slot):
+            getattr(dataclasses.Field, slot).__set__(made, getattr(plain, slot))
+    return made
+
+
 def dataclass(kind: Any = None, /, **options: Any) -> Any:
     if kind is None:
         return lambda kind: dataclass(kind, **options)
     if kind not in guards._made:
         raise TypeError("dataclass() should be called on a class of the program")
-    for name in dict(vars(kind).get("__annotations__", {})):
+    annotated = dict(vars(kind).get("__annotations__", {}))
+    for name in annotated:
         if type(name) is not str or not name.isidentifier() or load_rule(name) == "refuse":
             refuse("special-name", f"a field may not be called {name!r}")
-    for name, value in list(vars(kind).items()):
-        if isinstance(value, FieldDescription):
-            setattr(kind, name, dataclasses.field(**value._sandbox_options))
-        elif name in vars(kind).get("__annotations__", {}) and type(value) in guards._made and _is_descriptor(value):
-            refuse("special-name", f"the default of the field {name} may not be a descriptor of the program's")
-    return guards.checked_class(dataclasses.dataclass(kind, **options))
+        if _runs_when_read(kind, name):
+            refuse("special-name", f"the default of the field {name} may not be a descriptor")
+    _check_fields(kind)
+    described = {name: value for name, value in vars(kind).items() if isinstance(value, FieldDescription)}
+    for name in described:
+        if name not in annotated:
+            raise TypeError(f"{name!r} is a field but has no type annotation")
+    doc, made = kind.__doc__, None
+    try:
+        for name, value in described.items():
+            type.__setattr__(kind, name, _field(value._sandbox_options))
+        if not doc:
+            kind.__doc__ = "-"  # or it is made of signatures, which evaluate text of the program's
+        # Before its positional patterns are looked at, hooks of its bases may run: slots=True makes the class again.
+        made = dataclasses.dataclass(kind, **(options | {"match_args": False}))
+    finally:
+        for one in (kind, made or kind):
+            if not doc:
+                one.__doc__ = doc
+            for name, value in list(vars(one).items()):
+                if isinstance(value, dataclasses.Field):
+                    type.__setattr__(one, name, described.get(name))
+    if options.get("match_args", True) and "__match_args__" not in vars(made):
+        named = tuple(f.name for f in _fields(made) if f.init and not f.kw_only)
+        type.__setattr__(made, "__match_args__", named)
+    return guards.checked_class(made)
 
 
-def _is_descriptor(value: Any) -> bool:
-    return any("__get__" in vars(base) for base in type(value).__mro__)
+def _runs_when_read(kind: type, name: str) -> bool:
+    """Whether reading the attribute `name` of the class, as `dataclass` does for a default, may run the program."""
+    for base in kind.__mro__:
+        if name in vars(base):
+            value = vars(base)[name]
+            plain = (types.FunctionType, types.MemberDescriptorType, types.GetSetDescriptorType, property, staticmethod)
+            return not isinstance(value, plain) and any("__get__" in vars(one) for one in type(value).__mro__)
+    return False
+
+
+def _check_fields(kind: type) -> None:
+    """The fields of the bases still have the names that they were made with."""
+    for base in kind.__mro__:
+        for name, field in vars(base).get("__dataclass_fields__", {}).items():
+            if field.name != name or not name.isidentifier():
+                refuse("special-name", f"a field may not be called {field.name!r}")
+        if base in guards._made and any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
+            refuse("special-name", f"the class {base.__name__} holds a field of the library's")
 
 
 def _fields(kind: type) -> Iterator[Any]:

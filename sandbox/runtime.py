@@ -150,7 +150,10 @@ class World:
             text = str.__str__(source)
             for _ in itertools.islice(self.counter, _CALL_COST + len(text)):
                 pass
-            code = translate(text.strip() if mode == "eval" else text, mode=mode, allow_modules=self.allow_modules)
+            try:
+                code = translate(text.strip() if mode == "eval" else text, mode=mode, allow_modules=self.allow_modules)
+            except Refused as error:
+                stop(error)  # the program may swallow it, and is refused all the same
             return self._evaluate(code, frame, globals, locals)
 
         evaluate.__name__ = evaluate.__qualname__ = mode

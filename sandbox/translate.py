@@ -32,6 +32,8 @@ from sandbox.private import library_private, starred
 from sandbox.verdict import Limits
 
 _MAX_VIOLATIONS = 20
+# With these, a function runs when an attribute is read or an operator applied, which no leading part may then do free.
+_CALLS_BY_ATTRIBUTE = frozenset({"property", "setattr", "cached_property", "partialmethod"})
 _FEW = 8  # items of a loop that is not counted
 _WALK_DEPTH = 20_000  # Python frames the walk may use; pure Python calls, so they cost no C stack
 
@@ -258,7 +260,7 @@ class Translator:
                     node.id = ".__import__"  # the plain one is for the library's C code
             else:
                 self.bind(node, name)
-        elif name == "property" or name == "setattr":
+        elif name in _CALLS_BY_ATTRIBUTE:
             self.strict = True
         return node
 
@@ -270,7 +272,7 @@ class Translator:
         if name is None or not is_dunder(name):
             return
         allowed = policy.DEFINABLE | policy.STORABLE_NAMES if self.scope == "class" else policy.STORABLE_NAMES
-        if name not in allowed:
+        if name not in allowed or name == "__match_args__":  # that one only by `assign`
             self.refuse(node, "special-name", f"{name} may not be defined here")
 
     def names(self, node: Any) -> ast.AST:
@@ -292,7 +294,7 @@ class Translator:
         name = self.mangled(node.attr)
         rule = load_rule(name) if loading else store_rule(name)
         if rule == "free":
-            if not loading and is_dunder(name):
+            if (not loading and is_dunder(name)) or name in _CALLS_BY_ATTRIBUTE:
                 self.strict = True
             return node
         if rule == "guard":
@@ -306,13 +308,28 @@ class Translator:
         self.refuse(node, "attribute", f"the attribute {name} may not be {verb}")
         return node
 
-    def aug_assign(self, node: ast.AugAssign) -> ast.AST:
+    def aug_assign(self, node: ast.AugAssign) -> ast.AST | list[ast.stmt]:
         target = node.target
         if isinstance(target, ast.Attribute):
             name = self.mangled(target.attr)
-            if load_rule(name) == "refuse" or (is_dunder(name) and load_rule(name) != "free"):
+            rule = load_rule(name)
+            if rule == "refuse" or (is_dunder(name) and rule != "free"):
                 self.refuse(node, "attribute", f"the attribute {name} may not be read")
+            elif rule == "guard":
+                return self.guarded_aug_assign(node, target)
         return self.generic(node)
+
+    def guarded_aug_assign(self, node: ast.AugAssign, target: ast.Attribute) -> list[ast.stmt]:
+        """`x.obj += y` reads x.obj, which is a guard's to give: the same in three statements."""
+        owner, value = (ast.Name(id=name, ctx=_STORE, **_HERE) for name in (".o", ".v"))
+        place = ast.Attribute(value=_name(".o"), attr=target.attr, ctx=_STORE, **_HERE)
+        statements: list[ast.stmt] = [
+            ast.Assign(targets=[owner], value=self.visit(target.value), **_HERE),
+            ast.Assign(targets=[value], value=_call(".attr", _name(".o"), _const(target.attr)), **_HERE),
+            ast.AugAssign(target=value, op=node.op, value=self.visit(node.value), **_HERE),
+            ast.Assign(targets=[place], value=_name(".v"), **_HERE),
+        ]
+        return [ast.copy_location(statement, node) for statement in statements]
 
     # Loops and functions: the steps
 
@@ -391,7 +408,7 @@ class Translator:
         return node
 
     def decorator(self, node: ast.expr) -> ast.expr:
-        return node if isinstance(node, ast.Name) and node.id == "property" else self.visit(node)
+        return node if isinstance(node, ast.Name) and node.id in _CALLS_BY_ATTRIBUTE else self.visit(node)
 
     def type_parameters(self, node: Any) -> None:
         for parameter in getattr(node, "type_params", ()):
@@ -423,9 +440,22 @@ class Translator:
             for target in node.targets:
                 if isinstance(target, ast.Name) and is_dunder(target.id) and not _plain_special(node.value):
                     self.strict = True  # a function gets a special method's place under another name
+                if isinstance(target, ast.Name) and target.id == "__match_args__":
+                    self.match_args(node)
+                    return self.generic(node) if len(node.targets) > 1 else node
         return self.generic(node)
 
+    def match_args(self, node: ast.Assign) -> None:
+        """Its names must stand in the text: hooks of the class's bases match against it before we can look at it."""
+        names = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
+        for name in names:
+            if not isinstance(name, ast.Constant) or type(name.value) is not str or load_rule(name.value) != "free":
+                self.refuse(node, "special-name", "__match_args__ may only be a tuple of plain attributes, as literals")
+
     def ann_assign(self, node: ast.AnnAssign) -> ast.AST:
+        if self.scope == "class" and isinstance(node.target, ast.Name) and load_rule(node.target.id) == "refuse":
+            # It may become a field, and fields are what positional patterns read.
+            self.refuse(node, "special-name", f"{node.target.id} may not be a field")
         node.target = self.visit(node.target)
         node.annotation = self.annotation(node.annotation)
         if node.value is not None:
@@ -491,6 +521,8 @@ class Translator:
             return []
         self.check_module(node, module)
         names = [(alias.name, alias.asname or alias.name) for alias in node.names]
+        if any(name in _CALLS_BY_ATTRIBUTE and name != local for name, local in names):
+            self.strict = True
         if names[0][0] == "*":
             if module not in policy.MODULES:
                 # Nothing is known of its names: importing it fails, or is refused, when it is reached.
