@@ -171,6 +171,9 @@ def verify(folder: Path) -> list[str]:
             wrong.append(f"{table}: not a table this pairwright knows")
             continue
         for shard in entry["shards"]:
+            if not _is_shard_of(table, shard["path"]):
+                wrong.append(f"{shard['path']}: not the name of a shard of {table}")
+                continue
             listed.add(shard["path"])
             wrong += _verify_shard(folder, shard)
         if not wrong and entry["digest"] != _rows_digest(folder, table, entry["shards"]):
@@ -180,6 +183,12 @@ def verify(folder: Path) -> list[str]:
     found = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
     wrong += [f"{extra}: not part of the sealed version" for extra in sorted(found - listed)]
     return wrong
+
+
+def _is_shard_of(table: str, path: object) -> bool:
+    """Whether a path in a manifest, which may come from a stranger's repository, stays within its table's folder."""
+    folder, _, file = str(path).partition("/")
+    return folder == table and store.SHARD_NAME.fullmatch(file) is not None
 
 
 def _verify_shard(folder: Path, shard: Mapping[str, Any]) -> list[str]:

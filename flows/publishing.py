@@ -1,0 +1,89 @@
+"""Publishing a version: its tables, its training order as a configuration per bucket, and the card over both."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis import curated
+from analysis.catalog import rebuild_catalog
+from analysis.curated import Curated
+from curation import card, manifest, publish
+from curation.errors import UserError
+from curation.publish import Publication
+from flows.build import Call
+
+
+def publish_version(
+    version: Path, repo_id: str, *, private: bool | None = None, dry_run: bool = False, call: Call
+) -> Publication:
+    """Publish a sealed version; `call(title, function, *args)` runs each stage, as in `flows.build`.
+
+    Raises:
+        UserError: the version is not as sealed, or the Hub does not take it.
+    """
+    publish.check_repo_id(repo_id)
+    wrong = call("verify files", manifest.verify, version, progress=False)
+    if wrong:
+        raise UserError(f"{version} is not as it was sealed, so it is not published: {'; '.join(wrong[:3])}")
+    with tempfile.TemporaryDirectory(prefix="pairwright-publish-") as folder:
+        files = call("write training order", curated.write_curated, version, Path(folder))
+        readme = render_card(version, files, repo_id)
+
+        def send() -> Publication:
+            return publish.publish(
+                version, repo_id, extra=Path(folder), readme=readme, private=private, dry_run=dry_run
+            )
+
+        return call("look at the repository" if dry_run else "publish", send, progress=False)
+
+
+def render_card(version: Path, files: Sequence[Curated], repo_id: str) -> str:
+    """The card of a published version: by default one loads the kept pairs, in training order."""
+    buckets = sorted({one.bucket for one in files})
+    extra = [_configuration("curated", files)] if files else []
+    extra += [_configuration(f"bucket_{bucket}", [one for one in files if one.bucket == bucket]) for bucket in buckets]
+    default = "curated" if files else card.DEFAULT_TABLE
+    return card.render(manifest.read_manifest(version), extra=extra, default=default, repo_id=repo_id)
+
+
+def report(done: Publication, dry_run: bool) -> None:
+    """Say what was published, or would be."""
+    if dry_run:
+        for file, size in done.added:
+            print(f"would send {file} ({size / 2**20:.2f} MiB)")
+        for file in done.removed:
+            print(f"would take {file} out of the newest version (older tags keep it)")
+    if done.commit and not done.added:
+        print(f"{done.repo_id} has {done.tag} already, nothing to do: {done.url}")
+    elif dry_run:
+        print(f"nothing was sent; without --dry-run this becomes {done.tag} of {done.repo_id}")
+    else:
+        print(f"published as {done.tag}: {done.url}")
+        print(f'python -c "from datasets import load_dataset; load_dataset({done.repo_id!r}, revision={done.tag!r})"')
+
+
+def pull(reference: str, root: Path, name: str | None) -> None:
+    """Pull `owner/name` or `owner/name@tag` and say where it lies.
+
+    Raises:
+        UserError: there is no such version, no answer, or it is not what its manifest says.
+    """
+    repo_id, _, revision = reference.partition("@")
+    folder, new = publish.pull(repo_id, root, revision=revision or None, name=name)
+    if new:
+        rebuild_catalog(root)
+    print(f"{folder.parent.name}@{folder.name} {'pulled and verified' if new else 'is here already'}: {folder}")
+
+
+def _configuration(name: str, files: Sequence[Curated]) -> card.Files:
+    splits = sorted({one.split for one in files})
+    of = {split: [one for one in files if one.split == split] for split in splits}
+    return card.Files(
+        name,
+        {split: [one.file for one in of[split]] for split in splits},
+        curated.SCHEMA,
+        {split: sum(one.num_rows for one in of[split]) for split in splits},
+        sum(one.num_bytes for one in files),
+    )
