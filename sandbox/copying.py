@@ -40,17 +40,15 @@ def _reconstruct(
 def _set_state(made: Any, state: Any) -> None:
     own_way = hasattr(made, "__setstate__")  # may run the program, so it is asked before the names are looked at
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
+    named, by_attribute = _checked(made, attributes), list(_checked(made, slots).items())
     if own_way:
-        _checked(made, attributes)
-        _checked(made, slots)
         made.__setstate__(state)
         return
     found = made.__dict__ if attributes is not None else {}
     if type(found) is not dict or not isinstance(attributes, dict | NoneType) or not isinstance(slots, dict | NoneType):
         refuse("attribute", "copy sets attributes from a plain dict only")
-    named = list(_checked(made, slots).items())
-    found.update(_checked(made, attributes))
-    for name, value in named:
+    found.update(named)
+    for name, value in by_attribute:
         setattr(made, name, value)
 
 

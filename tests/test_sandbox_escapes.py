@@ -177,8 +177,8 @@ refused("metaclass", "metaclass of its own", "class A(metaclass=lambda *a: 3): p
 refused("metaclass", "inherit from type", "type('M', (type,), {})")
 refused("module-name", "enum.EnumMeta", "from enum import EnumMeta")
 refused("module-name", "types.new_class", "import types\ntypes.new_class('A')")
-refused("module-name", "Enum is made by a class statement", "from enum import Enum\nEnum('A', {'__del__': 1})")
-refused("module-name", "Enum is made by a class statement", "from enum import IntFlag\nIntFlag('A', ['__x__'])")
+refused("special-name", "__del__", "from enum import Enum\nEnum('A', {'__del__': 1})")
+refused("special-name", "__x__", "from enum import IntFlag\nIntFlag('A', ['__x__'])")
 contained(
     "ended",
     "True True True\n",
@@ -191,11 +191,20 @@ contained("TypeError", "", "type(type)('M', (), {}).mro(type(int))")
 refused("module", "subprocess", "import subprocess")
 refused("module", "subprocess", "def f():\n    import subprocess\nf()")
 refused("module", "ctypes", "from ctypes import *")
-refused("module", "socket", "import socket as s")
+refused("module-name", "socket.socket", "import socket as s\ns.socket()")
+refused("module-name", "socket.socket", "from socket import socket\nsocket()")
 refused("module", "importlib", "import importlib.util")
 refused("module", "_io", "import _io")
 refused("module", "posix", "from posix import *")
-refused("module", "numpy", "import numpy as np")
+refused("module-name", "numpy.load", "import numpy as np\nnp.load('/etc/passwd')")
+refused("module", "from numpy import *", "from numpy import *")
+refused("module-name", "xml.etree.ElementTree.parse", "import xml.etree.ElementTree as ET\nET.parse('x')")
+refused("special-name", "_ignore_", "from enum import Enum\nEnum('A', '_ignore_')")
+refused("special-name", "gi_frame", "from enum import Enum\nEnum('A', 'gi_frame')")
+refused("file", "fileinput", "import fileinput\nfileinput.input(['/etc/passwd'])")
+refused("module-name", "gc.get_objects", "import gc\ngc.get_objects()")
+refused("module-name", "resource.prlimit", "import resource\nresource.prlimit(0, 0)")
+refused("module-name", "traceback.walk_stack", "import traceback\ntraceback.walk_stack(None)")
 refused("module", "subprocess", "__import__('subprocess')")
 refused("module-name", "os.system", "import os\nos.system('id')")
 refused("module-name", "os.system", "from os import system")
@@ -317,37 +326,41 @@ namedtuple(S('A'), [S('x')])
 )
 
 # What copy sets, and what an object's dictionary takes
-REDUCE = """
-import copy, types
-class A: pass
-def reduce(protocol): return (get, (), (None, {'%s': ('__globals__',)}))
-def get(): return A
-x = %s
-copy.deepcopy(x)
-print(A.%s)
-"""
-for planted in ("types.SimpleNamespace(**{'__reduce_ex__': reduce})",):
-    for name in ("__match_args__", "__del__", "__class__", "__code__"):
-        refused("attribute", f"copy may not set the attribute {name}", REDUCE % (name, planted, "x"))
-refused("attribute", "__reduce_ex__ may not be set", "class A: pass\na = A()\na.__dict__['__reduce_ex__'] = print")
-refused("attribute", "__reduce_ex__ may not be set", "class A: pass\nvars(A()).update(__reduce_ex__=print)")
-refused("attribute", "__deepcopy__ may not be set in a __dict__", "class A: pass\nvars(A())['__deepcopy__'] = print")
-refused(
-    "attribute",
-    "copy may not set the attribute __match_args__",
-    """
+PLANTED = """
 import copy, functools
 class A: pass
 class K:
     @functools.cached_property
-    def p(self): return lambda protocol: (lambda: A, (), (None, {'__match_args__': ('__globals__',)}))
+    def p(self): return %s
 k = vars(K)['p']
-k.attrname = '__reduce_ex__'
+k.attrname = '%s'
 o = K()
 o.p
-copy.deepcopy(o)
-""",
+%s
+"""
+for name in ("__match_args__", "__del__", "__class__", "__code__"):
+    state = f"lambda protocol: (lambda: A, (), (None, {{'{name}': ('__globals__',)}}))"
+    refused(
+        "attribute", f"copy may not set the attribute {name}", PLANTED % (state, "__reduce_ex__", "copy.deepcopy(o)")
+    )
+for state in ("S()", "(None, S())"):
+    refused(
+        "attribute",
+        "copy may not set the attribute __match_args__",
+        "class S:\n    def __deepcopy__(self, memo): return {'__match_args__': ('__globals__',)}\n"
+        + PLANTED % (f"lambda protocol: (lambda: A, (), {state})", "__reduce_ex__", "copy.deepcopy(o)"),
+    )
+refused(
+    "attribute",
+    "from a plain dict only",
+    "class S(dict):\n    def __iter__(self): return iter(())\n"
+    + PLANTED % ("lambda protocol: (lambda: A, (), (None, S(x=1)))", "__reduce_ex__", "copy.copy(o)"),
 )
+refused("attribute", "__reduce_ex__ may not be set", "import types\ntypes.SimpleNamespace(**{'__reduce_ex__': print})")
+refused("attribute", "__deepcopy__ may not be set", "import types\ntypes.SimpleNamespace(**{'__deepcopy__': print})")
+refused("attribute", "__reduce_ex__ may not be set", "class A: pass\na = A()\na.__dict__['__reduce_ex__'] = print")
+refused("attribute", "__reduce_ex__ may not be set", "class A: pass\nvars(A()).update(__reduce_ex__=print)")
+refused("attribute", "__deepcopy__ may not be set in a __dict__", "class A: pass\nvars(A())['__deepcopy__'] = print")
 
 # Objects that pass an attribute on to another object
 refused(
@@ -393,15 +406,7 @@ S(type(ref), ref)._evaluate
 )
 refused("attribute", "_create_", "from enum import Enum\nclass C(Enum):\n    A = 1\nC._create_('X', {'__del__': 1})")
 refused("attribute", "__class__", "import types\ntypes.GenericAlias(str, int).format('{0.__class__}', 1)")
-refused(
-    "metaclass",
-    "inherit from type",
-    """
-import types
-n = types.SimpleNamespace(**{'__mro_entries__': lambda bases: (type,)})
-class M(n): pass
-""",
-)
+refused("metaclass", "inherit from type", PLANTED % ("lambda bases: (type,)", "__mro_entries__", "class M(o): pass"))
 contained("AttributeError", "", "import types\nclass A:\n    format = 1\nclass B: pass\nB().format")
 contained(
     "ended",
