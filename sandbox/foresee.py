@@ -1,71 +1,105 @@
-"""Which calls the tests will surely make, read off their code, so that all of them can be asked for in one frame.
+"""Which calls the tests will surely make, read off their bytecode, so that all can be asked for in one frame.
 
-A call is foreseen only where asking early cannot be told from asking in turn: its arguments are literals, it is the
-first thing its test evaluates and the only call of the entry point there, every other name in the test is a builtin
-or the data set's own, and all tests before it are of the same kind.
+A call is foreseen only where asking early cannot be told from asking in turn: it is the first thing that its test
+calls, its arguments are built from constants alone, the test names the entry point once and runs straight through,
+every other name in it is a builtin or the data set's own, and all tests before it are of the same kind.
+
+Whatever a later Python compiles differently is not recognised: then calls are made in turn, which is only slower.
 """
 
-import ast
+import re
 from collections.abc import Sequence, Set
-from typing import Any
+from opcode import opmap
+from types import CodeType
+from typing import Any, NoReturn
+
+_MAX_NAMES = 255  # beyond, an instruction's argument takes more than its one byte
+_LOAD_NAME, _STORE_NAME = opmap["LOAD_NAME"], opmap["STORE_NAME"]
+_BUILDING = (
+    *("PUSH_NULL", "LOAD_NAME", "LOAD_CONST", "LOAD_SMALL_INT", "BUILD_LIST", "BUILD_TUPLE", "BUILD_SET", "BUILD_MAP"),
+    *("BUILD_CONST_KEY_MAP", "LIST_EXTEND", "SET_UPDATE", "LIST_APPEND", "MAP_ADD", "UNARY_NEGATIVE", "EXTENDED_ARG"),
+)
+_TURNING = (
+    *("JUMP_BACKWARD", "JUMP_BACKWARD_NO_INTERRUPT", "FOR_ITER", "MAKE_FUNCTION", "LOAD_BUILD_CLASS"),
+    *("STORE_NAME", "DELETE_NAME", "STORE_GLOBAL", "LOAD_GLOBAL", "IMPORT_NAME", "LOAD_LOCALS", "PUSH_EXC_INFO"),
+)
 
 
-def foreseen_calls(tests: Sequence[ast.Module | None], names: Set[str], known: Set[str]) -> list[list[Any]]:
-    """The literal arguments of the calls that the leading tests make, one list per test.
+def _class_of(names: Sequence[str]) -> bytes:
+    codes = bytes(opmap[name] for name in names if name in opmap)
+    return b"[" + re.escape(codes) + b"]"
+
+
+# Opcodes only, without their arguments; zeros are the interpreter's inline caches.
+_PREFIX = re.compile(
+    re.escape(bytes([opmap.get("RESUME", 0)]))
+    + b"((?:%s\0*)+)" % _class_of(_BUILDING)
+    + b"(?:%s\0*)?" % _class_of(("PRECALL",) if "PRECALL" in opmap else ("CALL",))
+    + _class_of(("CALL",)),
+    re.DOTALL,
+)
+_TURNS = re.compile(_class_of(_TURNING), re.DOTALL)
+
+
+class _Called(Exception):
+    """The entry point was called, with these arguments."""
+
+
+def _record(*args: Any) -> NoReturn:
+    raise _Called(args)
+
+
+def foreseen_calls(tests: Sequence[CodeType | str], names: Set[str], known: Set[str]) -> list[list[Any]]:
+    """The arguments of the calls that the leading tests make, one list per test; a test is its code or an error.
 
     `names` are what the entry point is called, `known` the names that are looked up on the judge's side.
     """
     calls: list[list[Any]] = []
-    for tree in tests:
-        arguments = None if tree is None else _only_call(tree, names, known)
+    for code in tests:
+        arguments = None if isinstance(code, str) else _only_call(code, names, known)
         if arguments is None:
             break
         calls.append(arguments)
     return calls
 
 
-def bound_names(tree: ast.Module | None) -> set[str]:
+def bound_names(code: CodeType | str) -> set[str]:
     """The names that a module's top level defines, imports or assigns."""
-    bound: set[str] = set()
-    for statement in tree.body if tree is not None else []:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                bound.add(node.name)
-            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                bound.add(node.id)
-            elif isinstance(node, ast.alias):
-                bound.add((node.asname or node.name).split(".")[0])
-    return bound
+    if isinstance(code, str) or len(code.co_names) > _MAX_NAMES:
+        return set()
+    return {code.co_names[number] for number in _arguments(code.co_code, _STORE_NAME)}
 
 
-def _only_call(tree: ast.Module, names: Set[str], known: Set[str]) -> list[Any] | None:
-    if len(tree.body) != 1 or not isinstance(tree.body[0], ast.Assert):
+def _arguments(text: bytes, operation: int) -> list[int]:
+    """The argument of every instruction of that kind in some bytecode, in their order."""
+    found: list[int] = []
+    at = text.find(operation)
+    while at >= 0:
+        if at % 2 == 0:
+            found.append(text[at + 1])
+        at = text.find(operation, at + 1)
+    return found
+
+
+def _only_call(code: CodeType, names: Set[str], known: Set[str]) -> list[Any] | None:
+    operations = code.co_code[::2]
+    prefix = _PREFIX.match(operations)
+    if prefix is None or _TURNS.search(operations) or len(code.co_names) > _MAX_NAMES:
         return None
-    used = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    if sum(name in names for name in used) != 1 or set(used) - known - names:
+    loads = [code.co_names[number] for number in _arguments(code.co_code, _LOAD_NAME)]
+    if sum(name in names for name in loads) != 1 or not known.issuperset(set(loads) - names):
         return None
-    call = _first_call(tree.body[0].test, names)
-    if call is None or call.keywords:
-        return None
+    before = _arguments(code.co_code[: 2 * prefix.end()], _LOAD_NAME)
+    if not before or code.co_names[before[-1]] not in names:
+        return None  # a name among the arguments
+    # Up to its first call the test only builds its arguments: run it that far. Any other name stands for None, so
+    # that nothing but the entry point can be called.
+    namespace: dict[str, Any] = dict.fromkeys(code.co_names) | dict.fromkeys(names, _record) | {"__builtins__": {}}
     try:
-        return [ast.literal_eval(argument) for argument in call.args]
-    except (ValueError, TypeError, RecursionError, MemoryError):
-        return None
-
-
-def _first_call(node: ast.expr, names: Set[str]) -> ast.Call | None:
-    """The entry point's call when it is what `node` evaluates first."""
-    while True:
-        match node:
-            case ast.Call(func=ast.Name(id=name)) if name in names:
-                return node
-            case ast.Call(func=ast.Attribute(value=ast.expr() as inner)) if not isinstance(inner, ast.Name):
-                node = inner
-            case ast.Call(args=[first, *_]):
-                node = first
-            case ast.Compare(left=first) | ast.BinOp(left=first) | ast.UnaryOp(operand=first):
-                node = first
-            case ast.BoolOp(values=[first, *_]) | ast.Subscript(value=first) | ast.Attribute(value=first):
-                node = first
-            case _:
-                return None
+        exec(code, namespace)
+    except _Called as call:
+        arguments: list[Any] = list(call.args[0])
+        return arguments
+    except Exception:
+        pass
+    return None

@@ -6,15 +6,17 @@ exception after the program was asked for something is `wrong` too (the test cou
 ImportError or SyntaxError of the test's own, or any failure before the program was asked, is `infra_error`.
 """
 
-import ast
 import builtins
 import math
 import random
+import re
 import resource
 import socket
 import sys
 from collections import OrderedDict
 from dataclasses import dataclass
+from fractions import Fraction
+from opcode import opmap
 from types import CodeType
 from typing import Any
 
@@ -27,7 +29,9 @@ _CACHED_PROBLEMS = 64
 _MESSAGE_CHARS = 300
 _TOLERANCE = 1e-6
 _NUMBER_CHARS = 400
+_INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _MEDDLING = frozenset("setattr delattr exec eval compile globals vars __import__ __builtins__".split())
+_SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 _MEMORY = 2 << 30
 _BUILTIN_NAMES = frozenset(dir(builtins))
 # Imported before the walls go up, since nothing can be read afterwards.
@@ -154,7 +158,8 @@ def _same_token(found: str, expected: str) -> bool:
     """Are two tokens that differ as text the same answer, as the judges of programming contests see it?
 
     Yes for YES and NO in any case, and for numbers of which one is written with a point or an exponent when they are
-    within 1e-6 of each other, absolutely or relatively. Integers are compared digit by digit.
+    within 1e-6 of each other: absolutely where an integer is expected, absolutely or relatively elsewhere. Integers
+    are compared digit by digit.
     """
     if expected.lower() in ("yes", "no"):
         return found.lower() == expected.lower()
@@ -164,31 +169,33 @@ def _same_token(found: str, expected: str) -> bool:
         one, other = float(found), float(expected)
     except ValueError:
         return False
+    if _INTEGER.fullmatch(expected):
+        return math.isfinite(one) and abs(Fraction(found) - int(expected)) <= _TOLERANCE
     return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
 def _prepare(entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
-    codes, trees = zip(*map(_compile, (setup, *tests)), strict=True)
+    codes = tuple(map(_compile, (setup, *tests)))
     names = {"candidate", entry_point}
-    calls = foreseen_calls(trees[1:], names, _BUILTIN_NAMES | bound_names(trees[0]))
+    calls = foreseen_calls(codes[1:], names, _BUILTIN_NAMES | bound_names(codes[0]))
     packed = [Packer(_nothing_foreign).pack_all(call) for call in calls]
     try:
         batch = to_bytes(Packer(_nothing_foreign), lambda: ["batch", entry_point, packed])
     except ValueError:  # ints too long for decimals: ask for them in turn
         batch, calls = b"", []
     seeded = any("random" in text for text in (setup, *tests))
-    meddles = any(tree is not None and _may_meddle(tree) for tree in trees)
+    meddles = any(not isinstance(code, str) and _may_meddle(code) for code in codes)
     return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, batch, len(calls))
 
 
-def _may_meddle(tree: ast.Module) -> bool:
+def _may_meddle(code: CodeType) -> bool:
     """Could this code change a module that the tests of the next program use too?"""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and (not isinstance(node.ctx, ast.Load) or node.attr.startswith("_")):
-            return True
-        if isinstance(node, ast.Name) and node.id in _MEDDLING:
-            return True
-    return False
+    if any(name in _MEDDLING or name.startswith("_") for name in code.co_names):
+        return True
+    operations = code.co_code[::2]
+    if any(operation in operations for operation in _SETS_ATTRIBUTE):
+        return True
+    return any(isinstance(value, CodeType) and _may_meddle(value) for value in code.co_consts)
 
 
 def _state() -> int:
@@ -201,12 +208,11 @@ def _nothing_foreign(value: Any) -> Tree:
     raise Uncrossable(type(value).__name__)
 
 
-def _compile(text: str) -> tuple[CodeType | str, ast.Module | None]:
+def _compile(text: str) -> CodeType | str:
     try:
-        tree = ast.parse(text, "<test>")
-        return compile(tree, "<test>", "exec", dont_inherit=True, optimize=0), tree
+        return compile(text, "<test>", "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return f"the test does not compile: {type(error).__name__}: {error}"[:_MESSAGE_CHARS], None
+        return f"the test does not compile: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]
 
 
 class _ProgramNames(dict[str, Any]):
@@ -218,9 +224,11 @@ class _ProgramNames(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         try:
-            return self._link.ask("global", plain=(name,))
+            found = self._link.ask("global", plain=(name,))
         except NameError:
             raise KeyError(name) from None
+        # A test that relies on the program's `import math` gets the real one, or any class of that name would judge.
+        return sys.modules[name] if name in _WARM else found
 
 
 def _run_tests(prepared: Prepared, link: Link) -> list[Outcome]:
