@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,17 +64,30 @@ def rebuild_catalog(root: Path) -> Path:
 
 def entries(root: Path) -> Iterator[Entry]:
     """Every sealed version under `root`, each dataset's oldest first, with a schema name that SQL takes unquoted."""
-    taken = set(RESERVED)
+    taken = RESERVED | keywords()
     for dataset in manifest.datasets(root):
         base = re.sub(r"\W", "_", dataset)
         base = f"_{base}" if base[0].isdigit() else base
         numbers = manifest.versions(root, dataset)
-        # `a-b` and `a_b`, or version 1 of `demo` and a dataset `demo_v1`, would share one: the later get a tail.
+        # A keyword, `a-b` and `a_b`, or version 1 of `demo` and a dataset `demo_v1`, would share one: those get a tail.
         while taken & {base, *(f"{base}_v{number}" for number in numbers)}:
             base += "_"
         taken |= {base, *(f"{base}_v{number}" for number in numbers)}
         for number in numbers:
             yield Entry(dataset, number, f"{base}_v{number}", manifest.open_version(root, dataset, number).resolve())
+
+
+@cache
+def keywords() -> frozenset[str]:
+    """The words that SQL takes for itself and so for no schema, such as `order` and `both`."""
+    con = duckdb.connect(":memory:")
+    try:
+        rows = con.execute(
+            "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category <> 'unreserved'"
+        ).fetchall()
+    finally:
+        con.close()
+    return frozenset(word for (word,) in rows)
 
 
 def _fill(con: duckdb.DuckDBPyConnection, listed: list[Entry]) -> None:

@@ -81,13 +81,21 @@ def combine(
         if found := workspace.find_sealed(root, name, keys):
             return found, False
         work = workspace.open_work(root, name, build_key(keys), keys)
-        if any(not store.shards(work, table) for table in MERGED) or any(store.missing(work, one) for one in MERGED):
+        if not _is_whole(work):
             for table in MERGED:
                 shutil.rmtree(work / table, ignore_errors=True)
             call("merge samples", merge, sources, work)
         version = _finish(root, name, work, resolved, keys, {"dataset": name} | origin, None, call)
     rebuild_catalog(root)
     return version, True
+
+
+def _is_whole(work: Path) -> bool:
+    """Whether the samples in a work folder were merged to the end."""
+    try:
+        return bool(store.plan(work)) and not any(store.missing(work, table) for table in MERGED)
+    except store.SchemaError:
+        return False
 
 
 @contextmanager
