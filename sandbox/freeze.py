@@ -4,9 +4,11 @@ import codecs
 import ctypes
 import functools
 import importlib
+import os
 import sys
 import types
 import warnings
+from collections.abc import Iterable
 
 from sandbox import asyncloop, concurrency, guards, modules, policy, records, standins, stops, streams
 from sandbox.private import library_private
@@ -38,6 +40,25 @@ def prepare() -> None:
     _warm()
     classes = {*modules.library_classes(), *_own_classes(), *_more_classes()}
     freeze_types(classes)
+
+
+# What these import only when somebody asks for it, which is too late behind the walls.
+_BELONGING = {"numpy": ("fft", "linalg", "ma", "polynomial", "random", "testing")}
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # a zygote with threads cannot fork
+
+
+def import_allowed(names: Iterable[str], path: Iterable[str]) -> None:
+    """Import what a recipe allows beyond the policy's list, as it is, from `path`. RuntimeError if it is not there."""
+    sys.path += [entry for entry in path if entry not in sys.path]
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    try:
+        for name in names:
+            for module in (name, *(f"{name}.{part}" for part in _BELONGING.get(name, ()))):
+                importlib.import_module(module)
+    except ImportError as error:
+        raise RuntimeError(f"the module {name}, which is allowed, cannot be imported: {error}") from None
+    finally:
+        os.environ.clear()
 
 
 def _harmless_bases() -> None:

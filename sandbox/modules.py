@@ -14,7 +14,7 @@ from typing import Any
 
 from sandbox import copying, guards, policy, records
 from sandbox.stops import refuse
-from sandbox.translate import is_allowed_by_recipe, is_dunder, module_message, module_rule
+from sandbox.translate import is_allowed_by_recipe, is_dunder, load_rule, module_message, module_rule
 
 Names = dict[str, Any]
 
@@ -55,12 +55,11 @@ class Importer:
         return found
 
     def _make(self, name: str, tries: bool) -> Any:
-        rule = module_rule(name, self.allow_modules)
+        rule, top = module_rule(name, self.allow_modules), name.partition(".")[0]
         if rule == "refuse" and not tries:
             refuse("module", module_message(name))
-        if rule != "allow":
-            missing = name.partition(".")[0]
-            raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+        if rule in ("refuse", "absent") or (rule == "inert" and tries and top in policy.KNOWN_PACKAGES):
+            raise ModuleNotFoundError(f"No module named {top!r}", name=top)
         if is_allowed_by_recipe(name, self.allow_modules):
             return importlib.import_module(name)  # allowed by the recipe, as it is
         module = types.ModuleType(name)
@@ -78,7 +77,9 @@ class Importer:
 
     def import_name(self, module: str, name: str, tries: bool) -> Any:
         found = self.module(module, tries)
-        if module in policy.IMPORT_ONLY:
+        if name == "*":
+            refuse("module", f"from {module} import * is not allowed: its names are not known; import them by name")
+        if module_rule(module, self.allow_modules) == "inert":
             return guards.Forbidden(f"{module}.{name}")
         try:
             return vars(found)[name] if name in vars(found) else guards.safe_getattr(found, name)
@@ -103,7 +104,7 @@ def hidden_import(name: str, *rest: Any) -> None:
 
 def _absent(module: str) -> Callable[[str], Any]:
     def __getattr__(name: str) -> Any:
-        if (module in policy.IMPORT_ONLY or name in real_names(module)) and not is_dunder(name):
+        if not is_dunder(name) and (module not in policy.MODULES or name in real_names(module)):
             refuse("module-name", f"{module}.{name} is not allowed")
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 
@@ -201,12 +202,14 @@ def _enum_names() -> Names:
     import enum
 
     class ClassOnly(enum.EnumMeta):
-        """Enums are made by the class statement; the functional call would name members by strings."""
+        """The functional call names members by strings: the same rules hold for them as in a class statement."""
 
-        def __call__(cls, value: Any, *rest: Any, **more: Any) -> Any:
-            if not cls.__members__ or rest or more:
-                refuse("module-name", "an Enum is made by a class statement here, not by calling Enum")
-            return super().__call__(value)
+        def __call__(cls, value: Any, names: Any = None, *, start: int = 1, type: Any = None, **more: Any) -> Any:
+            if names is None:
+                return super().__call__(value)
+            if type not in (None, int, str, float) or more.keys() - {"module", "qualname"}:
+                refuse("module-name", "Enum() takes a name, the members, start and type=int, str or float here")
+            return _enum_of(cls, value, names, start, type)
 
     made: Names = {}
     for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"):
@@ -215,6 +218,29 @@ def _enum_names() -> Names:
         made[name] = ClassOnly(name, (real,), body)
         made[name].__module__ = "enum"
     return made
+
+
+def _enum_of(base: Any, name: Any, names: Any, start: int, mixin: Any) -> Any:
+    """Enum(name, names): a class with these members, as the class statement would make it."""
+    import enum
+
+    if isinstance(names, str):
+        names = str.__str__(names).replace(",", " ").split()
+    members = list(names.items()) if isinstance(names, dict) else list(names)
+    if not all(isinstance(member, tuple | list) for member in members):
+        flags = issubclass(base, enum.Flag)
+        members = [(member, enum.auto() if flags or start == 1 else start + i) for i, member in enumerate(members)]
+    if base.__members__:
+        raise TypeError(f"{name}: cannot extend {base!r}")
+    bases = (base,) if mixin is None else (mixin, base)
+    kind = type(base)
+    body = kind.__prepare__(guards.exact_name(name), bases)
+    for member, value in members:
+        member = guards.exact_name(member)
+        if member.startswith("_") or load_rule(member) != "free":
+            refuse("special-name", f"a member of an Enum may not be called {member!r}")
+        body[member] = value
+    return guards.checked_class(kind(guards.exact_name(name), bases, body))
 
 
 def _get_type_hints(value: Any, *options: Any, **more: Any) -> dict[str, Any]:

@@ -184,11 +184,14 @@ MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         ),
         "difflib": _words("SequenceMatcher get_close_matches ndiff unified_diff"),
         "enum": _words("Enum Flag IntEnum IntFlag StrEnum auto unique"),
+        "fileinput": _words("input"),
         "fractions": _words("Fraction gcd"),
         "functools": _words(
             "cache cached_property cmp_to_key lru_cache partial partialmethod reduce singledispatch "
             "total_ordering update_wrapper wraps"
         ),
+        "gc": _words("collect disable enable freeze get_threshold isenabled set_threshold"),
+        "graphlib": _words("CycleError TopologicalSorter"),
         "hashlib": _words("blake2b blake2s md5 sha1 sha224 sha256 sha384 sha3_224 sha3_256 sha3_384 sha3_512 sha512"),
         "heapq": _words("heapify heappop heappush heappushpop heapreplace merge nlargest nsmallest"),
         "io": _words(
@@ -201,6 +204,7 @@ MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
             "tee zip_longest"
         ),
         "json": _words("JSONDecodeError JSONDecoder JSONEncoder dump dumps load loads"),
+        "keyword": _words("iskeyword issoftkeyword kwlist softkwlist"),
         "math": _words(
             "acos acosh asin asinh atan atan2 atanh cbrt ceil comb copysign cos cosh degrees dist e erf erfc "
             "exp exp2 expm1 fabs factorial floor fma fmod frexp fsum gamma gcd hypot inf isclose isfinite "
@@ -227,6 +231,9 @@ MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
             "A ASCII DOTALL I IGNORECASE M MULTILINE Match NOFLAG Pattern RegexFlag S U UNICODE VERBOSE X compile "
             "error escape findall finditer fullmatch match purge search split sub subn"
         ),
+        "resource": _words(
+            "RLIMIT_AS RLIMIT_CPU RLIMIT_DATA RLIMIT_STACK RLIM_INFINITY error getrlimit setrlimit"
+        ),
         "statistics": _words(
             "NormalDist StatisticsError correlation covariance fmean geometric_mean harmonic_mean "
             "linear_regression mean median median_grouped median_high median_low mode multimode pstdev "
@@ -250,6 +257,7 @@ MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
             "monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns sleep time "
             "time_ns gmtime localtime strftime strptime mktime struct_time ctime asctime timezone"
         ),
+        "traceback": _words("format_exc print_exc"),
         "types": _words(
             "AsyncGeneratorType BuiltinFunctionType BuiltinMethodType CoroutineType EllipsisType FunctionType "
             "GeneratorType GenericAlias LambdaType MappingProxyType MethodType ModuleType NoneType "
@@ -283,20 +291,30 @@ MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 # Of these a program gets a module of ours, with nothing of the real one in it but harmless constants and types.
 STAND_INS = frozenset(
     _words("""
-    __future__ asyncio atexit builtins os os.path queue random sys threading time typing_extensions warnings
+    __future__ asyncio atexit builtins fileinput gc keyword os os.path queue random resource sys threading time
+    traceback typing_extensions warnings
 """)
 )
 
-# May be imported and then used for nothing: any name in them is refused when asked for. People import these by habit.
+# May be imported, with what is in them, and then used for nothing: any name is refused when asked for. People import
+# these by habit. The standard library's other modules, which serve to look into or out of a process, are refused when
+# imported.
 IMPORT_ONLY = frozenset(
     _words("""
-    argparse cgi configparser csv doctest email gc getopt getpass glob html http inspect locale logging optparse
-    pathlib pickle platform secrets shutil signal sqlite3 tempfile timeit traceback unittest urllib uuid weakref xml
+    aifc argparse asynchat asyncore bz2 cProfile cgi chunk cmd codecs colorsys concurrent configparser contextvars
+    crypt csv curses datetime dbm doctest email encodings errno filecmp fnmatch ftplib getopt getpass gettext glob
+    gzip hmac html http idlelib imaplib imghdr inspect ipaddress lib2to3 linecache locale logging lzma mailbox
+    mimetypes modulefinder netrc nntplib optparse pathlib pickle pickletools pipes platform plistlib poplib profile
+    pstats quopri reprlib sched secrets select selectors shelve shlex shutil signal smtplib sndhdr socket socketserver
+    sqlite3 ssl stat statvfs stringprep sunau sysconfig syslog tarfile telnetlib tempfile test this timeit tkinter
+    token tokenize tomllib trace tracemalloc turtle turtledemo unittest urllib uu uuid venv wave weakref webbrowser
+    winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zoneinfo
 """)
-)
+) - MODULES.keys()
 
-# Packages people install: importing one is a refusal (it may well exist elsewhere). Any other unknown name is what
-# CPython makes of it, a ModuleNotFoundError.
+# Packages people install: the same, since they may well exist elsewhere and a verdict must not depend on the machine;
+# only where a program provides for its absence (`try: import numpy` with `except ImportError`) is one absent. Any
+# other unknown name is what CPython makes of it, a ModuleNotFoundError.
 KNOWN_PACKAGES = frozenset(
     _words("""
     IPython OpenSSL PIL PyQt5 PyQt6 aiohttp bokeh boto3 bs4 celery chainer click colorama cryptography cupy cv2 cython

@@ -66,6 +66,7 @@ class Process:
             language_layer=settings.language_layer,
             stop=settings.stop,
             allow_modules=tuple(sorted(settings.allow_modules)),
+            path=tuple(filter(None, map(os.path.abspath, sys.path))) if settings.allow_modules else (),
         )
         with theirs:
             self.popen = subprocess.Popen(

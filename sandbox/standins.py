@@ -2,6 +2,7 @@
 
 import decimal
 import io
+import keyword
 import os
 import posixpath
 import random
@@ -84,13 +85,18 @@ class System:
             "atexit": self._atexit_names,
             "builtins": self._builtins_names,
             "contextlib": self._contextlib_names,
+            "fileinput": lambda: {"input": lambda *files, **more: self._all_input(files)},
+            "gc": _gc_names,
+            "keyword": _keyword_names,
             "io": lambda: modules.library_names("io") | {"open": self.open},
             "os": self._os_names,
             "pprint": self._pprint_names,
             "queue": concurrency.queue_names,
             "random": _random_names,
+            "resource": _resource_names,
             "threading": lambda: concurrency.threading_names(self),
             "time": self._time_names,
+            "traceback": self._traceback_names,
             "typing_extensions": modules.typing_extension_names,
             "warnings": lambda: {name: _nothing for name in policy.MODULES["warnings"]},
         }
@@ -191,6 +197,12 @@ class System:
             return self.stderr.buffer if "b" in mode else self.stderr
         refuse("file", "open() is only allowed on descriptors 0, 1 and 2: there are no files")
 
+    def _all_input(self, files: tuple[Any, ...]) -> Any:
+        """fileinput.input(): the lines of standard input; there are no files."""
+        if files and files[0] not in (None, (), [], "-", ["-"], ("-",)):
+            refuse("file", "fileinput.input() only reads standard input: there are no files")
+        return self.sys.stdin
+
     # os
 
     def _os_names(self) -> Names:
@@ -290,6 +302,17 @@ class System:
 
         return modules.library_names("contextlib") | {"redirect_stdout": redirect_stdout}
 
+    def _traceback_names(self) -> Names:
+        def text() -> str:
+            """The exception that is being handled, without its frames."""
+            kind, value, _ = sys.exc_info()
+            return f"Traceback (most recent call last):\n{kind.__name__}: {value}\n" if kind else "NoneType: None\n"
+
+        def show(limit: Any = None, file: Any = None, chain: bool = True) -> None:
+            (self.sys.stderr if file is None else file).write(text())
+
+        return {"format_exc": lambda *options, **more: text(), "print_exc": show}
+
     def _pprint_names(self) -> Names:
         import pprint
 
@@ -305,10 +328,30 @@ def _random_names() -> Names:
     return names | {"Random": SeededRandom}
 
 
+def _gc_names() -> Names:
+    """The collector runs as the sandbox has it, whatever a program says."""
+    none = dict.fromkeys(("disable", "enable", "freeze", "set_threshold"), _nothing)
+    answers = {"collect": lambda generation=2: 0, "isenabled": lambda: True, "get_threshold": lambda: (700, 10, 10)}
+    return {**none, **answers}
+
+
+def _keyword_names() -> Names:
+    """A program's own lists: what one changes is not the next one's."""
+    lists = {name: list(getattr(keyword, name)) for name in ("kwlist", "softkwlist")}
+    return {**lists, "iskeyword": keyword.iskeyword, "issoftkeyword": keyword.issoftkeyword}
+
+
+def _resource_names() -> Names:
+    """People raise the stack's limit before a deep recursion; the sandbox has set what can be had."""
+    names = {name: getattr(resource, name) for name in policy.MODULES["resource"] if name.startswith("RLIM")}
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    return {**names, "error": OSError, "setrlimit": _nothing, "getrlimit": lambda what, /: unlimited}
+
+
 def _exc_info() -> tuple[Any, Any, None]:
     kind, value, _ = sys.exc_info()
     return kind, value, None
 
 
 def _nothing(*args: Any, **keywords: Any) -> None:
-    """What a function of `warnings` does: there is nobody to warn."""
+    """What a function does that has nothing to do here, such as those of `warnings`: there is nobody to warn."""

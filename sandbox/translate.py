@@ -526,7 +526,7 @@ class Translator:
         if names[0][0] == "*":
             if module not in policy.MODULES:
                 # Nothing is known of its names: importing it fails, or is refused, when it is reached.
-                call = _call(".import", _const(module), _const(False), _const(self.tries_import > 0))
+                call = _call(".from", _const(module), _const("*"), _const(self.tries_import > 0))
                 return [ast.copy_location(ast.Expr(value=call, **_HERE), node)]
             names = [(name, name) for name in starred(module)]
         found = []
@@ -547,11 +547,13 @@ class Translator:
 
 
 def module_rule(module: str, allow_modules: frozenset[str]) -> str:
-    """What importing it does: `allow`, `refuse`, or `absent` (nobody has such a module)."""
-    if module in policy.MODULES or module in policy.IMPORT_ONLY or is_allowed_by_recipe(module, allow_modules):
+    """What importing it does: `allow`, `inert` (until used), `refuse`, or `absent` (nobody has such a module)."""
+    if module in policy.MODULES or is_allowed_by_recipe(module, allow_modules):
         return "allow"
     top = module.partition(".")[0]
-    return "refuse" if top in sys.stdlib_module_names or top in policy.KNOWN_PACKAGES else "absent"
+    if top in policy.IMPORT_ONLY or top in policy.KNOWN_PACKAGES:
+        return "inert"
+    return "refuse" if top in sys.stdlib_module_names else "absent"
 
 
 def is_allowed_by_recipe(module: str, allow_modules: frozenset[str]) -> bool:

@@ -41,6 +41,7 @@ class Options:
     language_layer: bool = True
     stop: bool = True
     allow_modules: tuple[str, ...] = ()
+    path: tuple[str, ...] = ()  # where allowed modules are found; only sent when there are any
 
 
 def main(control: str, options_text: str) -> None:
@@ -74,6 +75,7 @@ class Zygote:
     def __init__(self, control: int, options: Options) -> None:
         self.control = control
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=control)
+        self.options = options
         self.fast = options.fast
         self.language = Language(options.language_layer, frozenset(options.allow_modules))
         self.source: str | bytes | None = None
@@ -85,9 +87,10 @@ class Zygote:
 
     def prepare(self) -> None:
         if self.language.layer:
-            from sandbox import runtime, translate
+            from sandbox import freeze, runtime, translate
 
             runtime.prepare()
+            freeze.import_allowed(self.options.allow_modules, self.options.path)
             self.refused = (translate.Refused,)
         self.statuses = statuses(self.language)
         import resource  # noqa: F401  # while files can still be read

@@ -91,7 +91,7 @@ MISTAKES = [
     ("step_limit", "builtin/count_down", "n = int(input())\nwhile n != -1:\n    pass"),
     ("refused", "builtin/shout", "import subprocess\ndef shout(text):\n    return text"),
     ("refused", "builtin/last_item", "import ctypes\ndef last_item(items):\n    return items"),
-    ("refused", "builtin/print_welcome", "import socket\nprint(input())"),
+    ("refused", "builtin/print_welcome", "import subprocess\nprint(input())"),
 ]
 
 

@@ -308,3 +308,23 @@ def test_rows_are_plain_json() -> None:
     found = Execution("refused", None, stdout=b"\xff", violations=(Violation(2, "module", "m"),))
     row = json.loads(json.dumps(executing.as_row(found)))
     assert row["stdout"] == "\ufffd" and row["violations"] == [{"line": 2, "rule": "module", "message": "m"}]
+
+
+def test_a_module_that_is_allowed_is_there_and_only_behind_the_walls(program: Path, monkeypatch, capfd) -> None:
+    pytest.importorskip("numpy", reason="needs numpy")
+    program.write_text(
+        "import numpy as np\nfrom numpy.linalg import det\nprint(int(np.arange(4).sum()), det(np.eye(2)))\n"
+        "np.random.seed(0)\ntry:\n    np.load('/etc/hostname')\nexcept OSError as error:\n    print(error.errno)\n"
+    )
+    assert run(monkeypatch, program) == 125
+    assert capfd.readouterr().err.startswith("pairwright: refused: line 3: numpy.arange is not allowed")
+    assert run(monkeypatch, program, "--allow", "numpy") == 0
+    assert capfd.readouterr().out == "6 1.0\n13\n", "files are still out of reach"
+
+
+def test_an_allowed_module_that_is_not_installed_is_one_line(program: Path, monkeypatch, capfd) -> None:
+    program.write_text("print(1)")
+    assert run(monkeypatch, program, "--allow", "no_such_module_anywhere") == 1
+    out, err = capfd.readouterr()
+    assert out == "" and err.count("\n") == 1
+    assert "no_such_module_anywhere, which is allowed, cannot be imported" in err

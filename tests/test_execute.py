@@ -13,7 +13,7 @@ RIGHT = "def add(a, b):\n    return a + b\n"
 WRONG = "def add(a, b):\n    return a + 1 if a < 2 else 0\n"
 BROKEN = "def add(a, b:\n"
 FAILING = "def add(a, b):\n    return 1 / a\n"
-FORBIDDEN = "import socket\ndef add(a, b):\n    return a + b\n"
+FORBIDDEN = "import subprocess\ndef add(a, b):\n    return a + b\n"
 
 
 def run(tables: Callable[..., Path], *codes: str | None) -> list[dict]:
@@ -33,7 +33,7 @@ def test_each_test_earns_its_share_and_the_status_has_a_name(tables: Callable[..
     assert (broken["status"], broken["error_type"], broken["score"]) == ("exception", "SyntaxError", 0.0)
     assert (failing["status"], failing["error_type"]) == ("exception", "ZeroDivisionError")
     assert (forbidden["status"], forbidden["num_passed"]) == ("refused", 0)
-    assert "socket" in forbidden["error_message"]
+    assert "subprocess" in forbidden["error_message"]
     assert len({row["policy_digest"] for row in (right, wrong, forbidden)}) == 1
 
 

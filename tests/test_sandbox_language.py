@@ -745,6 +745,235 @@ feature(
 feature("optional package", "try:\n    import numpy_not_installed as np\nexcept ImportError:\n    np = None\nprint(np)")
 
 
+feature(
+    "main in a thread with a large stack",
+    """
+import sys, threading
+sys.setrecursionlimit(1 << 20)
+threading.stack_size(1 << 27)
+def depth(n): return 0 if n == 0 else 1 + depth(n - 1)
+def main():
+    print(depth(5000))
+if __name__ == "__main__":
+    t = threading.Thread(target=main)
+    t.start()
+    t.join()
+""",
+)
+feature(
+    "raising the stack and stopping the collector",
+    "import gc, resource, sys\ngc.disable()\nresource.setrlimit(resource.RLIMIT_STACK, resource.getrlimit(resource.RLIMIT_STACK))\ngc.enable()\nprint(gc.isenabled())",
+)
+feature(
+    "dataclass options",
+    """
+from dataclasses import dataclass, field, asdict, astuple, replace, fields, FrozenInstanceError
+@dataclass(order=True, frozen=True)
+class P:
+    x: int
+    tags: list = field(default_factory=list, compare=False, repr=False)
+    y: int = 2
+print(P(1) < P(2), sorted([P(3), P(1)]), P(1) == P(1, ['a']))
+try: P(1).x = 3
+except FrozenInstanceError as e: print('frozen', e)
+print(replace(P(1), y=5), asdict(P(1)), astuple(P(2)), [f.name for f in fields(P)])
+@dataclass
+class Q:
+    a: int = 0
+    b: str = field(init=False, default='b')
+    def __post_init__(self): self.c = self.a * 2
+q = Q(4)
+print(q, q.c, q == Q(4))
+@dataclass(slots=True, kw_only=True)
+class S:
+    v: float
+print(S(v=1.5), hasattr(S(v=1), '__dict__'))
+match Q(7):
+    case Q(a=7, b=z): print(z)
+""",
+)
+feature(
+    "enum functional form",
+    """
+from enum import Enum, IntEnum, Flag, IntFlag, auto, unique
+Color = Enum('Color', 'RED GREEN BLUE')
+Size = Enum('Size', ['S', 'M'], start=10)
+Num = IntEnum('Num', {'ONE': 1, 'TWO': 2})
+Bit = Flag('Bit', 'A,B,C')
+class Base(Enum):
+    def hi(self): return 'hi ' + self.name
+Sub = Base('Sub', [('p', 1), ('q', 'x')])
+print(list(Color), Color(2), Color['BLUE'].value, Size.M.value, Num.TWO + 1, (Bit.A | Bit.C).value, Sub.q.hi(), Sub('x'))
+try: Color(9)
+except ValueError as e: print(e)
+try: Color('X', 'A B')
+except TypeError: print('cannot extend')
+""",
+)
+feature(
+    "enum with auto, methods and aliases",
+    """
+from enum import Enum, IntEnum, auto, unique
+class Op(Enum):
+    ADD = auto()
+    SUB = auto()
+    PLUS = 1
+    @property
+    def sign(self): return '+-'[self.value - 1]
+    @classmethod
+    def parse(cls, s): return next(o for o in cls if o.sign == s)
+    def __str__(self): return self.sign
+print(Op.PLUS is Op.ADD, [str(o) for o in Op], Op.parse('-').name, list(Op.__members__), Op.ADD in Op, len(Op))
+class P(IntEnum):
+    LOW = 1
+    HIGH = 2
+print(P.HIGH > P.LOW, sorted([P.HIGH, P.LOW]), P(1).name, {P.LOW: 'x'}[1], f'{P.HIGH:d}')
+try:
+    @unique
+    class D(Enum):
+        A = 1
+        B = 1
+except ValueError as e: print(e)
+""",
+)
+feature(
+    "typing at run time",
+    """
+from typing import NamedTuple, Protocol, Generic, TypeVar, Optional, Union, Callable, TypedDict, Literal, runtime_checkable, ClassVar, overload, cast, get_args, get_origin, NewType, Iterable
+T = TypeVar('T')
+class Point(NamedTuple):
+    x: int
+    y: int = 0
+    def norm(self): return (self.x ** 2 + self.y ** 2) ** 0.5
+p = Point(3, 4)
+print(p, p.norm(), p._replace(x=0), p._asdict(), Point._fields, *p)
+class Stack(Generic[T]):
+    def __init__(self) -> None: self.items: list[T] = []
+    def push(self, x: T) -> 'Stack[T]':
+        self.items.append(x)
+        return self
+print(Stack[int]().push(1).push(2).items)
+@runtime_checkable
+class HasLen(Protocol):
+    def __len__(self) -> int: ...
+print(isinstance([], HasLen), isinstance(3, HasLen))
+class M(TypedDict, total=False):
+    a: int
+print(M(a=1), get_args(dict[str, int]), get_origin(list[int]), cast(int, 'x'), NewType('U', int)(5), Optional[int] == Union[int, None])
+def f(a: int | None = None, *, g: Callable[[int], str] = str) -> Literal['x']: return 'x'
+print(f(), sorted(f.__annotations__))
+X = NamedTuple('X', [('a', int), ('b', str)])
+print(X(1, 'z').b)
+""",
+)
+feature(
+    "singledispatch, cached_property, partialmethod, lru_cache",
+    """
+from functools import singledispatch, cached_property, partialmethod, lru_cache, cache
+class A:
+    calls = 0
+    @cached_property
+    def v(self):
+        A.calls += 1
+        return 7
+    def set(self, x, y): return (x, y)
+    set1 = partialmethod(set, 1)
+    @lru_cache(maxsize=2)
+    def m(self, n): return n * 2
+    @cache
+    def k(self, n): return n
+a = A()
+print(a.v, a.v, A.calls, a.set1(2), a.m(3), a.m(3), A.m.cache_info().hits, a.k(1))
+@singledispatch
+def size(x): raise TypeError('no')
+@size.register
+def _(x: str): return len(x)
+@size.register(int)
+@size.register(float)
+def _(x): return x
+print(size('abc'), size(4), size(2.5))
+""",
+)
+feature(
+    "functions of newer Pythons where they are",
+    "import itertools, math, sys\nprint(list(itertools.pairwise([1, 2, 3])), hasattr(itertools, 'batched') == (sys.version_info >= (3, 12)), hasattr(math, 'sumprod') == (sys.version_info >= (3, 12)))",
+)
+feature(
+    "abc, numbers, cmath, contextlib, textwrap",
+    """
+from abc import ABC, ABCMeta, abstractmethod
+import numbers, cmath, contextlib, textwrap, io
+class Shape(metaclass=ABCMeta):
+    @abstractmethod
+    def area(self): ...
+    @property
+    @abstractmethod
+    def name(self): ...
+class Sq(Shape):
+    name = 'sq'
+    def area(self): return 4
+try: Shape()
+except TypeError as e: print('abstract', 'area' in str(e))
+print(Sq().area(), isinstance(1.5, numbers.Real), isinstance(Sq(), ABC), cmath.polar(1j), textwrap.shorten('aa bb cc', 6))
+out = io.StringIO()
+with contextlib.redirect_stdout(out), contextlib.suppress(ZeroDivisionError):
+    print('in')
+    1 / 0
+@contextlib.contextmanager
+def tag(n):
+    print('<', n)
+    try: yield n
+    finally: print('>', n)
+with tag('a') as a, contextlib.ExitStack() as s:
+    s.enter_context(tag('b'))
+    s.callback(print, 'called')
+print(repr(out.getvalue()))
+@tag('d')
+def f(): print('f')
+f()
+""",
+)
+feature(
+    "async generators, comprehensions and gather",
+    """
+import asyncio
+async def count(n):
+    for i in range(n):
+        await asyncio.sleep(0)
+        yield i
+async def work(n):
+    await asyncio.sleep(0.01 * (3 - n))
+    return n
+class Lock:
+    async def __aenter__(self): print('enter'); return self
+    async def __aexit__(self, *e): print('exit')
+async def main():
+    print([i async for i in count(3) if i], {i: i async for i in count(2)})
+    async with Lock(): pass
+    print(await asyncio.gather(*(work(i) for i in range(3))))
+    t = asyncio.create_task(work(1))
+    print(await t, await asyncio.wait_for(work(2), 1))
+asyncio.run(main())
+""",
+)
+feature(
+    "traceback printed to standard error",
+    "import traceback\ntry: 1 / 0\nexcept ZeroDivisionError as e:\n    traceback.print_exc()\n    print(traceback.format_exc().splitlines()[-1])",
+)
+feature(
+    "keyword and graphlib",
+    "import keyword\nfrom graphlib import TopologicalSorter, CycleError\nprint(keyword.iskeyword('if'), 'for' in keyword.kwlist, list(TopologicalSorter({'a': {'b'}, 'b': {'c'}}).static_order()))\ntry: TopologicalSorter({1: {2}, 2: {1}}).prepare()\nexcept CycleError as e: print('cycle')",
+)
+feature(
+    "imports by habit that are never used",
+    "import socket, uuid, tempfile, xml.etree.ElementTree as ET\nfrom concurrent.futures import ThreadPoolExecutor\nprint('ok')",
+)
+feature(
+    "an attribute called obj or format changed in place",
+    "class A:\n    obj = 1\n    format = 'a'\na = A()\na.obj += 2\na.format *= 3\nclass B: pass\nb = B()\nb.a = a\nb.a.obj -= 5\nprint(a.obj, a.format)",
+)
+
+
 @pytest.mark.parametrize("name", FEATURES)
 def test_it_behaves_as_in_cpython(name: str) -> None:
     boxed, plain = run(FEATURES[name]), run_plain(FEATURES[name])

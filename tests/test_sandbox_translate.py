@@ -101,14 +101,14 @@ def test_a_spent_budget_stays_spent_over_calls() -> None:
 
 def test_all_violations_are_told_with_their_lines() -> None:
     with pytest.raises(Refused) as caught:
-        translate("import socket\nx = 1\nx.__globals__\n__builtins__")
+        translate("import subprocess\nx = 1\nx.__globals__\n__builtins__")
     assert [(v.line, v.rule) for v in caught.value.violations] == [(1, "module"), (3, "attribute"), (4, "name")]
     assert "line 3: the attribute __globals__ may not be read [attribute]" in str(caught.value)
 
 
 def test_a_refused_module_names_what_is_allowed() -> None:
-    with pytest.raises(Refused, match="the module numpy is not allowed; allowed are abc, .*heapq.*typing"):
-        translate("import numpy as np")
+    with pytest.raises(Refused, match="the module importlib is not allowed; allowed are abc, .*heapq.*typing"):
+        translate("import importlib")
 
 
 def test_an_allowed_module_is_a_matter_of_the_recipe() -> None:
@@ -117,8 +117,7 @@ def test_an_allowed_module_is_a_matter_of_the_recipe() -> None:
     world = World(limits=Limits(), allow_modules=frozenset({"colorsys"}))
     world.run(code)
     assert world.stdout == "(0.0, 0.0, 1)\n"
-    with pytest.raises(Refused, match="colorsys"):
-        translate("import colorsys")
+    assert "colorsys.rgb_to_hsv is not allowed" in run("import colorsys\ncolorsys.rgb_to_hsv(1, 1, 1)").message
 
 
 @pytest.mark.parametrize(
@@ -132,7 +131,7 @@ def test_an_allowed_module_is_a_matter_of_the_recipe() -> None:
         ("x = " + "-" * 90_000 + "1", "too many nested"),
         ("x = 1 +", "invalid syntax"),
         ("break", "'break' outside loop"),
-        ("import socket\nreturn", "'return' outside function"),
+        ("import subprocess\nreturn", "'return' outside function"),
         ("def f():\n\tx\n        y", "inconsistent use of tabs"),
     ],
 )

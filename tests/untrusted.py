@@ -44,7 +44,7 @@ def run_plain(source: str, stdin: str = "") -> tuple[str, str]:
     import sys
 
     out, status = io.StringIO(), "ended"
-    old = sys.stdin
+    old, depth = sys.stdin, sys.getrecursionlimit()
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
@@ -55,4 +55,5 @@ def run_plain(source: str, stdin: str = "") -> tuple[str, str]:
         status = type(error).__name__
     finally:
         sys.stdin = old
+        sys.setrecursionlimit(depth)
     return status, out.getvalue()
