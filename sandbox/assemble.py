@@ -1,5 +1,6 @@
 """From what the judge and the zygote said about a program to its one `Result`. Both are read as untrusted."""
 
+import re
 import signal
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sandbox.verdict import NO_EVIDENCE, STATUSES, Limits, Program, Result, Status, TestResult
 from sandbox.worker import EXIT_MEMORY
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 Outcome = tuple[Any, str, str]  # status, message, the name of the candidate's exception
 
 
@@ -27,6 +29,11 @@ def describe(status: int) -> str:
         return signal.Signals(-status).name
     except ValueError:
         return f"signal {-status}"
+
+
+def printable(text: str) -> str:
+    """A program's words as text that any table, log and terminal takes: no lone surrogates, no control characters."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text.encode("utf-8", "backslashreplace").decode())
 
 
 def uniform(program: Program, status: Status, message: str, error_type: str | None = None) -> Result:
@@ -54,7 +61,7 @@ def assemble(program: Program, rounds: list[Round], limits: Limits) -> Result:
     for one in rounds:
         wanted = len(program.tests) if program.kind == "function" else 1
         outcomes = _outcomes(one, wanted, limits)
-        tests += [TestResult(status, message) for status, message, _ in outcomes]
+        tests += [TestResult(status, printable(message)) for status, message, _ in outcomes]
         error_types += [name for _, _, name in outcomes]
     failed = [test for test in tests if test.status != "passed"]
     worst = next((test for test in failed if test.status in NO_EVIDENCE), failed[0] if failed else None)
@@ -68,17 +75,18 @@ def assemble(program: Program, rounds: list[Round], limits: Limits) -> Result:
         num_passed=passed,
         num_tests=len(tests),
         score=passed / len(tests),
-        error_type=error_type or None,
+        error_type=printable(error_type) if error_type else None,
         error_message=worst.message if worst else None,
-        steps=sum(_number(one.verdict.get("steps")) for one in rounds),
+        steps=sum(_between(0, one.verdict.get("steps"), limits.steps) for one in rounds),
         cpu_ms=float(sum(usage.get("cpu_ms", 0.0) for usage in usages)),
         wall_ms=0.0,
         peak_kb=max((int(usage.get("peak_kb", 0)) for usage in usages), default=0),
     )
 
 
-def _number(value: Any) -> int:
-    return value if type(value) is int else 0
+def _between(low: int, value: Any, high: int) -> int:
+    """A number that a child may have made up."""
+    return min(max(low, value), high) if type(value) is int else low
 
 
 def _outcomes(one: Round, wanted: int, limits: Limits) -> list[Outcome]:

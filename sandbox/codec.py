@@ -43,6 +43,8 @@ _BASES: tuple[type, ...] = (
     *(frozenset, set, deque, list, Fraction, Decimal, datetime, date, time, timedelta),
 )
 
+_LONGEST_RANGE = 10**7
+_LARGEST_EXPONENT = 10**5
 _DATETIME_FIELDS = "year month day hour minute second microsecond"
 
 _dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
@@ -58,11 +60,14 @@ _loads = json.JSONDecoder(object_pairs_hook=_refuse_object).decode
 class Packer:
     """Writes values as trees. `known` are the containers the other side has numbered already, in their order.
 
-    `foreign(value)` gives the tree of a value that has no exact builtin type, or raises `Uncrossable`.
+    `foreign(value)` gives the tree of a value that has no exact builtin type, or raises `Uncrossable`. With `bounded`
+    it is also asked about what a receiver could not use in reasonable time: a range of 10**18, Decimal("1e999999999").
     """
 
-    def __init__(self, foreign: Callable[[Any], Tree], known: list[Any] | None = None) -> None:
-        self.foreign = foreign
+    def __init__(
+        self, foreign: Callable[[Any], Tree], known: list[Any] | None = None, *, bounded: bool = False
+    ) -> None:
+        self.foreign, self.bounded = foreign, bounded
         self.objects: list[Any] = list(known or ())  # also keeps them alive, so that an id stays theirs
         self.numbers = {id(value): number for number, value in enumerate(self.objects)}
         self.big_ints = False
@@ -120,7 +125,8 @@ def _exact(base: type, value: Any) -> Any:
     if base is defaultdict:
         return defaultdict(defaultdict.__dict__["default_factory"].__get__(value), list(dict.items(value)))
     if base is Fraction:
-        return Fraction(int.__int__(value._numerator), int.__int__(value._denominator))
+        top, bottom = (getattr(Fraction, name).__get__(value) for name in ("_numerator", "_denominator"))
+        return Fraction(int.__int__(top), int.__int__(bottom))
     if base is Decimal:
         return Decimal(Decimal.__str__(value))
     if base is datetime:
@@ -163,6 +169,18 @@ def _pack_datetime(packer: Packer, value: datetime) -> Tree:
     return ["w", *value.timetuple()[:6], value.microsecond, value.fold]
 
 
+def _pack_range(packer: Packer, value: range) -> Tree:
+    if packer.bounded and not -_LONGEST_RANGE < value.stop - value.start < _LONGEST_RANGE:
+        return packer.foreign(value)
+    return ["N", *map(hex_int, (value.start, value.stop, value.step))]
+
+
+def _pack_decimal(packer: Packer, value: Decimal) -> Tree:
+    if packer.bounded and value.is_finite() and not -_LARGEST_EXPONENT < value.adjusted() < _LARGEST_EXPONENT:
+        return packer.foreign(value)
+    return ["M", str(value)]
+
+
 def _pack_type(packer: Packer, value: type) -> Tree:
     return ["k", _TYPE_NAMES[value]] if value in _TYPE_NAMES else packer.foreign(value)
 
@@ -180,10 +198,10 @@ _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
     bytes: lambda p, v: ["B", v.decode("latin-1")],
     bytearray: lambda p, v: ["A", v.decode("latin-1")],
     complex: lambda p, v: ["c", v.real, v.imag],
-    range: lambda p, v: ["N", hex_int(v.start), hex_int(v.stop), hex_int(v.step)],
+    range: _pack_range,
     type(...): lambda p, v: ["E"],
     Fraction: lambda p, v: ["R", hex(v.numerator), hex(v.denominator)],
-    Decimal: lambda p, v: ["M", str(v)],
+    Decimal: _pack_decimal,
     datetime: _pack_datetime,
     date: lambda p, v: ["d", v.year, v.month, v.day],
     time: _pack_time,
@@ -201,6 +219,7 @@ class Unpacker:
     def __init__(self, handle: Callable[[int, str], Any], known: list[Any] | None = None) -> None:
         self.handle = handle
         self.objects: list[Any] = list(known or ())
+        self.aliased = False  # something in it stands in two places
 
     def unpack(self, tree: Tree) -> Any:
         if type(tree) is not list:
@@ -276,6 +295,7 @@ def _known(u: Unpacker, tree: Tree) -> Any:
     number = tree[1]
     if type(number) is not int or number < 0:
         raise Malformed("a reference that is no number")
+    u.aliased = True
     return u.objects[number]
 
 
@@ -317,6 +337,24 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "h": _handle,
     "r": _known,
 }
+
+
+def written_out(objects: list[Any]) -> float:
+    """How many items there are when what stands in two places is counted twice; a cycle is counted once.
+
+    `objects` are an `Unpacker`'s, a container before those inside it.
+    """
+    sizes: dict[int, int] = {}
+
+    def size(value: Any) -> int:
+        if type(value) in (tuple, frozenset):
+            return 1 + sum(map(size, value))
+        return sizes.get(id(value), 1) if type(value) in _MUTABLE else 1
+
+    for value in reversed(objects):
+        items = [half for pair in value.items() for half in pair] if isinstance(value, dict) else value
+        sizes[id(value)] = 1 + (len(value) if isinstance(value, bytearray) else sum(map(size, items)))
+    return max(sizes.values(), default=0)
 
 
 def numbered(values: tuple[Any, ...]) -> list[Any]:

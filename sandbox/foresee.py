@@ -63,6 +63,20 @@ def foreseen_calls(tests: Sequence[CodeType | str], names: Set[str], known: Set[
     return calls
 
 
+def asks_the_program(setup: CodeType | str, names: Set[str], known: Set[str]) -> bool:
+    """Whether the setup may call the program before the tests do: then nothing can be asked for early."""
+    if isinstance(setup, str) or len(setup.co_names) > _MAX_NAMES:
+        return True
+    loads = {setup.co_names[number] for number in _arguments(setup.co_code, _LOAD_NAME)}
+    return bool(loads & names or loads - known) or any(_names_any(one, names) for one in setup.co_consts)
+
+
+def _names_any(code: object, names: Set[str]) -> bool:
+    if not isinstance(code, CodeType):
+        return False
+    return not names.isdisjoint(code.co_names) or any(_names_any(one, names) for one in code.co_consts)
+
+
 def bound_names(code: CodeType | str) -> set[str]:
     """The names that a module's top level defines, imports or assigns."""
     if isinstance(code, str) or len(code.co_names) > _MAX_NAMES:
@@ -87,7 +101,7 @@ def _only_call(code: CodeType, names: Set[str], known: Set[str]) -> list[Any] | 
     if prefix is None or _TURNS.search(operations) or len(code.co_names) > _MAX_NAMES:
         return None
     loads = [code.co_names[number] for number in _arguments(code.co_code, _LOAD_NAME)]
-    if sum(name in names for name in loads) != 1 or not known.issuperset(set(loads) - names):
+    if sum(name in names for name in loads) != 1 or not set(loads) - names <= known:
         return None
     before = _arguments(code.co_code[: 2 * prefix.end()], _LOAD_NAME)
     if not before or code.co_names[before[-1]] not in names:

@@ -37,20 +37,23 @@ def names() -> dict[str, Any]:
     }
 
 
-class _NamedOnce(dataclasses.Field):  # type: ignore[type-arg]
+_NAME: Any = vars(dataclasses.Field)["name"]
+
+
+class _NamedOnce(dataclasses.Field):
     """A real Field whose name, which becomes source text, is set once and to an identifier."""
 
     __slots__ = ()
 
     @property
-    def name(self) -> Any:  # type: ignore[override]
-        return dataclasses.Field.name.__get__(self)  # type: ignore[attr-defined]
+    def name(self) -> Any:
+        return _NAME.__get__(self)
 
     @name.setter
     def name(self, name: Any) -> None:
         if self.name is not None or type(name) is not str or not name.isidentifier():
             refuse("special-name", f"a field may not be called {name!r}")
-        dataclasses.Field.name.__set__(self, name)  # type: ignore[attr-defined]
+        _NAME.__set__(self, name)
 
 
 def _field(options: dict[str, Any]) -> Any:

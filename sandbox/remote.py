@@ -4,12 +4,17 @@ import builtins
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox.codec import Malformed, Packer, Tree, Uncrossable, Unpacker, from_bytes, numbered, to_bytes
+from sandbox.codec import Malformed, Packer, Tree, Uncrossable, Unpacker, from_bytes, numbered, to_bytes, written_out
 from sandbox.wire import Channel, Closed
 
 # What a candidate's process may say ended it; anything else is a lie.
 _FINAL = frozenset({"step_limit", "memory_limit", "output_limit", "refused"})
 _REMEMBERED = 8
+# Operations on a program's values that a problem's tests may ask for: taking the next item of an endless iterator
+# costs the program no step.
+_MOST_CALLS = 50_000
+# Items of a result with what is in it twice counted twice: comparing or printing it walks all of them.
+_MOST_ITEMS = 10_000_000
 _PRIVATE = ("_link", "_number", "_label")
 
 
@@ -49,7 +54,7 @@ class Link:
         """One operation on the other side: `plain` goes as it is, `parts` are packed."""
         packer = Packer(self._pack_foreign)
         data = to_bytes(packer, lambda: [operation, *plain, *map(packer.pack, parts)])
-        return self._exchange(data, packer.objects)
+        return self._exchange(data, packer.objects, operation == "next")
 
     def call(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a global by name (str) or a handle."""
@@ -68,13 +73,15 @@ class Link:
         self.calls += 1
         return self._receive(number, numbered(args))
 
-    def _exchange(self, data: bytes, objects: list[Any]) -> Any:
+    def _exchange(self, data: bytes, objects: list[Any], is_next: bool = False) -> Any:
         self._number += 1
         self.calls += 1
         if self.final is not None:
             raise Ended
+        if self.calls > _MOST_CALLS:
+            self._end("step_limit", f"the tests asked for more than {_MOST_CALLS} operations on what it gave")
         self._send(self._number, data)
-        return self._receive(self._number, objects)
+        return self._receive(self._number, objects, is_next)
 
     def _send(self, number: int, data: bytes) -> None:
         try:
@@ -83,13 +90,13 @@ class Link:
             # Not final yet: answers it gave before it went may still be waiting to be read.
             pass
 
-    def _receive(self, number: int, objects: list[Any]) -> Any:
+    def _receive(self, number: int, objects: list[Any], is_next: bool = False) -> Any:
         try:
             while number not in self._arrived:
                 if self.final is not None:
                     raise Ended
                 self._arrived.update([self._next()])
-            return self._read(self._arrived.pop(number), objects)
+            return self._read(self._arrived.pop(number), objects, is_next)
         except Closed:
             self._end("gone", "")
         except (Malformed, MemoryError) as error:
@@ -109,7 +116,7 @@ class Link:
             self.final = (status, message, "")
         raise Ended
 
-    def _read(self, data: bytes, objects: list[Any]) -> Any:
+    def _read(self, data: bytes, objects: list[Any], is_next: bool) -> Any:
         """The value of a reply; raises the exception that the candidate raised, or `Ended`."""
         tree = from_bytes(data)
         if type(tree) is not list or len(tree) < 4 or type(tree[1]) is not int or tree[1] < 0:
@@ -132,8 +139,13 @@ class Link:
                 unpacker.fill(number, trees)
         except (IndexError, TypeError, ValueError, AttributeError, RecursionError) as fault:
             raise Malformed(f"a reply that makes no sense: {type(fault).__name__}") from None
+        if unpacker.aliased and written_out(unpacker.objects) > _MOST_ITEMS:
+            self._end("output_limit", f"a result that is more than {_MOST_ITEMS} items when written out")
         if error is None:
             return value
+        if isinstance(error, StopIteration | StopAsyncIteration) and not is_next:
+            # As in a generator (PEP 479): it would end the test's own loop, map or zip, and pass for a right answer.
+            error = RuntimeError(f"the program raised {names[0]}")
         self.raised.append(error)
         self.error_types.append(names[0])
         del self.raised[:-_REMEMBERED], self.error_types[:-_REMEMBERED]
@@ -175,7 +187,10 @@ def _exception(names: Tree, message: Tree, args: Tree, unpacker: Unpacker) -> Ba
 
 
 class Remote:
-    """A handle on an object of the candidate's that does not cross by value; equal to nothing but itself."""
+    """A handle on an object of the candidate's that does not cross by value; equal to nothing but itself.
+
+    Comparisons are not asked of the program: it would see the expected value, and may answer what it likes.
+    """
 
     __slots__ = _PRIVATE
 
@@ -198,16 +213,10 @@ class Remote:
     def __setitem__(self, key: Any, value: Any) -> None:
         self._link.ask("setitem", self, key, value)
 
-    def __contains__(self, value: Any) -> Any:
-        return self._link.ask("contains", self, value)
-
     def __instancecheck__(self, value: Any) -> Any:
         if not isinstance(value, Remote):
             return False
         return self._link.ask("isinstance", self, value)
-
-    def __lt__(self, other: Any) -> Any:
-        return self._link.ask("less", self, other)
 
     def __len__(self) -> Any:
         return self._link.ask("len", self)

@@ -17,6 +17,7 @@ from sandbox.wire import Channel, Closed
 
 _MESSAGE_CHARS = 500
 _NO_NAME = object()
+_PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 class World(Protocol):
@@ -45,7 +46,6 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "setattr": _set_attribute,
     "getitem": operator.getitem,
     "setitem": operator.setitem,
-    "contains": operator.contains,
     "isinstance": lambda kind, value: isinstance(value, kind),
     "len": len,
     "bool": bool,
@@ -53,7 +53,6 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "repr": repr,
     "iter": iter,
     "next": next,
-    "less": operator.lt,
 }
 
 
@@ -76,9 +75,9 @@ class Service:
         except BaseException as error:  # a candidate may raise anything
             failure = error
         if failure is None:
-            self._send(0, Packer(self._foreign), lambda packer: ["v", self.world.steps, None, []])
+            self._send(0, Packer(self._foreign, bounded=True), lambda packer: ["v", self.world.steps, None, []])
         else:
-            self._send_failure(0, Packer(self._foreign), failure, lambda packer: [])
+            self._send_failure(0, Packer(self._foreign, bounded=True), failure, lambda packer: [])
         return failure is None
 
     def run_stdio(self, code: CodeType) -> None:
@@ -86,10 +85,10 @@ class Service:
         try:
             self.world.run(code)
         except BaseException as error:
-            if not (isinstance(error, SystemExit) and error.code in (None, 0)):
-                self._send_failure(0, Packer(self._foreign), error, lambda packer: [])
+            if not (isinstance(error, SystemExit) and (error.code is None or _is_zero(error.code))):
+                self._send_failure(0, Packer(self._foreign, bounded=True), error, lambda packer: [])
                 return
-        self._send(0, Packer(self._foreign), lambda packer: ["o", self.world.steps, self.world.stdout])
+        self._send(0, Packer(self._foreign, bounded=True), lambda packer: ["o", self.world.steps, self.world.stdout])
 
     def answer(self) -> None:
         """Answer calls until the judge hangs up."""
@@ -118,7 +117,7 @@ class Service:
         except BaseException as error:
             failure = error
         changed = [i for i, old in enumerate(before) if not _same(old, _snapshot(unpacker.objects[i]))]
-        packer = Packer(self._foreign, unpacker.objects)
+        packer = Packer(self._foreign, unpacker.objects, bounded=True)
 
         def updates(packer: Packer) -> Tree:
             return [[i, packer.contents(packer.objects[i])] for i in changed]
@@ -126,10 +125,20 @@ class Service:
         if failure is not None:
             self._send_failure(number, packer, failure, updates)
             return
+
+        def build(packer: Packer) -> Tree:
+            return ["v", self.world.steps, packer.pack(value), updates(packer)]
+
+        if not changed and type(value) in _PLAIN:
+            self._send(number, packer, build)
+            return
         try:
-            self._send(number, packer, lambda p: ["v", self.world.steps, p.pack(value), updates(p)])
-        except RecursionError as error:
-            self._send_failure(number, Packer(self._foreign), error, lambda p: [])
+            # Reading a value may run the program: the `__hash__` of a key, say. So it is done under its limits.
+            data = self.world.call(to_bytes, (packer, lambda: build(packer)))
+        except BaseException as error:
+            self._send_failure(number, Packer(self._foreign, bounded=True), error, lambda p: [])
+        else:
+            self._transmit(number, data)
 
     def _resolve(self, operation: str, parts: list[Tree], unpacker: Unpacker) -> tuple[Any, list[Any], dict[str, Any]]:
         if operation == "global":
@@ -159,10 +168,12 @@ class Service:
         return ["h", number, type(value).__name__]
 
     def _send(self, number: int, packer: Packer, build: Callable[[Packer], Tree]) -> None:
-        data = to_bytes(packer, lambda: build(packer))
+        self._transmit(number, to_bytes(packer, lambda: build(packer)))
+
+    def _transmit(self, number: int, data: bytes) -> None:
         if len(data) > self.limits.output_bytes:
             text = f"a result of {len(data)} bytes, at most {self.limits.output_bytes} may cross"
-            data = to_bytes(packer, lambda: ["x", self.world.steps, "output_limit", text])
+            data = to_bytes(Packer(self._foreign, bounded=True), lambda: ["x", self.world.steps, "output_limit", text])
         self.channel.send(number, data)
 
     def _send_failure(
@@ -179,14 +190,20 @@ class Service:
         if isinstance(error, SystemExit):
             names = ["SystemExit", "BaseException"]
 
-        def build(packer: Packer) -> Tree:
-            args = packer.pack_all(list(error.args)) if len(error.args) < 10 else []
+        given = BaseException.args.__get__(error)  # type: ignore[attr-defined]  # not a property of the program's
+
+        def build() -> Tree:
+            args = packer.pack_all(list(given)) if len(given) < 10 else []
             return ["e", self.world.steps, names, message, args, updates(packer)]
 
         try:
-            self._send(number, packer, build)
-        except RecursionError:
-            self._send(number, Packer(self._foreign), lambda p: ["e", self.world.steps, names, message, [], []])
+            data = self.world.call(to_bytes, (packer, build))
+        except BaseException:
+            self._send(
+                number, Packer(self._foreign, bounded=True), lambda p: ["e", self.world.steps, names, message, [], []]
+            )
+        else:
+            self._transmit(number, data)
 
     def _message(self, error: BaseException) -> str:
         try:
@@ -194,6 +211,11 @@ class Service:
         except BaseException as second:  # its own __str__ failed, or ran into the limit
             text = f"(no message: {type(second).__name__})"
         return str(text)[:_MESSAGE_CHARS]
+
+
+def _is_zero(code: object) -> bool:
+    """An exit status of zero, as a plain int: no `__eq__` of the program's is asked."""
+    return type(code) in (int, bool) and code == 0
 
 
 def _snapshot(value: Any) -> Any:

@@ -70,7 +70,7 @@ _SENDTO = (44, 206)
 
 _PROT_EXEC = 4
 _FORK_FLAGS = 0x01200011  # CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD: fork, no thread and no namespace
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _SIGKILL = 1, 9
 
 _LOAD, _JUMP_EQUAL, _JUMP_ANY_BIT, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06
 _RET_KILL, _RET_ERRNO, _RET_ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
@@ -103,7 +103,9 @@ def program(machine: str, *, stop: bool, may_fork: bool) -> bytes:
     for call in (_MMAP, _MPROTECT):
         ops += _when(call[column], [(2, _JUMP_ANY_BIT, _PROT_EXEC, False)], executable, _RET_ALLOW)
     ops += _when(_PRLIMIT[column], [(0, _JUMP_EQUAL, 0, True)], _RET_ALLOW, _RET_ERRNO | errno.EPERM)
-    ops += _when(_PRCTL[column], [(0, _JUMP_EQUAL, _PR_SET_PDEATHSIG, True)], _RET_ALLOW, _RET_ERRNO | errno.EPERM)
+    # Only to die with the parent, and never to stop doing so.
+    dying = [(0, _JUMP_EQUAL, _PR_SET_PDEATHSIG, True), (1, _JUMP_EQUAL, _SIGKILL, True)]
+    ops += _when(_PRCTL[column], dying, _RET_ALLOW, _RET_ERRNO | errno.EPERM)
     # send() with an address would reach a datagram socket elsewhere; without one it only serves what is connected.
     ops += _when(_SENDTO[column], [(4, _JUMP_EQUAL, 0, True)], _RET_ALLOW, deny)
     if may_fork:

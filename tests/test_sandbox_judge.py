@@ -325,6 +325,78 @@ CASES = {
         "exception",
         error_type="RecursionError",
     ),
+    "a StopIteration that would end the test's own loop": Case(
+        "def f(x): raise StopIteration",
+        ["for a, b in zip(map(f, [1, 2]), [3, 4]): assert a == b", "assert all(map(f, [1]))"],
+        "exception",
+        "StopIteration: the program raised StopIteration",
+        error_type="StopIteration",
+    ),
+    "an answer that claims to hold the expected value": Case(
+        "class A:\n    def __contains__(self, x): return True\ndef f(): return A()",
+        ["assert 5 in f()"],
+        "wrong",
+        "not iterable",
+    ),
+    "an answer that claims to be less": Case(
+        "class A:\n    def __lt__(self, x): return True\ndef f(): return A()",
+        ["assert f() < 2"],
+        "wrong",
+        "not supported",
+    ),
+    "a class called as a module that the test uses": Case(
+        "class math: isclose = staticmethod(lambda *a: True)\ndef f(): return 3",
+        ["assert math.isclose(f(), 2.5)"],
+        "wrong",
+    ),
+    "a test that uses a module which the program imported": Case(
+        "import math\ndef f(): return 2.5", ["assert math.isclose(f(), 2.5)"], "passed"
+    ),
+    "an exception whose args are something else": Case(
+        "class E(Exception): args = 5\ndef f(): raise E()", ["assert f() == 1"], "exception", "E: ", error_type="E"
+    ),
+    "an answer that raises while it is read": Case(
+        "class K:\n    n = 0\n    def __hash__(self):\n        K.n += 1\n        return 1 if K.n < 2 else 1 / 0\n"
+        "class D(dict): pass\ndef f():\n    d = D()\n    d[K()] = 1\n    return d",
+        ["assert f() == 1"],
+        "exception",
+        "division by zero",
+        error_type="ZeroDivisionError",
+    ),
+    "an answer that is a few lists and 2**60 items": Case(
+        "def f():\n    a = []\n    for _ in range(60): a = [a, a]\n    return a",
+        ["assert f() == [1], f'got {f()!r}'"],
+        "output_limit",
+        "more than 10000000 items when written out",
+    ),
+    "an answer in a cycle, which is few items": Case(
+        "def f():\n    a = [1]\n    a.append(a)\n    return a", ["assert f()[1][1][0] == 1"], "passed"
+    ),
+    "a number whose digits would fill the memory": Case(
+        "from decimal import Decimal\ndef f(): return Decimal('1e999999999')",
+        ["assert int(f()) == 1"],
+        "wrong",
+        "int()",
+    ),
+    "an endless iterator": Case(
+        "import itertools\ndef f(): return itertools.count()",
+        ["assert list(f()) == 1"],
+        "step_limit",
+        "more than 50000 operations on what it gave",
+    ),
+    "a message that no table takes": Case(
+        "def f(): raise ValueError('\\ud800\\x1b[31m')",
+        ["assert f() == 1"],
+        "exception",
+        r"ValueError: \\ud800\\x1b\[31m",
+        error_type="ValueError",
+    ),
+    "a setup that calls the program first": Case(
+        "n = 0\ndef f():\n    global n\n    n += 1\n    return n",
+        ["assert f() == 2", "assert f() == 3"],
+        "passed",
+        setup="def g(): return f()\nknown = g()",
+    ),
     "a step limit that the test would catch": Case(
         "def f():\n    while True: pass",
         ["try:\n    f()\nexcept BaseException:\n    pass", "assert True"],
@@ -367,6 +439,17 @@ STDIO: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
     "white space does not count": ("print(' 1\\n\\n2   3\\n')", [("", "1 2\n3")], "passed", ""),
     "decimals are numbers": ("print('1.0', 0.1 + 0.2, 1e9)", [("", "1 0.3 1000000000.0")], "passed", ""),
     "decimals far off": ("print(0.30001)", [("", "0.3")], "wrong", "token 1 of the output: expected '0.3', found"),
+    "an integer written as a float": ("print(123456789.0)", [("", "123456789")], "passed", ""),
+    "an integer computed in floats": ("print(4.9999999999)", [("", "5")], "passed", ""),
+    "a large integer that is near": ("print(123456700.0)", [("", "123456789")], "wrong", "expected '123456789'"),
+    "a larger integer rounded": ("print(1.2345678901e17)", [("", "123456789012345678")], "wrong", "token 1"),
+    "an infinity for an integer": ("print(float('inf'))", [("", "7")], "wrong", "token 1"),
+    "an exit with something that claims to be zero": (
+        "class Z:\n    def __eq__(self, other): return True\nraise SystemExit(Z())",
+        [("", "")],
+        "exception",
+        "SystemExit",
+    ),
     "integers are text": ("print('01')", [("", "1")], "wrong", "token 1 of the output: expected '1', found '01'"),
     "big integers are exact": ("print(10**20 + 1)", [("", str(10**20))], "wrong", "token 1 of the output"),
     "yes and no in any case": ("print('YES', 'no')", [("", "Yes NO")], "passed", ""),
