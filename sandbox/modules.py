@@ -58,7 +58,7 @@ class Importer:
         rule, top = module_rule(name, self.allow_modules), name.partition(".")[0]
         if rule == "refuse" and not tries:
             refuse("module", module_message(name))
-        if rule in ("refuse", "absent") or (rule == "inert" and tries and top in policy.KNOWN_PACKAGES):
+        if rule in ("refuse", "absent"):
             raise ModuleNotFoundError(f"No module named {top!r}", name=top)
         if is_allowed_by_recipe(name, self.allow_modules):
             return importlib.import_module(name)  # allowed by the recipe, as it is

@@ -312,9 +312,10 @@ IMPORT_ONLY = frozenset(
 """)
 ) - MODULES.keys()
 
-# Packages people install: the same, since they may well exist elsewhere and a verdict must not depend on the machine;
-# only where a program provides for its absence (`try: import numpy` with `except ImportError`) is one absent. Any
-# other unknown name is what CPython makes of it, a ModuleNotFoundError.
+# Packages people install: importing one is a refusal and no evidence, since it may exist elsewhere or not. (Were they
+# inert like the above, 18 of the 16,400 samples with verdicts would pass that failed for want of the package.) Where a
+# program provides for its absence (`try: import numpy` with `except ImportError`) it is absent. Any other unknown name
+# is what CPython makes of it, a ModuleNotFoundError.
 KNOWN_PACKAGES = frozenset(
     _words("""
     IPython OpenSSL PIL PyQt5 PyQt6 aiohttp bokeh boto3 bs4 celery chainer click colorama cryptography cupy cv2 cython

@@ -551,9 +551,9 @@ def module_rule(module: str, allow_modules: frozenset[str]) -> str:
     if module in policy.MODULES or is_allowed_by_recipe(module, allow_modules):
         return "allow"
     top = module.partition(".")[0]
-    if top in policy.IMPORT_ONLY or top in policy.KNOWN_PACKAGES:
+    if top in policy.IMPORT_ONLY:
         return "inert"
-    return "refuse" if top in sys.stdlib_module_names else "absent"
+    return "refuse" if top in sys.stdlib_module_names or top in policy.KNOWN_PACKAGES else "absent"
 
 
 def is_allowed_by_recipe(module: str, allow_modules: frozenset[str]) -> bool:

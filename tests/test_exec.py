@@ -317,7 +317,7 @@ def test_a_module_that_is_allowed_is_there_and_only_behind_the_walls(program: Pa
         "np.random.seed(0)\ntry:\n    np.load('/etc/hostname')\nexcept OSError as error:\n    print(error.errno)\n"
     )
     assert run(monkeypatch, program) == 125
-    assert capfd.readouterr().err.startswith("pairwright: refused: line 3: numpy.arange is not allowed")
+    assert capfd.readouterr().err.startswith("pairwright: refused: line 1: the module numpy is not allowed")
     assert run(monkeypatch, program, "--allow", "numpy") == 0
     assert capfd.readouterr().out == "6 1.0\n13\n", "files are still out of reach"
 
