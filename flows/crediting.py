@@ -108,9 +108,11 @@ def _beta(adapters: Mapping[str, Path]) -> float:
 
 def show(folder: Path, rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     """Print the means side by side, and where the rest lies."""
-    drawn = Table("policy", "side", show_edge=False, box=None, padding=(0, 1, 0, 2))
+    drawn = Table(show_edge=False, box=None, padding=(0, 1, 0, 2))
+    drawn.add_column("policy", min_width=24, overflow="fold")
+    drawn.add_column("side")
     for part in credit.PARTS:
-        drawn.add_column(f"{part} the difference", justify="right")
+        drawn.add_column(part, justify="right", no_wrap=True)
     found = {(row["policy"], row["side"], row["part"]): row for row in rows}
     start = "reference"
     for policy in dict.fromkeys(row["policy"] for row in rows):
@@ -118,14 +120,15 @@ def show(folder: Path, rows: Sequence[Mapping[str, Any]], console: Console) -> N
             cells = []
             for part in credit.PARTS:
                 row, reference = found[policy, side, part], found[start, side, part]
-                moved = (
-                    ""
-                    if policy == start or not row["tokens"]
-                    else f" ({row['mean_logp'] - reference['mean_logp']:+.3f})"
-                )
+                moved = ""
+                if policy != start and row["tokens"]:
+                    moved = f" ({row['mean_logp'] - reference['mean_logp']:+.2f})"
                 cells.append(f"{row['mean_logp']:.3f}{moved}" if row["tokens"] else "none")
             drawn.add_row(Text(policy if side == "chosen" else ""), side, *cells)
-    console.print("\n  mean log-probability a token in nats (and its distance from the reference)\n", highlight=False)
+    console.print(
+        "\n  mean log-probability a token in nats before, at and after the pairs' first difference\n"
+        "  (in brackets: how far from the reference)\n"
+    )
     console.print(drawn)
     console.print(f"\n  {folder / 'means.json'}", markup=False, soft_wrap=True)
     console.print(f"  rewards token by token: {folder / 'token_rewards'}", markup=False, soft_wrap=True)

@@ -50,32 +50,30 @@ def show(results: Mapping[str, Sequence[Result]], console: Console) -> None:
         console.print()
         title = f"{benchmark}: {len(first)} problems, {sampled} sample{'s' * (sampled != 1)} each, {how}"
         console.print(Text(title, style="bold"))
-        console.print(_scores({benchmark: members}))
+        rows = table({benchmark: members})
+        console.print(_scores(rows))
+        for row in rows:
+            if row["difference"] is not None and row["metric"] == rows[0]["metric"]:
+                console.print(f"  {_against(row, rows[0]['policy'])}", markup=False, soft_wrap=True)
         for result in members:
             console.print(f"  {_said(result)}", markup=False, soft_wrap=True)
         console.print(f"  every problem's row: {members[-1].folder / 'evaluations'}", markup=False, soft_wrap=True)
     console.print(
-        "\n  [low, high]: 95 % bootstrap interval over problems; 'against' draws the problems of both together",
+        "\n  [low, high]: 95 % bootstrap interval over problems; of a difference, the problems drawn in pairs",
         markup=False,
         soft_wrap=True,
     )
 
 
-def _scores(results: Mapping[str, Sequence[Result]]) -> Table:
-    rows = table(results)
+def _scores(rows: Sequence[Mapping[str, Any]]) -> Table:
     metrics = list(dict.fromkeys(row["metric"] for row in rows))
-    drawn = Table("policy", show_edge=False, box=None, padding=(0, 1, 0, 2))
+    drawn = Table(show_edge=False, box=None, padding=(0, 1, 0, 2))
+    drawn.add_column("policy", min_width=18, overflow="fold")
     for metric in metrics:
         drawn.add_column(metric, no_wrap=True)
-    compared = any(row["difference"] is not None for row in rows)
-    if compared:
-        drawn.add_column(f"{metrics[0]} against the first", no_wrap=True)
     for policy in dict.fromkeys(row["policy"] for row in rows):
         own = {row["metric"]: row for row in rows if row["policy"] == policy}
-        cells = [
-            f"{own[m]['mean']:.3f} [{own[m]['low']:.3f}, {own[m]['high']:.3f}]" if m in own else "" for m in metrics
-        ]
-        drawn.add_row(Text(shortened(policy)), *cells, *([_against(own[metrics[0]])] if compared else []))
+        drawn.add_row(Text(shortened(policy)), *(_interval(own[m]) if m in own else "" for m in metrics))
     return drawn
 
 
@@ -83,11 +81,9 @@ def _interval(row: Mapping[str, Any]) -> str:
     return f"{row['mean']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
 
 
-def _against(row: Mapping[str, Any]) -> str:
-    if row["difference"] is None:
-        return ""
+def _against(row: Mapping[str, Any], base: str) -> str:
     gap = f"{row['difference']:+.3f} [{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
-    return f"{gap} p={row['p_value']:.2g}"
+    return f"{shortened(row['policy'])} against {shortened(base)}: {row['metric']} {gap}, p = {row['p_value']:.2g}"
 
 
 def _said(result: Result) -> str:

@@ -74,7 +74,10 @@ def show(trained: Trained, benchmarks: str, root: Path, console: Console) -> Non
     for name, checkpoint in trained.checkpoints.items():
         lines = steps_of(checkpoint)
         if lines:
-            console.print(f"  {name}: {len(lines)} steps, {figures(lines[0])} at first, {figures(lines[-1])} at last")
+            console.print(
+                f"  {name}: {len(lines)} steps, {figures(lines[0])} at first, {figures(lines[-1])} at last",
+                soft_wrap=True,
+            )
     for line in trained.warnings:
         console.print(f"  {line}", markup=False, soft_wrap=True)
     if trained.results:
