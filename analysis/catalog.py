@@ -6,9 +6,12 @@ Any DuckDB from 1.5 on opens the file: `duckdb data/catalog.duckdb -c "FROM demo
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import logging
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,16 +19,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
+import pyarrow as pa
 
 from analysis import engine
 from analysis.engine import quote
 from curation import manifest, store
-from curation.schema import TABLES
+from curation.schema import TABLES, identify
+
+log = logging.getLogger(__name__)
 
 FILE = "catalog.duckdb"
 
 # Names that DuckDB has already.
-RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalog", "versions"})
+RESERVED = frozenset({"main", "temp", "system", "information_schema", "pg_catalog", "versions", "schemas"})
+
+
+LISTED = pa.schema([("dataset", "string"), ("version", "int32"), ("schema", "string"), ("folder", "string")])
+STAMPED = pa.schema([("schema", "string"), ("stamp", "string")])
 
 
 class Entry(NamedTuple):
@@ -38,28 +48,80 @@ class Entry(NamedTuple):
 
 
 def rebuild_catalog(root: Path) -> Path:
-    """Write the catalog of all sealed versions under `root` and return its path.
+    """Bring the catalog of all sealed versions under `root` up to date and return its path.
 
-    The old file is replaced whole: whoever has it open keeps it. Processes that rebuild at once take turns, so a
-    version sealed before the call is in the file after it.
+    Only schemas of versions that came, went or changed are made. The old file is replaced whole: whoever has it open
+    keeps it. Processes that rebuild at once take turns, so a version sealed before the call is in the file after it.
+    A version that cannot be read is left out, and the log says so in a line.
+
+    Raises:
+        DiskFullError: there is no room for the file; the old one stays.
     """
     target = root / FILE
     with _turn(root), store.replacing(target) as partial:
-        partial.unlink(missing_ok=True)
-        con = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+        wanted = _wanted(list(entries(root)))
         try:
-            # Storage 1.5: the oldest supported DuckDB must open what a newer one wrote.
-            con.execute(f"ATTACH {quote(str(partial))} AS catalog (STORAGE_VERSION 'v1.5.0')")
-            con.execute("USE catalog")
-            # One transaction: a sync to the disk for each of the many comments would take seconds.
-            con.execute("BEGIN")
-            _fill(con, list(entries(root)))
-            con.execute("COMMIT")
-            con.execute("USE memory")
-            con.execute("DETACH catalog")
-        finally:
-            con.close()
+            _write(partial, wanted, target if target.is_file() else None)
+        except duckdb.Error as error:
+            if _is_full(error):
+                raise OSError(errno.ENOSPC, engine.first_line(error)) from error
+            # The old file is of another DuckDB, or damaged: it can be made from nothing at any time.
+            _write(partial, wanted, None)
     return target
+
+
+def _wanted(listed: list[Entry]) -> dict[str, tuple[Entry, str]]:
+    """Every schema of the catalog: the version that it shows, and a stamp that changes with what it would hold."""
+    newest = {entry.dataset: entry for entry in listed}
+    shown = {entry.schema: entry for entry in listed}
+    shown |= {entry.schema.removesuffix(f"_v{entry.version}"): entry for entry in newest.values()}
+    code = identify(
+        [(name, table.row, str(table.schema.to_string())) for name, table in TABLES.items()], engine.views()
+    )
+    stamps = {entry: (entry.folder / manifest.MANIFEST).stat() for entry in listed}
+    return {
+        schema: (entry, identify(str(entry.folder), stamps[entry].st_mtime_ns, stamps[entry].st_ino, code))
+        for schema, entry in shown.items()
+    }
+
+
+def _write(partial: Path, wanted: dict[str, tuple[Entry, str]], old: Path | None) -> None:
+    """Write the catalog as `partial`, starting from the `old` one where there is one."""
+    partial.unlink(missing_ok=True)
+    if old:
+        shutil.copyfile(old, partial)
+    con = duckdb.connect(":memory:", config={"autoinstall_known_extensions": False})
+    try:
+        # Storage 1.5: the oldest supported DuckDB must open what a newer one wrote.
+        con.execute(f"ATTACH {quote(str(partial))} AS catalog (STORAGE_VERSION 'v1.5.0')")
+        con.execute("USE catalog")
+        known = dict(con.execute("SELECT schema, stamp FROM schemas").fetchall()) if old else {}
+        for schema in [name for name, stamp in known.items() if name not in wanted or wanted[name][1] != stamp]:
+            con.execute(f"DROP SCHEMA {schema} CASCADE")
+            del known[schema]
+        for schema, (entry, stamp) in wanted.items():
+            if schema not in known and _add_schema(con, schema, entry):
+                known[schema] = stamp
+        _list(con, wanted, known)
+        con.execute("USE memory")
+        con.execute("DETACH catalog")
+    finally:
+        con.close()
+
+
+def _list(con: duckdb.DuckDBPyConnection, wanted: dict[str, tuple[Entry, str]], known: dict[str, str]) -> None:
+    """Tables `versions`, for people, and `schemas`, by which the next rebuild knows what is there."""
+    shown = [entry for entry in dict.fromkeys(entry for entry, _ in wanted.values()) if entry.schema in known]
+    rows = [{**entry._asdict(), "folder": str(entry.folder)} for entry in shown]
+    con.register("listed", pa.Table.from_pylist(rows, LISTED))
+    con.execute("CREATE OR REPLACE TABLE versions AS FROM listed ORDER BY dataset, version")
+    stamps = [{"schema": schema, "stamp": stamp} for schema, stamp in known.items()]
+    con.register("stamped", pa.Table.from_pylist(stamps, STAMPED))
+    con.execute("CREATE OR REPLACE TABLE schemas AS FROM stamped")
+
+
+def _is_full(error: Exception) -> bool:
+    return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 def entries(root: Path) -> Iterator[Entry]:
@@ -90,17 +152,26 @@ def keywords() -> frozenset[str]:
     return frozenset(word for (word,) in rows)
 
 
-def _fill(con: duckdb.DuckDBPyConnection, listed: list[Entry]) -> None:
-    con.execute("CREATE TABLE versions (dataset VARCHAR, version INTEGER, schema VARCHAR, folder VARCHAR)")
-    newest = {entry.dataset: entry for entry in listed}
-    for entry in listed:
-        con.execute("INSERT INTO versions VALUES (?, ?, ?, ?)", [*entry[:3], str(entry.folder)])
-        _add_schema(con, entry.schema, entry)
-        if newest[entry.dataset] is entry:
-            _add_schema(con, entry.schema.removesuffix(f"_v{entry.version}"), entry)
+def _add_schema(con: duckdb.DuckDBPyConnection, schema: str, entry: Entry) -> bool:
+    """Make a schema, whole or not at all; whether the version could be read."""
+    # One transaction: a sync to the disk for each of the many comments would take seconds.
+    con.execute("BEGIN")
+    try:
+        _fill(con, schema, entry)
+    except duckdb.Error as error:
+        con.execute("ROLLBACK")
+        con.execute("USE catalog.main")
+        if _is_full(error):
+            raise
+        reason = engine.first_line(error)
+        log.warning("%s@%d is not in the catalog: %s", entry.dataset, entry.version, reason)
+        return False
+    con.execute("COMMIT")
+    con.execute("USE catalog.main")
+    return True
 
 
-def _add_schema(con: duckdb.DuckDBPyConnection, schema: str, entry: Entry) -> None:
+def _fill(con: duckdb.DuckDBPyConnection, schema: str, entry: Entry) -> None:
     """A view per table of the version, with the sentence of every column, and the views of sql/views."""
     con.execute(f"CREATE SCHEMA {schema}")
     con.execute(f"USE catalog.{schema}")
@@ -112,7 +183,6 @@ def _add_schema(con: duckdb.DuckDBPyConnection, schema: str, entry: Entry) -> No
     for view in engine.views():
         con.execute(f"CREATE VIEW {view.name} AS {view.text}")
         con.execute(f"COMMENT ON VIEW {view.name} IS {quote(view.grain)}")
-    con.execute("USE catalog.main")
 
 
 @contextmanager

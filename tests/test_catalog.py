@@ -1,13 +1,17 @@
+import errno
 import json
 import multiprocessing
+import os
 import shutil
 
 import duckdb
 import pytest
 
 from analysis import catalog
+from curation import store
 from curation.manifest import MANIFEST
 from curation.schema import TABLES
+from curation.store import Shard
 from literal_rows import completion, pair, plant, plant_run, problem
 
 
@@ -99,6 +103,82 @@ def test_a_rebuild_follows_what_is_there(tmp_path, opened):
     assert opened().sql("SELECT dataset FROM versions").fetchall() == [("demo",)]
     files = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
     assert files == [".catalog.duckdb.lock", "catalog.duckdb"]
+
+
+def test_only_what_is_new_is_made_and_what_went_goes(tmp_path, opened, monkeypatch):
+    for reference in ("demo/1", "demo/2", "other/1"):
+        seal_as(tmp_path, reference, ["a"])
+    catalog.rebuild_catalog(tmp_path)
+    made = []
+    whole = catalog._add_schema
+    monkeypatch.setattr(
+        catalog, "_add_schema", lambda con, schema, entry: made.append(schema) or whole(con, schema, entry)
+    )
+    catalog.rebuild_catalog(tmp_path)
+    assert made == []
+    shutil.rmtree(tmp_path / "other")
+    shutil.rmtree(tmp_path / "demo/1")
+    seal_as(tmp_path, "demo/3", ["a", "b"])
+    con = opened()
+    # The plain name moves on to the newest version.
+    assert sorted(made) == ["demo", "demo_v3"]
+    assert con.sql("SELECT schema FROM versions ORDER BY ALL").fetchall() == [("demo_v2",), ("demo_v3",)]
+    assert con.sql("SELECT count(*) FROM demo.problems").fetchall() == [(2,)]
+    schemas = {name for (name,) in con.sql("SELECT schema_name FROM duckdb_schemas() WHERE NOT internal").fetchall()}
+    assert schemas - {"main"} == {"demo", "demo_v2", "demo_v3"}
+
+
+def test_a_version_sealed_anew_under_its_old_number_is_shown_anew(tmp_path, opened):
+    seal_as(tmp_path, "demo/1", ["a"])
+    catalog.rebuild_catalog(tmp_path)
+    shutil.rmtree(tmp_path / "demo/1")
+    plant(tmp_path / "demo/1", Shard("test"), problems=[problem("a"), problem("b")])
+    (tmp_path / "demo/1" / MANIFEST).write_text(json.dumps({"format": 1}))
+    assert opened().sql("SELECT count(*) FROM demo_v1.problems").fetchall() == [(2,)]
+
+
+@pytest.mark.parametrize("damage", [lambda folder: b"", lambda folder: b"no Parquet"])
+def test_a_damaged_version_is_left_out_in_one_line(tmp_path, opened, caplog, damage):
+    seal_as(tmp_path, "demo/1", ["a"])
+    broken = seal_as(tmp_path, "demo/2", ["a"])
+    next((broken / "problems").iterdir()).write_bytes(damage(broken))
+    con = opened()
+    assert con.sql("SELECT version FROM versions").fetchall() == [(1,)]
+    assert con.sql("SELECT count(*) FROM demo_v1.problems").fetchall() == [(1,)]
+    said = [record.getMessage() for record in caplog.records]
+    assert said and all(line.startswith("demo@2 is not in the catalog: ") and "\n" not in line for line in said)
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", b"x" * 50_000])
+def test_a_damaged_catalog_is_made_from_nothing(tmp_path, opened, content):
+    seal_as(tmp_path, "demo/1", ["a"])
+    (tmp_path / catalog.FILE).write_bytes(content)
+    assert opened().sql("SELECT count(*) FROM demo.problems").fetchall() == [(1,)]
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_catalog(tmp_path, opened, monkeypatch):
+    seal_as(tmp_path, "demo/1", ["a"])
+    catalog.rebuild_catalog(tmp_path)
+    before = (tmp_path / catalog.FILE).read_bytes()
+    seal_as(tmp_path, "demo/2", ["a"])
+
+    def full(*arguments):
+        raise duckdb.IOException(f'Could not write file "x": {os.strerror(errno.ENOSPC)}')
+
+    monkeypatch.setattr(catalog, "_fill", full)
+    with pytest.raises(store.DiskFullError, match="no room left to write .*catalog.duckdb: free some space"):
+        catalog.rebuild_catalog(tmp_path)
+    assert (tmp_path / catalog.FILE).read_bytes() == before
+    assert [file.name for file in tmp_path.glob("catalog*")] == [catalog.FILE]
+
+
+def test_a_dataset_called_as_a_word_of_sql_has_a_schema_all_the_same(tmp_path, opened):
+    for name in ("order", "both", "select"):
+        seal_as(tmp_path, f"{name}/1", ["a"])
+    con = opened()
+    for name in ("order", "both", "select"):
+        assert con.sql(f"SELECT count(*) FROM {name}_.problems").fetchall() == [(1,)]
+        assert con.sql(f"SELECT count(*) FROM {name}__v1.problems").fetchall() == [(1,)]
 
 
 def test_two_processes_that_rebuild_at_once_leave_a_whole_catalog(tmp_path, opened):
