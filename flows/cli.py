@@ -17,7 +17,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from rich.console import Console
 
 from curation.errors import MissingError, UserError
-from flows import train_commands
+from flows import curate_commands, train_commands
 
 GROUPS = ("Make", "Train", "Look", "Run programs", "System")
 MAKE, TRAIN, LOOK, RUN, SYSTEM = (Group.create_ordered(name) for name in GROUPS)
@@ -345,6 +345,9 @@ def doctor(*, root: Root = Path("data"), as_json: Json = False) -> None:
         sys.exit(MISSING)
 
 
+app.command(curate_commands.curate, group=MAKE)
+app.command(curate_commands.merge, group=MAKE)
+app.command(curate_commands.funnel, group=LOOK)
 app.command(train_commands.train, group=TRAIN)
 app.command(train_commands.evaluate, name="eval", group=TRAIN)
 app.command(train_commands.credit, group=TRAIN)
