@@ -17,6 +17,9 @@ from sandbox.stops import refuse
 from sandbox.translate import is_allowed_by_recipe, is_dunder, load_rule, module_message, module_rule
 
 Names = dict[str, Any]
+# Stand-ins whose real module is never imported: asyncio would bring ssl, logging and subprocess into every zygote, and
+# make each fork a sixth dearer. What they lack is refused, be it a name of the real one's or a mistake.
+NOT_IMPORTED = frozenset({"asyncio"})
 
 
 @functools.cache
@@ -104,7 +107,9 @@ def hidden_import(name: str, *rest: Any) -> None:
 
 def _absent(module: str) -> Callable[[str], Any]:
     def __getattr__(name: str) -> Any:
-        if not is_dunder(name) and (module not in policy.MODULES or name in real_names(module)):
+        if not is_dunder(name) and (
+            module not in policy.MODULES or module in NOT_IMPORTED or name in real_names(module)
+        ):
             refuse("module-name", f"{module}.{name} is not allowed")
         raise AttributeError(f"module {module!r} has no attribute {name!r}")
 

@@ -22,7 +22,10 @@ from sandbox.worker import Options
 _HOME = str(Path(__file__).resolve().parent.parent)
 # -P -s -S and an empty environment are what -I is, but for PYTHONHASHSEED: sets must iterate alike in every run.
 _FLAGS = ("-P", "-s", "-S", "-c")
-_BOOT = "import sys; sys.path.append(sys.argv[1]); from sandbox.worker import main; main(*sys.argv[2:])"
+_BOOT = (
+    "import sys; sys.path.append(sys.argv[1]); from sandbox import memory; heap = memory.gather_heap(); "
+    "from sandbox.worker import main; main(heap, *sys.argv[2:])"
+)
 _START_SECONDS = 60.0
 _GRACE_SECONDS = 10.0
 _ATTEMPTS = 2

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from sandbox import harden
+from sandbox import harden, memory
 from sandbox.child import Language, allow_seconds, confine, make_world, serve, statuses
 from sandbox.serve import Service, World
 from sandbox.verdict import Limits
@@ -44,14 +44,21 @@ class Options:
     path: tuple[str, ...] = ()  # where allowed modules are found; only sent when there are any
 
 
-def main(control: str, options_text: str) -> None:
-    """Entry of a process that `pool` starts; `control` is the descriptor to the supervisor."""
+def main(heap: memory.Arenas | None, control: str, options_text: str) -> None:
+    """Entry of a process that `pool` starts.
+
+    `heap` is what `memory.gather_heap` answered before anything else was imported; `control` the descriptor to the
+    supervisor.
+    """
     descriptor = int(control)
     options = Options(**json.loads(options_text))
     os.environ.clear()
     try:
         role = _ROLES[options.role](descriptor, options)
         role.prepare()
+        memory.scatter_heap(heap)
+        if options.role == "worker":
+            memory.into_huge_pages()
         harden.close_descriptors({0, 1, 2, descriptor})
         sys.stdin = sys.stdout = sys.stderr = None
         standing = harden.harden(stop=options.stop, may_fork=options.role == "worker")
