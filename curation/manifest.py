@@ -11,6 +11,7 @@ so two runs of the same recipe have the same digest whatever machine and however
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -118,7 +119,7 @@ def seal(
     The version is put together beside its place, synced, and renamed into it; shards are hard-linked, not copied.
 
     Raises:
-        ManifestError: a table is incomplete, or a check found rows.
+        ManifestError: a table is incomplete, a check found rows, or another process has sealed this number.
     """
     if failed := {check: rows for check, rows in checks.items() if rows}:
         raise ManifestError(
@@ -129,8 +130,7 @@ def seal(
         if absent := store.missing(work, table):
             raise ManifestError(f"not sealed, {table} lacks {len(absent)} shards: run the build again to finish it")
     number = max(versions(root, name), default=0) + 1
-    staging = root / name / f".sealing-{number}"
-    shutil.rmtree(staging, ignore_errors=True)
+    staging = _staging(root / name, number)
     try:
         tables = {table: _place(work, staging, table) for table in TABLES}
         manifest = {
@@ -153,12 +153,37 @@ def seal(
         with store.replacing(staging / MANIFEST) as partial:
             partial.write_text(json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
         target = root / name / str(number)
-        os.rename(staging, target)
+        _take_number(staging, target)
         store.sync(target.parent)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
     return target
+
+
+def _staging(folder: Path, number: int) -> Path:
+    """Where this process puts a version together; what dead ones left behind goes.
+
+    A place of its own: even without the lock, two that seal at once do not write into each other's.
+    """
+    for leftover in folder.glob(".sealing-*"):
+        owner = leftover.name.rpartition("-")[2]
+        if owner == str(os.getpid()) or not Path("/proc", owner).exists():
+            shutil.rmtree(leftover, ignore_errors=True)
+    return folder / f".sealing-{number}-{os.getpid()}"
+
+
+def _take_number(staging: Path, target: Path) -> None:
+    """Rename a finished version into its place; whoever renames second has lost."""
+    try:
+        os.rename(staging, target)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        raise ManifestError(
+            f"version {target.name} of {target.parent.name} was sealed by another process meanwhile: "
+            "run the same command again to seal the next one"
+        ) from None
 
 
 def verify(folder: Path) -> list[str]:

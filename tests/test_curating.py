@@ -167,8 +167,8 @@ def test_a_merge_that_was_cut_short_is_done_again(root: Path, monkeypatch: pytes
 
 
 def test_the_funnel_tells_rules_cuts_and_buckets(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lengths = "{rule: length_outliers, params: {max_ratio: 1.2, min_gap: 1}}"
-    rules = f"[{lengths}, {{rule: near_identical_pairs, params: {{max_edit_share: 0.1}}}}]"
+    lengths = "{rule: length_outliers, params: {max_ratio: 3, min_gap: 1}}"
+    rules = f"[{lengths}, {{rule: near_identical_pairs, params: {{max_edit_share: 0.4}}}}]"
     assert run("curate", "small", "--set", f"curriculum.prune={rules}", "--root", root) == 0
     capsys.readouterr()
     assert run("funnel", "small@2", "--json", "--root", root) == 0
