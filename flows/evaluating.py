@@ -241,8 +241,9 @@ def _open(folder: Path, keys: Mapping[str, str], described: Mapping[str, str]) -
     for plan in sorted(folder.parent.glob(f"*/{PLAN}")):
         donor = json.loads(plan.read_text())["keys"]
         for table in MAKES[:3]:
-            if donor[table] == keys[table]:
-                for shard in store.shards(plan.parent, table):
+            present = store.shards(folder, table)
+            for shard in store.shards(plan.parent, table) if donor[table] == keys[table] else ():
+                if shard not in present:
                     manifest.link(store.path(plan.parent, table, shard), store.path(folder, table, shard))
     with store.replacing(folder / PLAN) as partial:
         partial.write_text(json.dumps({"keys": dict(keys)} | dict(described), indent=2, sort_keys=True) + "\n")
