@@ -169,7 +169,8 @@ class _Servers:
         with self._lock:
             if not self._urls:
                 raise UserError(
-                    f"no server answers (last: {reason}): start one (vLLM: `python -m vllm.entrypoints.openai.api_server --model NAME`), or set base_urls"
+                    f"no server answers (last: {reason}): start one, or set base_urls "
+                    "(vLLM: `python -m vllm.entrypoints.openai.api_server --model NAME`)"
                 )
             self._turn += 1
             return self._urls[self._turn % len(self._urls)]

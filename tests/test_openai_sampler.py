@@ -174,7 +174,7 @@ def test_no_server_at_all_is_one_line() -> None:
     with pytest.raises(UserError) as refusal:
         ask(dead, tasks=2)
     assert "no server answers" in str(refusal.value) and dead in str(refusal.value)
-    assert "vllm serve" in str(refusal.value) and "\n" not in str(refusal.value)
+    assert "vllm.entrypoints.openai.api_server" in str(refusal.value) and "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
