@@ -5,6 +5,7 @@ Whatever it will not give ends the program as refused, even if the program catch
 """
 
 import builtins
+import datetime
 import functools
 import itertools
 import types
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 
 from sandbox import policy
 from sandbox.formats import attributes_read
-from sandbox.stops import refuse
+from sandbox.stops import now, refuse
 from sandbox.translate import is_dunder, load_rule, store_rule
 
 _CLASS_NAMES = policy.DEFINABLE | policy.STORABLE_NAMES | policy.CLASS_MACHINERY
@@ -197,6 +198,8 @@ def attr(value: Any, name: str) -> Any:
     if name == "__annotations__":
         return dict(value.__annotations__)
     found = getattr(value, name)
+    if name in policy.CLOCKS:
+        return _own_clock(found)
     if name == "obj":
         if isinstance(value, AttributeError):
             refuse("attribute", "the obj of an AttributeError may not be read")
@@ -204,6 +207,24 @@ def attr(value: Any, name: str) -> Any:
     if name in ("__setattr__", "__delattr__", "__getattribute__"):
         return found if made_by_program(found) else _by_name(name, value, found)
     return _plain_format(found)
+
+
+def _own_clock(found: Any) -> Any:
+    """datetime.now() and its like by the program's own clock, in UTC; anything else of that name as it is."""
+    kind = getattr(found, "__self__", None)
+    if type(found) is not types.BuiltinMethodType or not isinstance(kind, type) or not issubclass(kind, datetime.date):
+        return found
+    made: Any = kind
+
+    def read(tz: Any = None) -> Any:
+        if tz is not None:
+            return made.fromtimestamp(now(), tz)
+        moment = datetime.datetime.fromtimestamp(now(), datetime.UTC)
+        if issubclass(kind, datetime.datetime):
+            return made.combine(moment.date(), moment.time())
+        return made(moment.year, moment.month, moment.day)
+
+    return read
 
 
 def _by_name(method: str, value: Any, found: Any) -> Callable[..., Any]:

@@ -50,8 +50,9 @@ FORBIDDEN_ATTRIBUTES = frozenset(
 )
 
 # Read through a guard that looks at what comes out. `format` and `format_map` read attributes by the format string;
-# `obj` is what an AttributeError holds.
-GUARDED_ATTRIBUTES = frozenset({"format", "format_map", "obj"})
+# `obj` is what an AttributeError holds; `now` and its like ask the real clock where they are a date's.
+CLOCKS = frozenset({"now", "today", "utcnow"})
+GUARDED_ATTRIBUTES = CLOCKS | {"format", "format_map", "obj"}
 GUARDED_DUNDERS = frozenset(
     {
         "__class__",

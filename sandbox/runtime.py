@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from sandbox import freeze, guards, standins
 from sandbox.modules import Importer, hidden_import
-from sandbox.stops import OutputLimit, ProgramExit, StepLimit, enter, refuse, stop
+from sandbox.stops import EPOCH, OutputLimit, ProgramExit, StepLimit, enter, refuse, stop
 from sandbox.streams import Kept, Output
 from sandbox.translate import Refused, translate
 from sandbox.verdict import Limits
@@ -61,6 +61,10 @@ class World:
     @property
     def stdout(self) -> str:
         return self.output.value()
+
+    def now(self) -> float:
+        """Seconds since 1970 on the program's own clock, which goes on with its steps and its sleeps."""
+        return EPOCH + self.system.clock()
 
     def _spent(self) -> NoReturn:
         stop(StepLimit(f"more than {self.limits.steps} steps"))

@@ -15,11 +15,10 @@ from typing import Any, Protocol
 
 from sandbox import concurrency, guards, modules, policy
 from sandbox.modules import Names
-from sandbox.stops import Running, refuse
+from sandbox.stops import EPOCH, Running, refuse
 from sandbox.streams import Input, Output, TextOutput
 
 _INT_DIGITS = 4300  # CPython's own default
-_START = 1_700_000_000.0  # what time.time() says at step 0
 _STEP_SECONDS = 1e-7  # what a step takes on the program's clock
 # Bytes of C stack that a level of recursion through C code commonly needs (lru_cache, __repr__, operators: 400 to 900
 # measured on 3.11). A sort inside a sort needs 5,000: there a program can still crash its own process.
@@ -249,14 +248,14 @@ class System:
 
     def _time_names(self) -> Names:
         def now(seconds: float | None) -> float:
-            return _START + self.clock() if seconds is None else seconds
+            return EPOCH + self.clock() if seconds is None else seconds
 
         def nanoseconds() -> int:
             return int(self.clock() * 1e9)
 
         return {
-            "time": lambda: _START + self.clock(),
-            "time_ns": lambda: int(_START) * 10**9 + nanoseconds(),
+            "time": lambda: EPOCH + self.clock(),
+            "time_ns": lambda: int(EPOCH) * 10**9 + nanoseconds(),
             **dict.fromkeys(("perf_counter", "monotonic", "process_time"), self.clock),
             **dict.fromkeys(("perf_counter_ns", "monotonic_ns", "process_time_ns"), nanoseconds),
             "sleep": self.sleep,

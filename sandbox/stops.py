@@ -30,7 +30,10 @@ class Running(Protocol):
 
     stopped: BaseException | None
 
+    def now(self) -> float: ...
 
+
+EPOCH = 1_700_000_000.0  # the time at step 0 of every program
 _running: list[Running | None] = [None]
 
 
@@ -43,6 +46,12 @@ def enter(world: Running | None) -> Running | None:
 def running() -> bool:
     """Is a program running now?"""
     return _running[0] is not None
+
+
+def now() -> float:
+    """Seconds since 1970 on the running program's own clock."""
+    world = _running[0]
+    return world.now() if world is not None else EPOCH
 
 
 def stop(error: BaseException) -> NoReturn:

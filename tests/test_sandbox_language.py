@@ -1121,3 +1121,41 @@ def test_star_imports_end_as_the_plain_ones_do(source: str, status: str, error_t
     program = Program(source + "def one():\n    return 1\n", "function", (Test("assert one() == 1"),), "one")
     (result,) = run_many([program], workers=1)
     assert (result.status, result.error_type) == (status, error_type)
+
+
+TIMES = """
+from datetime import datetime, date, timedelta, timezone
+import datetime as d
+import time
+a = datetime.now()
+for i in range(100_000): pass
+time.sleep(3600)
+print(a, datetime.now() - a, date.today(), datetime.utcnow() > a, datetime.now(timezone(timedelta(hours=2))).hour)
+print(getattr(d.date, 'today')(), d.datetime.today() - a, datetime.fromtimestamp(0), a.astimezone().utcoffset())
+print(abs(time.time() - datetime.now(timezone.utc).timestamp()) < 1e-5)
+class E(datetime):
+    @classmethod
+    def later(cls): return super().now()
+print(E.later().year, type(E.now()).__name__)
+class S:
+    def __init__(self): self.now, self.today = 3, []
+    def go(self):
+        self.now += 1
+        self.today += [1]
+        return self.now, self.today
+    def utcnow(self): return 'mine'
+print(S().go(), S().utcnow())
+"""
+
+
+def test_now_and_today_follow_the_programs_own_clock_in_utc() -> None:
+    first = run(TIMES)
+    assert first.status == "ended", first.message
+    assert first.stdout == run(TIMES).stdout
+    assert first.stdout.splitlines() == [
+        "2023-11-14 22:13:20 1:00:00.010000 2023-11-14 True 1",
+        "2023-11-14 1:00:00.010000 1970-01-01 00:00:00 0:00:00",
+        "True",
+        "2023 E",
+        "(4, [1]) mine",
+    ]
