@@ -99,9 +99,6 @@ def _warm() -> None:
     os.environ["TZ"] = "UTC0"  # what datetime takes for local time: the same on every machine
     time.tzset()
     del os.environ["TZ"]
-    os.environ["TZ"] = "UTC0"  # what datetime takes for local time: the same on every machine
-    time.tzset()
-    del os.environ["TZ"]
     time.localtime()
     decimal.Decimal(1) / decimal.Decimal(3)
     fractions.Fraction("1/3")
