@@ -38,7 +38,7 @@ def _ending(service: "Service", error: BaseException) -> list[Any]:
         service.clean = False
         trace = _trace(error)
         text = f"out of {service.limits.memory_mb} MB" if status == "memory_limit" else str(error)
-        return ["limit", status, text, trace, _violations(error, trace)]
+        return ["limit", status, text, trace, _violations(error, trace) if status == "refused" else []]
     if isinstance(error, SystemExit):
         return _exit(service, error.code)
     return ["error", type(error).__name__, _text(service, error), _trace(error)]
@@ -46,8 +46,8 @@ def _ending(service: "Service", error: BaseException) -> list[Any]:
 
 def _exit(service: "Service", code: Any) -> list[Any]:
     """As Python does it: None is 0, an int itself, anything else is printed and 1."""
-    if code is None or isinstance(code, int):
-        return ["exit", int.__and__(code or 0, 0xFF), ""]
+    if code is None or isinstance(code, int):  # by int's own method: a program's subclass is not asked
+        return ["exit", 0 if code is None else int.__and__(code, 0xFF), ""]
     return ["exit", 1, _text(service, code)]
 
 

@@ -1,10 +1,10 @@
 """queue, threading and asyncio for a program that is alone: everything runs in turn, in one thread."""
 
 import heapq
-import types
 from collections import deque
 from typing import Any, NoReturn, Protocol
 
+from sandbox import guards
 from sandbox.stops import refuse
 
 Names = dict[str, Any]
@@ -191,13 +191,13 @@ Lock.__module__ = RLock.__module__ = Thread.__module__ = "threading"
 
 
 def threading_names(machine: Machine) -> Names:
-    main = types.SimpleNamespace(name="MainThread", ident=1, daemon=False)
+    main = guards.namespace(name="MainThread", ident=1, daemon=False)
     return {
         "Thread": Thread,
         "Lock": Lock,
         "RLock": RLock,
         "Semaphore": Lock,
-        "local": types.SimpleNamespace,
+        "local": guards.namespace,
         "stack_size": lambda size=0, /: 0,
         "setrecursionlimit": machine.set_recursion_limit,
         "current_thread": lambda: main,

@@ -134,12 +134,12 @@ class System:
             function, args, keywords = self.at_exit.pop()
             try:
                 function(*args, **keywords)
-            except Exception:  # Python prints it and goes on
+            except guards.CATCHABLE:  # Python prints it and goes on, SystemExit too
                 pass
         if self.sys.stdout is not self.stdout:
             try:
                 self.sys.stdout.flush()
-            except Exception:
+            except guards.CATCHABLE:
                 pass
 
     def set_recursion_limit(self, limit: int, /) -> None:
@@ -233,7 +233,7 @@ class System:
     def _os_fstat(self, descriptor: int, /) -> Any:
         if descriptor not in (0, 1, 2):
             refuse("file", "os.fstat is only allowed on descriptors 0, 1 and 2")
-        return types.SimpleNamespace(st_size=self.input_size if descriptor == 0 else 0)
+        return guards.namespace(st_size=self.input_size if descriptor == 0 else 0)
 
     # The rest
 

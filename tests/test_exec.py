@@ -328,3 +328,24 @@ def test_an_allowed_module_that_is_not_installed_is_one_line(program: Path, monk
     out, err = capfd.readouterr()
     assert out == "" and err.count("\n") == 1
     assert "no_such_module_anywhere, which is allowed, cannot be imported" in err
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "code"),
+    [
+        (
+            "class I(int):\n    def __bool__(self): raise ValueError\n    __and__ = __bool__\nraise SystemExit(I(5))",
+            "ended",
+            5,
+        ),
+        ("class E(MemoryError):\n    violations = property(lambda self: 1 / 0)\nraise E", "memory_limit", None),
+        ("class E(Exception):\n    def __str__(self): raise ValueError\nraise E", "exception", 1),
+        ("class E(Exception):\n    def __str__(self):\n        while 1: pass\nraise E", "exception", 1),
+        ("import atexit, sys\natexit.register(sys.exit, 3)", "ended", 0),
+        ("import sys\nclass O:\n    def flush(self): raise SystemExit(0)\nsys.stdout = O()\n1 / 0", "exception", 1),
+        ("import sys\nsys.exit(10 ** 30 + 5)", "ended", (10**30 + 5) & 255),
+    ],
+)
+def test_an_ending_is_told_without_asking_the_program(source: str, status: str, code: int | None) -> None:
+    found = execute(source, limits=Limits(steps=10_000))
+    assert (found.status, found.exit_code) == (status, code), found
