@@ -8,6 +8,7 @@ The reading side trusts nothing: any tree that the writing side could not have m
 """
 
 import json
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -43,6 +44,7 @@ _BASES: tuple[type, ...] = (
     *(frozenset, set, deque, list, Fraction, Decimal, datetime, date, time, timedelta),
 )
 
+_DIGITS = 4300  # the interpreter's own limit for ints as decimals
 _LONGEST_RANGE = 10**7
 _LARGEST_EXPONENT = 10**5
 _DATETIME_FIELDS = "year month day hour minute second microsecond"
@@ -339,22 +341,29 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
 }
 
 
-def written_out(objects: list[Any]) -> float:
-    """How many items there are when what stands in two places is counted twice; a cycle is counted once.
+def written_out(values: list[Any]) -> float:
+    """How many items there are in these containers when what stands in two places is counted twice.
 
-    `objects` are an `Unpacker`'s, a container before those inside it.
+    What holds itself counts as one item there.
     """
     sizes: dict[int, int] = {}
-
-    def size(value: Any) -> int:
-        if type(value) in (tuple, frozenset):
-            return 1 + sum(map(size, value))
-        return sizes.get(id(value), 1) if type(value) in _MUTABLE else 1
-
-    for value in reversed(objects):
-        items = [half for pair in value.items() for half in pair] if isinstance(value, dict) else value
-        sizes[id(value)] = 1 + (len(value) if isinstance(value, bytearray) else sum(map(size, items)))
+    pending: list[tuple[Any, bool]] = [(value, False) for value in values]
+    while pending:
+        value, counted = pending.pop()
+        if counted:
+            sizes[id(value)] = 1 + sum(sizes.get(id(item), 1) for item in _inside(value))
+        elif id(value) not in sizes:
+            sizes[id(value)] = 1  # while it is open
+            pending.append((value, True))
+            pending += [(item, False) for item in _inside(value)]
     return max(sizes.values(), default=0)
+
+
+def _inside(value: Any) -> list[Any]:
+    """The items of a container; nothing for anything else."""
+    if isinstance(value, dict):
+        return [half for pair in value.items() for half in pair]
+    return list(value) if type(value) in _MUTABLE or type(value) in (tuple, frozenset) else []
 
 
 def numbered(values: tuple[Any, ...]) -> list[Any]:
@@ -367,13 +376,19 @@ def numbered(values: tuple[Any, ...]) -> list[Any]:
 def to_bytes(packer: Packer, build: Callable[[], Tree]) -> bytes:
     """The frame of the tree that `build` makes with `packer`; made twice when it holds ints too long for decimals."""
     number = len(packer.objects)
+    digits = sys.get_int_max_str_digits()
+    if digits != _DIGITS:
+        sys.set_int_max_str_digits(_DIGITS)  # a program may have lifted its own, and the reader has this one
     try:
         return _dumps(build()).encode("utf-8", "surrogatepass")
-    except ValueError:  # an int beyond sys.get_int_max_str_digits()
+    except ValueError:  # an int beyond it
         del packer.objects[number:]
         packer.numbers = {id(value): index for index, value in enumerate(packer.objects)}
         packer.big_ints = True
         return _dumps(build()).encode("utf-8", "surrogatepass")
+    finally:
+        if digits != _DIGITS:
+            sys.set_int_max_str_digits(digits)
 
 
 def from_bytes(data: bytes) -> Tree:

@@ -144,7 +144,8 @@ def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any
         refuse("metaclass", "type() takes no metaclass here")
     items = dict(namespace)
     for key in items:
-        if type(key) is not str or (is_dunder(key) and key not in policy.DEFINABLE | {"__module__"}):
+        special = type(key) is str and (is_dunder(key) or key.startswith("_sandbox_"))
+        if type(key) is not str or (special and key not in policy.DEFINABLE | {"__module__"}):
             refuse("special-name", f"{key} may not be defined by type()")
     items.pop("__module__", None)
     _check_match_args(items.get("__match_args__", ()), str(name), ("own", "guard", "refuse"))

@@ -21,6 +21,12 @@ class FieldDescription:
         dataclasses.field(**options)  # complains as the real one does
         self._sandbox_options = options
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        refuse("module-name", "dataclasses.field is a function: it may not be inherited from")
+
+
+_OPTIONS: Any = vars(FieldDescription)["_sandbox_options"]
+
 
 FieldView = dataclasses.make_dataclass("Field", ["name", "type", "default", "default_factory", "metadata"], frozen=True)
 
@@ -70,36 +76,57 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
         return lambda kind: dataclass(kind, **options)
     if kind not in guards._made:
         raise TypeError("dataclass() should be called on a class of the program")
-    annotated = dict(vars(kind).get("__annotations__", {}))
-    for name in annotated:
-        if type(name) is not str or not name.isidentifier() or load_rule(name) == "refuse":
-            refuse("special-name", f"a field may not be called {name!r}")
-        if _runs_when_read(kind, name):
-            refuse("special-name", f"the default of the field {name} may not be a descriptor")
-    _check_fields(kind)
-    described = {name: value for name, value in vars(kind).items() if isinstance(value, FieldDescription)}
-    for name in described:
-        if name not in annotated:
+    fields = {name: _field(_options(kind, name)) for name in _field_names(kind)}
+    before = dict(vars(kind))
+    for name, value in before.items():
+        if isinstance(value, FieldDescription) and name not in fields:
             raise TypeError(f"{name!r} is a field but has no type annotation")
-    doc, made = kind.__doc__, None
+    _check_fields(kind)
+    doc = kind.__doc__
+    made: Any = None
     try:
-        for name, value in described.items():
-            type.__setattr__(kind, name, _field(value._sandbox_options))
+        for name, field in fields.items():
+            type.__setattr__(kind, name, field)
         if not doc:
             kind.__doc__ = "-"  # or it is made of signatures, which evaluate text of the program's
         # Before its positional patterns are looked at, hooks of its bases may run: slots=True makes the class again.
         made = dataclasses.dataclass(kind, **(options | {"match_args": False}))
     finally:
-        for one in (kind, made or kind):
+        for one in {kind, made or kind}:
             if not doc:
                 one.__doc__ = doc
             for name, value in list(vars(one).items()):
                 if isinstance(value, dataclasses.Field):
-                    type.__setattr__(one, name, described.get(name))
+                    type.__delattr__(one, name)
+                    if made is None and name in before:
+                        type.__setattr__(one, name, before[name])
     if options.get("match_args", True) and "__match_args__" not in vars(made):
         named = tuple(f.name for f in _fields(made) if f.init and not f.kw_only)
         type.__setattr__(made, "__match_args__", named)
     return guards.checked_class(made)
+
+
+def _field_names(kind: type) -> Iterator[str]:
+    """The names that `dataclass` will take for fields, each one that a field may have."""
+    for name, annotation in dict(vars(kind).get("__annotations__", {})).items():
+        if annotation is dataclasses.KW_ONLY or (isinstance(annotation, str) and annotation.endswith("KW_ONLY")):
+            continue
+        if type(name) is not str or not name.isidentifier() or load_rule(name) == "refuse":
+            refuse("special-name", f"a field may not be called {name!r}")
+        yield name
+
+
+def _options(kind: type, name: str) -> dict[str, Any]:
+    """What `field()` was given for an attribute of the class, or would have been: runs nothing of the program's."""
+    if _runs_when_read(kind, name):
+        refuse("special-name", f"the default of the field {name} may not be a descriptor")
+    value = getattr(kind, name, dataclasses.MISSING)
+    if isinstance(value, FieldDescription):
+        return dict(_OPTIONS.__get__(value))
+    if isinstance(value, dataclasses.Field):
+        refuse("special-name", f"the default of the field {name} may not be a field of the library's")
+    without = value is dataclasses.MISSING or isinstance(value, types.MemberDescriptorType)
+    return {} if without else {"default": value}
 
 
 def _runs_when_read(kind: type, name: str) -> bool:
@@ -116,7 +143,7 @@ def _check_fields(kind: type) -> None:
     """The fields of the bases still have the names that they were made with."""
     for base in kind.__mro__:
         for name, field in vars(base).get("__dataclass_fields__", {}).items():
-            if field.name != name or not name.isidentifier():
+            if type(field) is not _NamedOnce or field.name != name or not name.isidentifier():
                 refuse("special-name", f"a field may not be called {field.name!r}")
         if base in guards._made and any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
             refuse("special-name", f"the class {base.__name__} holds a field of the library's")

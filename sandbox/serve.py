@@ -182,7 +182,9 @@ class Service:
         status = next((status for kind, status in self.statuses.items() if isinstance(error, kind)), None)
         if status is not None:
             self.clean = False
-            message = str(error)[:_MESSAGE_CHARS] or f"out of {self.limits.memory_mb} MB"
+            # A program may raise a MemoryError of its own making: its words are not asked for.
+            memory = isinstance(error, MemoryError)
+            message = f"out of {self.limits.memory_mb} MB" if memory else str(error)[:_MESSAGE_CHARS]
             self._send(number, packer, lambda p: ["x", self.world.steps, status, message])
             return
         message = self._message(error)

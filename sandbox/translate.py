@@ -260,6 +260,8 @@ class Translator:
                     node.id = ".__import__"  # the plain one is for the library's C code
             else:
                 self.bind(node, name)
+        elif name.startswith("_sandbox_"):
+            self.bind(node, name)
         elif name in _CALLS_BY_ATTRIBUTE:
             self.strict = True
         return node
@@ -270,6 +272,8 @@ class Translator:
     def bind(self, node: ast.AST, name: str | None) -> None:
         """A name is about to be bound in the scope we are in."""
         if name is None or not is_dunder(name):
+            if name is not None and name.startswith("_sandbox_"):
+                self.refuse(node, "special-name", f"{name} may not be defined here")
             return
         allowed = policy.DEFINABLE | policy.STORABLE_NAMES if self.scope == "class" else policy.STORABLE_NAMES
         if name not in allowed or name == "__match_args__":  # that one only by `assign`

@@ -325,6 +325,23 @@ namedtuple(S('A'), [S('x')])
 """,
 )
 
+refused(
+    "special-name",
+    "_sandbox_options may not be defined",
+    "from dataclasses import field\nclass G(field):\n    @property\n    def _sandbox_options(self): return {'default': 1}",
+)
+refused(
+    "module-name",
+    "may not be inherited from",
+    "from dataclasses import field\nclass G(field): pass",
+)
+refused("special-name", "_sandbox_x may not be defined", "type('A', (), {'_sandbox_' + 'x': 1})")
+contained(
+    "TypeError",
+    "",
+    "from dataclasses import dataclass, field\nclass A: y = field(default=1)\ndataclass(A)",
+)
+
 # What copy sets, and what an object's dictionary takes
 PLANTED = """
 import copy, functools

@@ -369,6 +369,21 @@ CASES = {
         "output_limit",
         "more than 10000000 items when written out",
     ),
+    "an answer that is a ladder of lists": Case(
+        "def f():\n    steps = [[0]]\n    for i in range(40): steps.append([steps[i], steps[i]])\n    return steps",
+        ["assert f() == [1], f'got {f()!r}'"],
+        "output_limit",
+        "more than 10000000 items when written out",
+    ),
+    "digits without a limit": Case(
+        "import sys\nsys.set_int_max_str_digits(0)\ndef f(): return 10 ** 5000", ["assert f() == 10 ** 5000"], "passed"
+    ),
+    "a MemoryError that will not say what it is": Case(
+        "class E(MemoryError):\n    def __str__(self): raise ValueError\ndef f(): raise E",
+        ["assert f() == 1"],
+        "memory_limit",
+        "out of 512 MB",
+    ),
     "an answer in a cycle, which is few items": Case(
         "def f():\n    a = [1]\n    a.append(a)\n    return a", ["assert f()[1][1][0] == 1"], "passed"
     ),
