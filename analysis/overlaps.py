@@ -122,25 +122,27 @@ def duplicates(texts: Mapping[str, str], threshold: float) -> dict[str, Twin]:
     Candidates come from MinHash bands; a candidate counts when the Indel similarity of the words is at least
     `threshold`. The first of a group is nobody's duplicate, and the others all name it.
     """
-    words = {name: [word.lower() for word in _WORD.findall(text)] for name, text in texts.items()}
+    heads: dict[str, list[str]] = {}
     buckets: dict[tuple[int, bytes], list[str]] = {}
     found: dict[str, Twin] = {}
-    first: dict[str, str] = {}
-    for name, mine in words.items():
-        same = first.setdefault(" ".join(mine), name)
+    first: dict[bytes, str] = {}
+    for name, text in texts.items():
+        mine = [word.lower() for word in _WORD.findall(text)]
+        same = first.setdefault(hashlib.blake2b(" ".join(mine).encode("utf-8", "surrogatepass")).digest(), name)
         if same != name:
             found[name] = found.get(same) or Twin(same, 1.0)
             continue
         keys = list(_bands(mine))
         met = dict.fromkeys(other for key in keys for other in buckets.get(key, ()))
         best = max(
-            (Twin(other, Indel.normalized_similarity(mine, words[other])) for other in met),
+            (Twin(other, Indel.normalized_similarity(mine, heads[other])) for other in met),
             key=lambda twin: twin.similarity,
             default=None,
         )
         if best and best.similarity >= threshold:
             found[name] = best
             continue
+        heads[name] = mine
         for key in keys:
             buckets.setdefault(key, []).append(name)
     return found
