@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed-$(KIND)
 .PHONY: help demo test bench lint lock clean install
 
 help:
-	@echo "make demo    run the main job with the embedded model: a sealed dataset version in $(ROOT)/demo"
+	@echo "make demo    run the main job with the embedded model: a sealed version in $(ROOT)/demo, and a policy trained on it"
 	@echo "make test    run the whole test suite"
 	@echo "make bench   measure: prints ratios, asserts nothing"
 	@echo "make lint    ruff and mypy"
@@ -18,6 +18,7 @@ help:
 
 demo: $(STAMP)
 	@$(BIN)/pairwright build demo --root $(ROOT)
+	@$(BIN)/pairwright train demo --recipe demo --root $(ROOT)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest

@@ -298,3 +298,23 @@ def test_a_loss_that_never_was_in_the_recipe_is_said_before_anything_runs(root: 
     assert run(monkeypatch, "train", "demo", "--root", root, *settings(root, "training.loss.gamma=2")) == 2
     assert "the loss dpo does not use gamma" in capsys.readouterr().err
     assert not (root / "demo" / "policies").exists()
+
+
+@pytest.mark.slow
+def test_the_flows_train_and_evaluate_with_a_task_per_stage(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.testing.utilities import prefect_test_harness
+
+    from flows.prefect_flows import evaluate_policy, train_policy
+
+    given = recipe(root, evaluation={"after": True})
+    with prefect_test_harness(server_startup_timeout=240):
+        done = train_policy(root / "demo" / "1", given, root)
+        found = evaluate_policy([str(done.policy)], given.evaluation, root)
+        with get_client(sync_client=True) as client:
+            runs = {run.name: run for run in client.read_flow_runs()}
+            tasks = {run.name for run in client.read_task_runs()}
+    assert len(found["builtin"][0].rows) == 2
+    assert runs["demo@1"].state_name == "Completed" and len(runs) == 2
+    # The second flow finds the first one's rows under the policy's content and has nothing to sample.
+    assert tasks == {"train", "sample trained on builtin", "run trained on builtin"}
