@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from transformers import AutoModelForCausalLM
 
 import tiny_policy
 from curation import store
 from curation.schema import TOKEN_REWARDS
-from flows import build, cli, training, watching
+from flows import build, cli, config, training, watching
 from flows.config import Recipe
 from tiny_policy import all_pairs, place, samples, sealed
 from training import checkpoint
 from training import train as training_run
+from training.config import Training
+from training.losses import FORMS
 from training.merge import merged
 
 
@@ -318,3 +323,21 @@ def test_the_flows_train_and_evaluate_with_a_task_per_stage(root: Path, monkeypa
     assert runs["demo@1"].state_name == "Completed" and len(runs) == 2
     # The second flow finds the first one's rows under the policy's content and has nothing to sample.
     assert tasks == {"train", "sample trained on builtin", "run trained on builtin"}
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
+
+
+@pytest.mark.parametrize("line", re.findall(r"^\$ pairwright (.*)$", PAGE, re.MULTILINE))
+def test_every_command_of_the_page_is_understood(line: str) -> None:
+    _, bound, _ = cli.app.parse_args(shlex.split(line), exit_on_error=False, print_error=False)
+    assert bound.arguments is not None
+
+
+def test_the_page_s_recipe_is_valid_and_names_every_setting_and_loss() -> None:
+    text = PAGE.split("```yaml\n")[1].split("```")[0]
+    parsed = config.parse(yaml.safe_load(text), "the page")
+    assert training.training_of(parsed).loss.name == "dpop" and parsed.evaluation.each_stage
+    rest = PAGE.replace("\n", " ")
+    settings_and_losses = [*Training.model_fields, *FORMS]
+    assert [name for name in settings_and_losses if f"`{name}`" not in rest and f"\n  {name}:" not in text] == []
