@@ -19,6 +19,7 @@ from sandbox import syscalls
 
 WALL_NAMES = ("own_uid", "no_new_privs", "rlimits", "landlock", "seccomp")
 
+STACK_BYTES = 1 << 30  # the stack's limit, for deep recursions; see also `slot`, which sets it before the exec
 _SIGKILL = 9
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446  # the same numbers on every architecture
@@ -158,8 +159,7 @@ def lower_limits() -> None:
         if hasattr(resource, kind):
             resource.setrlimit(getattr(resource, kind), (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_STACK)
-    wanted = 1 << 30
-    resource.setrlimit(resource.RLIMIT_STACK, (wanted if hard < 0 else min(hard, wanted), hard))
+    resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES if hard < 0 else min(hard, STACK_BYTES), hard))
 
 
 def landlock_abi() -> int:

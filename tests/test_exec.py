@@ -349,3 +349,26 @@ def test_an_allowed_module_that_is_not_installed_is_one_line(program: Path, monk
 def test_an_ending_is_told_without_asking_the_program(source: str, status: str, code: int | None) -> None:
     found = execute(source, limits=Limits(steps=10_000))
     assert (found.status, found.exit_code) == (status, code), found
+
+
+DEEP = "import sys\nsys.setrecursionlimit(10 ** 7)\n"
+
+
+def test_a_recursion_as_deep_as_contests_need_ends_well() -> None:
+    found = execute(DEEP + "def f(n): return 0 if n == 0 else 1 + f(n - 1)\nprint(f(250_000))")
+    assert (found.status, found.stdout) == ("ended", b"250000\n"), found.error_message
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(n): return f(n + 1)\nf(0)",
+        "def f(n): return sorted([1], key=lambda x: f(n + 1))\nf(0)",
+        "from functools import lru_cache\n@lru_cache(None)\ndef f(n): return f(n + 1)\nf(0)",
+        "class A:\n    def __repr__(self): return repr(A())\nrepr(A())",
+        "class A:\n    def __init__(self): self.a = A()\nA()",
+    ],
+)
+def test_an_endless_recursion_is_an_exception_and_no_crash(source: str) -> None:
+    found = execute(DEEP + source)
+    assert (found.status, found.error_type) == ("exception", "RecursionError"), found.error_message
