@@ -1,5 +1,6 @@
 """What happens in a program's own process: its limits, its universe, and the answers it gives the judge."""
 
+import resource
 import signal
 from dataclasses import dataclass
 from types import CodeType
@@ -12,8 +13,6 @@ from sandbox.verdict import Limits
 
 def confine(limits: Limits, descriptors: int) -> None:
     """A child's own limits: address space, descriptors, and no new process, even where the uid is not our own."""
-    import resource
-
     memory = limits.memory_mb << 20
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
@@ -25,8 +24,6 @@ def allow_seconds(seconds: float, *, once: bool) -> None:
 
     SIGPROF and SIGXCPU end the process unless it catches them, which takes an escape; then the hard limit kills it.
     """
-    import resource
-
     signal.setitimer(signal.ITIMER_PROF, seconds)
     whole = int(seconds) + 1
     if not once:

@@ -29,6 +29,8 @@ _BOOT = (
     "import sys; sys.path.append(sys.argv[1]); from sandbox import memory; heap = memory.gather_heap(); "
     "from sandbox.worker import main; main(heap, *sys.argv[2:])"
 )
+# Symbols bound at the start: a child would look up each one it is the first to use, and forget it with its end.
+_ENVIRONMENT = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"}
 _START_SECONDS = 60.0
 _GRACE_SECONDS = 10.0
 _ATTEMPTS = 2
@@ -94,7 +96,7 @@ class Process:
             self.popen = subprocess.Popen(
                 [sys.executable, *_FLAGS, _BOOT, _HOME, str(theirs.fileno()), json.dumps(asdict(options))],
                 pass_fds=(theirs.fileno(),),
-                env={"PYTHONHASHSEED": "0"} | {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"},
+                env=_ENVIRONMENT | {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -202,7 +204,9 @@ class Slot:
             text = f"the source is {len(program.source)} long, at most {limits.source_bytes} is read"
             return uniform(program, "refused", text)
         if program.kind == "function":
-            return assemble(program, [self._function(worker, program)], limits)
+            tests = tuple(test.code for test in program.tests)
+            job = {"kind": "function", "setup": program.setup, "tests": tests, "entry_point": program.entry_point}
+            return assemble(program, [self._round(worker, program.source, "", job)], limits)
         rounds: list[Round] = []
         for test in program.tests:
             job = {"kind": "stdio", "stdout": test.stdout}
@@ -211,15 +215,6 @@ class Slot:
                 rounds *= len(program.tests)
                 break
         return assemble(program, rounds, limits)
-
-    def _function(self, worker: Role, program: Program) -> Round:
-        """One round; a second, with every call in its turn, if the child died and took answers along that it held."""
-        tests = tuple(test.code for test in program.tests)
-        job = {"kind": "function", "setup": program.setup, "tests": tests, "entry_point": program.entry_point}
-        one = self._round(worker, program.source, "", job | {"foresee": True})
-        if one.verdict.get("ahead") and (one.late or "exit" in one.ending) and _answers_lost(one):
-            one = self._round(worker, program.source, "", job | {"foresee": False})
-        return one
 
     def _round(self, role: Role, source: str | bytes, stdin: str, judge_job: dict[str, Any]) -> Round:
         limits = self.settings.limits
@@ -315,9 +310,3 @@ class Slot:
         self.kill()
         self._drop("judge")
         self._drop_workers()
-
-
-def _answers_lost(one: Round) -> bool:
-    """Did the child go away before it had answered all that was asked?"""
-    found = one.verdict.get("tests")
-    return isinstance(found, list) and any(isinstance(test, list) and test[:1] == ["gone"] for test in found)

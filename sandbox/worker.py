@@ -126,6 +126,7 @@ class Zygote:
             self.code = None
 
     def loop(self) -> None:
+        gc.set_threshold(*_GC_THRESHOLDS)
         gc.disable()  # a collection would write to pages that the children share
         while True:
             if self.fast:
@@ -163,7 +164,6 @@ class Zygote:
         code = 1
         try:
             harden.die_with_parent(self.pid)
-            gc.set_threshold(*_GC_THRESHOLDS)
             gc.enable()
             work()
             code = 0
