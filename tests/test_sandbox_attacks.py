@@ -1,0 +1,1077 @@
+# ruff: noqa: E501  (one attack a line)
+"""Attacks written against the source of the sandbox by readers who had not written it: each with what stops it.
+
+Four kinds: on the language layer (in this process), on the verdict, on the next program in the same process, and on
+the operating system's walls with the language layer off. `test_sandbox_escapes` has the classes known from elsewhere.
+"""
+
+import collections
+import ctypes
+import platform
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import guards, modules, policy, runtime, standins, streams, translate
+from sandbox.pool import run_many, run_with
+from sandbox.slot import Settings
+from sandbox.verdict import Limits, Program, Result, Test
+from tests.test_sandbox_pool import FRAMES
+from tests.test_sandbox_walls import judge
+from tests.untrusted import run
+
+# The language layer: (rule, culprit, program). The rule must have fired and the message name the culprit.
+REFUSED: dict[str, tuple[str, str, str]] = {}
+# Those that run: (how it ends, what it says).
+CONTAINED: dict[str, tuple[str, str, str]] = {}
+
+
+def refused(name: str, rule: str, culprit: str, source: str) -> None:
+    assert name not in REFUSED
+    REFUSED[name] = rule, culprit, source
+
+
+def contained(name: str, status: str, found: str, source: str) -> None:
+    assert name not in CONTAINED
+    CONTAINED[name] = status, found, source
+
+
+# `type` itself, from behind what holds it
+METACLASS = "T = %s\nM = T('M', (T,), {'__instancecheck__': lambda c, o: True})"
+refused("type by calling type[int]", "metaclass", "inherit from type", METACLASS % "type[int](int)")
+refused(
+    "type by get_origin",
+    "metaclass",
+    "inherit from type",
+    "import typing\n" + METACLASS % "typing.get_origin(type[int])",
+)
+refused(
+    "type by get_args of a union",
+    "metaclass",
+    "inherit from type",
+    "import typing\n" + METACLASS % "typing.get_args(type | None)[0]",
+)
+refused(
+    "type by get_args of the union turned round",
+    "metaclass",
+    "inherit from type",
+    "import typing\n" + METACLASS % "typing.get_args(None | type)[1]",
+)
+refused(
+    "type inside Callable's arguments",
+    "metaclass",
+    "inherit from type",
+    "import typing\n" + METACLASS % "typing.get_args(typing.Callable[[type], int])[0][0]",
+)
+refused("a class of type[int]", "metaclass", "inherit from type", "class M(type[int]): pass")
+refused("a class of typing.Type", "metaclass", "inherit from type", "import typing\nclass M(typing.Type[int]): pass")
+refused("a starred base", "metaclass", "inherit from type", "class M(*(type,)): pass")
+refused(
+    "an alias whose origin is type",
+    "metaclass",
+    "inherit from type",
+    "import types\nclass M(types.GenericAlias(type, int)): pass",
+)
+refused("a metaclass in keywords", "metaclass", "metaclass of its own", "class A(**{'metaclass': lambda *a: 1}): pass")
+refused("type() with a metaclass", "metaclass", "takes no metaclass", "type('A', (), {}, metaclass=int)")
+refused(
+    "type in an AttributeError's context",
+    "attribute",
+    "obj of an AttributeError",
+    "import contextlib\ntry: contextlib.ExitStack().enter_context(int)\nexcept TypeError as e: e.__context__.obj",
+)
+contained(
+    "a generic alias of type called",
+    "ended",
+    "True\n",
+    "import types\nprint(types.GenericAlias(type, (int,))(int) is type)",
+)
+
+# Patterns while a class is made
+HOOK = """
+from abc import ABC
+import types, statistics
+class P(ABC):
+    def __init_subclass__(cls):
+        match statistics.mean:
+            case cls(g): print('reached', type(g))
+P.register(types.FunctionType)
+"""
+BINDINGS = {
+    "built": "class A(P): __match_args__ = ('__glo' + 'bals__',)",
+    "starred": "class A(P): __match_args__ = (*['__globals__'],)",
+    "in a loop": "class A(P):\n    for __match_args__ in [('__globals__',)]: pass",
+    "by walrus": "class A(P):\n    (__match_args__ := ('__globals__',))",
+    "annotated": "class A(P):\n    __match_args__: tuple = ('__globals__',)",
+    "unpacked": "class A(P):\n    __match_args__, x = ('__globals__',), 1",
+    "twice": "class A(P):\n    __match_args__ = y = ('__globals__',)",
+    "added": "class A(P):\n    __match_args__ = ()\n    __match_args__ += ('__globals__',)",
+    "by import": "class A(P):\n    from math import pi as __match_args__",
+    "by with": "class A(P):\n    import contextlib\n    with contextlib.nullcontext(('__globals__',)) as __match_args__: pass",
+    "captured": "class A(P):\n    match ('__globals__',):\n        case __match_args__: pass",
+    "by except": "class A(P):\n    try: 1 / 0\n    except Exception as __match_args__: pass",
+    "by def": "class A(P):\n    def __match_args__(self): pass",
+    "literal": "class A(P): __match_args__ = ('__globals__',)",
+    "of the guarded kind": "class A(P): __match_args__ = ('obj',)",
+}
+for how, body in BINDINGS.items():
+    refused(f"__match_args__ {how}", "special-name", "__match_args__", HOOK + body)
+refused(
+    "__match_args__ in type()",
+    "special-name",
+    "__match_args__ of A",
+    HOOK + "type('A', (P,), {'__match_args__': ('__globals__',)})",
+)
+refused(
+    "__match_args__ in type() as a list", "special-name", "__match_args__", "type('A', (), {'__match_args__': ['x']})"
+)
+contained(
+    "a field called obj is not read by position",
+    "ended",
+    "()\n",
+    "import typing\nclass N(typing.NamedTuple):\n    obj: int\nprint(N.__match_args__)",
+)
+
+# What copy is told to set
+PLANT = """
+import copy, types, functools
+class A: pass
+class K:
+    @functools.cached_property
+    def p(self): return lambda protocol: (lambda: %s, (), %s)
+k = vars(K)['p']
+k.attrname = '__reduce_ex__'
+"""
+GO = "o = K()\no.p\ncopy.deepcopy(o)\nprint('set')\n"
+LIAR = "class D(dict):\n    def __iter__(self): return iter(())\n    def keys(self): return ['__match_args__']\n    def items(self): return [('__match_args__', ('__globals__',))]\n"
+refused(
+    "a state made by __deepcopy__",
+    "attribute",
+    "copy may not set the attribute __match_args__",
+    PLANT % ("A", "S()")
+    + "class S:\n    def __deepcopy__(self, memo): return (None, {'__match_args__': ('__globals__',)})\n"
+    + GO,
+)
+refused(
+    "a state that is a lying dict",
+    "attribute",
+    "plain dict only",
+    LIAR + PLANT % ("A()", "D()") + GO,
+)
+refused("slots that are a lying dict", "attribute", "plain dict only", LIAR + PLANT % ("A", "(None, D())") + GO)
+refused(
+    "a state whose names are lying strings",
+    "attribute",
+    "copy may not set the attribute",
+    "class S(str):\n    def startswith(self, x): return False\n"
+    + PLANT % ("A", "(None, {S('__match_args__'): 1})")
+    + GO,
+)
+refused("a class's own dict by copy", "attribute", "plain dict only", PLANT % ("A", "{'x': 1}") + GO)
+refused(
+    "an underscored name of the library's by copy",
+    "attribute",
+    "belongs to the library",
+    PLANT % ("types.GenericAlias(list, int)", "(None, {'_evaluate': 1})") + GO,
+)
+refused(
+    "a namespace with special names",
+    "attribute",
+    "__reduce_ex__ may not be set",
+    "import types\ntypes.SimpleNamespace(**{'__reduce_ex__': 1})",
+)
+
+# Fields of dataclasses become source text
+contained(
+    "a field without annotation stays a description",
+    "AttributeError",
+    "no attribute 'name'",
+    "from dataclasses import dataclass, field\nclass A: y = field(default=1)\ntry: dataclass(A)\nexcept TypeError: pass\nA.y.name = 'x'",
+)
+for wrapper in ("classmethod", "functools.partialmethod", "functools.cached_property"):
+    refused(
+        f"{wrapper} as a default",
+        "special-name",
+        "may not be a descriptor",
+        "from dataclasses import dataclass, field\nimport functools\nclass D:\n    def __get__(self, o, t): print(vars(t))\n    def __call__(self): pass\n"
+        f"@dataclass\nclass A:\n    x: int = field(default=1)\n    y: int = {wrapper}(D())",
+    )
+STEAL = """
+from dataclasses import dataclass, field, MISSING
+import sys
+act, got = [], []
+class G(field):
+    @property
+    def _sandbox_options(self):
+        for f in act: f()
+        return {'default': 1}
+    @_sandbox_options.setter
+    def _sandbox_options(self, value): pass
+class A:
+    x: int = field(default=1)
+    y: int = G()
+act.append(lambda: got.append(vars(A).get('x')))
+dataclass(A)
+act.clear()
+Field = type(got[0]).__mro__[1]
+F = Field(1, MISSING, True, True, None, True, None, False)
+@dataclass
+class B:
+    y: int = staticmethod(F)
+act.append(lambda: setattr(F, 'name', "y, print(__import__('os').getpid() and 'ESCAPED', file=self.out)"))
+@dataclass(init=False, repr=False)
+class C(B):
+    z: int = G()
+C.y, C.out = 1, sys.stdout
+C() == C()
+"""
+contained(
+    "the doc string of a dataclass is not made of signatures",
+    "ended",
+    "None\n",
+    "from dataclasses import dataclass\nclass B:\n    'B(x=os.__file__)\\n--\\n\\n'\n@dataclass(init=False)\nclass A(B): pass\nprint(A.__doc__)",
+)
+
+# += reads before it sets
+RADD = "class R:\n    def __radd__(self, other): print('got', other('{0.__class__}', 1)); return other\n"
+refused(
+    "+= on format", "attribute", "__class__ may not be read by a format", RADD + "s = '{1.__class__}'\ns.format += R()"
+)
+refused(
+    "+= on format_map",
+    "attribute",
+    "__class__ may not be read by a format",
+    "class R:\n    def __radd__(self, other): print(other({'x': 1})); return other\ns = '{x.__class__}'\ns.format_map += R()",
+)
+refused("+= on obj", "attribute", "obj of an AttributeError", "try: [].x\nexcept AttributeError as e: e.obj += 1")
+
+# Dictionaries of other people's objects, names of ours
+contained("vars() of a stream", "KeyError", "_sandbox_output", "import sys\nvars(sys.stdout)['_sandbox_output']")
+contained("vars() of an alias", "TypeError", "", "import types\nvars(types.GenericAlias(list, int))['__origin__']")
+contained(
+    "vars() of a standin's task",
+    "ended",
+    "[]\n",
+    "import asyncio\nasync def f(): pass\nprint([k for k in vars(asyncio.create_task(f())) if 'coroutine' in k])",
+)
+refused(
+    "a private name by mangling",
+    "attribute",
+    "_sandbox__output may not be read",
+    "class sandbox:\n    def f(self, x): return x.__output",
+)
+refused(
+    "an attribute of the sandbox's set",
+    "attribute",
+    "_sandbox_free",
+    "import threading\nthreading.Lock()._sandbox_free = 5",
+)
+refused("the loop of asyncio", "attribute", "__self__", "import asyncio\nasyncio.run.__self__")
+refused(
+    "a function handed to a pattern of the program's",
+    "attribute",
+    "__closure__",
+    "import string\nclass P:\n    def sub(self, convert, text): return convert.__closure__\nt = string.Template('$a')\nt.pattern = P()\nt.substitute(a=1)",
+)
+refused(
+    "a method of functools",
+    "attribute",
+    "__globals__",
+    "import functools\n@functools.total_ordering\nclass A:\n    def __lt__(s, o): return True\nA.__gt__.__globals__",
+)
+refused(
+    "the globals of a dataclass's method",
+    "attribute",
+    "__globals__",
+    "d = {'__name__': 'os'}\nexec('from dataclasses import dataclass\\n@dataclass\\nclass A:\\n    x: int = 1', d)\nd['A'].__init__.__globals__",
+)
+refused("a bound TypeVar", "attribute", "__bound__", "import typing\ntyping.TypeVar('T', bound='print(1)').__bound__")
+refused(
+    "a forward reference's text",
+    "attribute",
+    "__forward_arg__",
+    "import typing\ntyping.get_args(typing.Optional['x'])[0].__forward_arg__",
+)
+refused("reduce of a partial", "attribute", "__reduce__", "import functools\nfunctools.partial(print).__reduce__()")
+refused(
+    "a traceback handed to throw()",
+    "attribute",
+    "tb_frame",
+    "class A:\n    def throw(self, *a): return a[2].tb_frame\n    def __iter__(self): return self\n    def __next__(self): return 1\ndef g(): yield from A()\nx = g()\nnext(x)\nx.throw(ValueError())",
+)
+refused(
+    "a group's exceptions",
+    "attribute",
+    "__traceback__",
+    "try: 1 / 0\nexcept* ZeroDivisionError as g: g.exceptions[0].__traceback__",
+)
+refused("letters that normalize to others", "attribute", "__globals__", "print.__ｇlobals__")
+refused("a special method in such letters", "special-name", "__del__", "class A:\n    def __ｄel__(self): pass")
+refused("such letters in a string", "attribute", "may not be read", "getattr(print, '__ｇlobals__')")
+refused("globals() given a dotted name", "builtin", ".it", "globals().__setitem__('.it', 1)")
+refused(
+    "str.format in a partialmethod",
+    "attribute",
+    "__class__",
+    "import functools\nclass S(str):\n    g = functools.partialmethod(str.format)\nS('{0.__class__}').g(1)",
+)
+refused(
+    "str.format in a MethodType",
+    "attribute",
+    "__class__",
+    "import types\ntypes.MethodType('{0.__class__}'.format, 1)()",
+)
+refused("a member of an Enum by string", "special-name", "__del__", "from enum import Enum\nEnum('A', {'__del__': 1})")
+refused(
+    "a protocol of special names",
+    "special-name",
+    "__globals__",
+    "import typing\n@typing.runtime_checkable\nclass P(typing.Protocol):\n    __globals__: int",
+)
+refused(
+    "a refusal in exec swallowed",
+    "module",
+    "subprocess",
+    "def f():\n    try: exec('import subprocess')\n    finally: return 1\nf()\nprint('on')",
+)
+refused(
+    "a refusal in eval swallowed by a with",
+    "attribute",
+    "__globals__",
+    "class C:\n    def __enter__(self): pass\n    def __exit__(self, *e): return True\nwith C(): eval('print.__globals__')\nprint('on')",
+)
+contained("builtins handed to eval", "ended", "0\n", "print(eval('len([])', {'__builtins__': {'len': print}}))")
+contained(
+    "machinery handed to exec",
+    "step_limit",
+    "",
+    "exec('while True: pass', {'.it': iter(int, 1), '.left': iter(int, 1)})",
+)
+contained("a global called getattr", "ended", "<class 'int'>\n", "getattr = lambda *a: 0\nprint((1).__class__)")
+contained(
+    "codecs are no importer",
+    "ended",
+    "4\n",
+    "n = 0\nfor name in ['os', 'zlib_codec', '../../x', 'antigravity']:\n    try: 'x'.encode(name)\n    except LookupError: n += 1\nprint(n)",
+)
+contained(
+    "an attrname of cached_property",
+    "ended",
+    "<class '__main__.K'>\n",
+    "import functools\nclass K:\n    p = functools.cached_property(lambda s: 1)\nK.p.attrname = '__class__'\nk = K()\nk.p\nprint(k.__class__)",
+)
+contained(
+    "a property by another name",
+    "step_limit",
+    "",
+    "import builtins\nP = builtins.property\ndef p(self):\n    if self.n == 0: return 0\n    self.n -= 1\n    x = self.q, self.q\n    self.n += 1\n    return 0\nclass A:\n    n = 22\n    q = P(p)\nA().q",
+)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused_by_the_rule_meant_for_it(name: str) -> None:
+    rule, culprit, source = REFUSED[name]
+    ending = run(source, steps=100_000)
+    assert ending.status == "refused", f"{ending.status}: {ending.message} {ending.stdout!r}"
+    assert rule in ending.rules and culprit in ending.message, ending.message
+    assert "reached" not in ending.stdout and "got" not in ending.stdout, "the refusal came too late"
+
+
+@pytest.mark.parametrize("name", CONTAINED)
+def test_contained(name: str) -> None:
+    status, found, source = CONTAINED[name]
+    ending = run(source, steps=100_000)
+    assert ending.status == status, f"{ending.status}: {ending.message} {ending.stdout[:200]!r}"
+    assert found in ending.stdout + ending.message
+
+
+def test_no_field_of_a_dataclass_is_renamed_into_source() -> None:
+    ending = run(STEAL)
+    assert "ESCAPED" not in ending.stdout
+    assert ending.status == "refused", ending.message
+
+
+# Everything that can be reached by reading alone
+
+HOLDERS = """
+import array, asyncio, calendar, collections, contextlib, copy, dataclasses, datetime, decimal, difflib, enum, fractions
+import functools, hashlib, io, itertools, json, operator, queue, random, re, statistics, string, struct, sys, textwrap
+import threading, types, typing, abc
+found = []
+def f(x: int = 1): return x
+def g(): yield 1
+class A:
+    x: int = 1
+    def m(self): return super()
+    @property
+    def p(self): return 1
+    @classmethod
+    def c(cls): pass
+class C(enum.Enum):
+    R = 1
+@dataclasses.dataclass
+class D:
+    x: int = 1
+class N(typing.NamedTuple):
+    x: int
+class P(typing.Protocol):
+    x: int
+class T(typing.TypedDict):
+    x: int
+class B(abc.ABC): pass
+@contextlib.contextmanager
+def cm(): yield 1
+class Ex:
+    def __enter__(s): return s
+    def __exit__(s, *a): found.extend(a); return True
+with Ex(): 1 / 0
+for fail in (lambda: [].x, lambda: contextlib.ExitStack().enter_context(int), lambda: {}[1], lambda: undefined,
+             lambda: int('x'), lambda: b'\\xff'.decode(), lambda: json.loads('{'), lambda: next(iter([])),
+             lambda: re.compile('('), lambda: typing.List[1, 2], lambda: C(7), lambda: __import__('nothing_such')):
+    try: fail()
+    except Exception as e: found.append(e)
+found += [f, g(), A, A(), A().m, A().m(), C, C.R, D, D(), dataclasses.fields(D), dataclasses.field(default=1), N(1), N, P,
+    T, B, cm, cm(), functools.partial(f), functools.lru_cache(f), functools.cached_property(f), functools.cmp_to_key(f)(1),
+    functools.partialmethod(f), functools.singledispatch(f), re.compile('a'), re.match('a', 'a'), re.I, json.JSONEncoder(),
+    json.JSONDecoder(), contextlib.ExitStack(), contextlib.closing(io.StringIO()), contextlib.redirect_stdout(1),
+    asyncio.create_task, threading.Thread(), threading.Lock(), queue.Queue(),
+    string.Template('a'), io.StringIO(), io.BytesIO(), itertools.count(), operator.itemgetter(1),
+    operator.attrgetter('x'), operator.methodcaller('x'), statistics.NormalDist(), calendar.Calendar(), array.array('i'),
+    struct.Struct('i'), hashlib.md5(), random.Random(), decimal.Decimal(1), decimal.getcontext(), decimal.localcontext(),
+    datetime.datetime(2000, 1, 1), fractions.Fraction(1), types.SimpleNamespace(a=1), types.MappingProxyType({}),
+    types.ModuleType('x'), types.GenericAlias(list, int), typing.TypeVar('T'), typing.NewType('M', int), int | str,
+    globals(), vars(A()), vars(A), memoryview(b'x'), open(0), dataclasses.InitVar[int], collections.ChainMap(),
+    collections.UserDict(), type, property(f), difflib.SequenceMatcher(), textwrap.TextWrapper()]
+for alias in (typing.List[int], typing.Callable[[type], str], typing.Dict[str, 'x'], list[type], typing.Type[int],
+              typing.ContextManager, typing.Union[type, None], type | None, typing.Optional['x'], typing.Annotated[type, 1]):
+    found += [alias, typing.get_origin(alias), typing.get_args(alias)]
+"""
+# Looked at, not looked into: every look makes a new one.
+LEAVES = (
+    types.MethodWrapperType, types.WrapperDescriptorType, types.MethodDescriptorType, types.BuiltinMethodType,
+    types.MethodType, types.GetSetDescriptorType, types.MemberDescriptorType, types.ClassMethodDescriptorType,
+)  # fmt: skip
+DEPTH = 5  # some look at itself in ever new copies
+PLAIN = (int, float, complex, str, bytes, type(None))
+
+
+def _host_objects() -> dict[int, str]:
+    import builtins
+    import dataclasses
+    import io
+    import operator
+    import sys
+
+    hosts: dict[int, str] = {id(module): f"the module {name}" for name, module in sys.modules.items()}
+    hosts |= {
+        id(vars(builtins)[n]): n
+        for n in "eval exec open compile __import__ getattr setattr delattr vars globals locals".split()
+    }
+    hosts |= {
+        id(sys.modules): "sys.modules",
+        id(vars(builtins)): "builtins",
+        id(io.FileIO): "FileIO",
+        id(dataclasses.Field): "Field",
+    }
+    return hosts | {
+        id(operator.attrgetter): "attrgetter",
+        id(str.format): "str.format",
+        id(str.format_map): "str.format_map",
+    }
+
+
+def _danger(value: Any, hosts: dict[int, str]) -> str:
+    """What is wrong with a program that holds `value`; nothing for what it may hold."""
+    ours = (standins.System, runtime.World, modules.Importer, streams.Output)
+    if isinstance(value, types.FrameType | types.CodeType | types.CellType) or isinstance(value, ours):
+        return type(value).__name__
+    if isinstance(value, type) and issubclass(value, type) and value is not guards.TYPE:
+        return f"the metaclass {value.__name__}"
+    if isinstance(value, dict) and "__builtins__" in value:
+        return "a namespace"
+    return hosts.get(id(value), "")
+
+
+def _readable(world: runtime.World, value: Any) -> list[tuple[str, Any]]:
+    """What a program that holds `value` can read from it, by every way of reading there is."""
+    attempts: list[tuple[str, Any, tuple[Any, ...]]] = [
+        ("vars", guards.dictionary, (value,)),
+        ("annotations", guards.attr, (value, "__annotations__")),
+        ("get_origin", modules._typing_names()["get_origin"], (value,)),
+        ("get_args", modules._typing_names()["get_args"], (value,)),
+    ]
+    if not isinstance(value, dict | list | tuple | set | frozenset | collections.deque):
+        there = vars(value) if isinstance(value, types.ModuleType) else {*dir(value), *vars(type(value))}
+        names = [name for name in there if type(name) is str and translate.load_rule(name) != "refuse"]
+        attempts += [(f".{name}", guards.safe_getattr, (value, name)) for name in names]
+    found: list[tuple[str, Any]] = []
+    for how, ask, args in attempts:
+        try:
+            found.append((how, world.call(ask, args)))
+        except BaseException:  # not readable, which is as good
+            world.stopped = None
+    if isinstance(value, dict | types.MappingProxyType):
+        found += [(f"[{key!r:.20}]", item) for key, item in list(value.items())[:50]]
+    elif isinstance(value, list | tuple | set | frozenset | collections.deque):
+        found += [("[]", item) for item in list(value)[:50]]
+    return found
+
+
+def walk(world: runtime.World, roots: list[tuple[str, Any]]) -> tuple[int, set[str]]:
+    """How many objects can be reached from `roots` by reading, and those that no program may hold."""
+    hosts, seen, dangers = _host_objects(), dict[int, Any](), set[str]()
+    queue = collections.deque((path, value, 0) for path, value in roots)
+    while queue:
+        path, value, depth = queue.popleft()
+        if type(value) in PLAIN or id(value) in seen or depth > DEPTH:
+            continue
+        seen[id(value)] = value  # kept alive, so that its id stays its own
+        if danger := _danger(value, hosts):
+            dangers.add(f"{danger} by {path}")
+            continue
+        made_by_guard = isinstance(value, types.FunctionType) and value.__qualname__.endswith("<lambda>")
+        if not isinstance(value, LEAVES) and not made_by_guard:
+            queue.extend((f"{path}{how}", item, depth + 1) for how, item in _readable(world, value))
+    return len(seen), dangers
+
+
+def _world() -> runtime.World:
+    runtime.prepare()
+    world = runtime.World(limits=Limits(steps=10**9))
+    world.run(translate.translate(HOLDERS))
+    return world
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_that_can_be_read_leads_to_the_host() -> None:
+    world = _world()
+    roots: list[tuple[str, Any]] = [
+        (name, value) for name, value in world.builtins.items() if name[:2] not in ("__",) and name[0] != "."
+    ]
+    roots += [(name, world.importer.module(name)) for name in policy.MODULES]
+    roots += [(f"found[{i}]", value) for i, value in enumerate(world.namespace["found"])]
+    reached, dangers = walk(world, roots)
+    assert not dangers
+    assert reached > 3000, "the walk did not get anywhere"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("planted", [policy, type, (lambda: 0).__code__, {"__builtins__": {}}, str.format])
+def test_the_walk_sees_what_is_planted(planted: object) -> None:
+    assert walk(_world(), [("planted", types.SimpleNamespace(a=[planted]))])[1]
+    assert not walk(_world(), [("planted", types.SimpleNamespace(a=[typing.Generic]))])[1]
+
+
+# Verdicts: (program, tests, setup, the statuses, a part of the reason)
+LIMITS = Limits(steps=300_000, cpu_seconds=1, wall_seconds=30, memory_mb=512, output_bytes=1 << 20)
+LADDER = "def f():\n    l = [[0]]\n    for i in range(40): l.append([l[i], l[i]])\n    return l\n"
+KEY = "class H:\n    n = 0\n    def __hash__(self):\n        H.n += 1\n        if H.n > 1: %s\n        return 1\nclass D(dict): pass\ndef f(): return D({H(): 1})"
+VERDICTS: dict[str, tuple[str, list[str], str, str, str]] = {
+    "StopIteration ends the test's loop": (
+        "def f(x): raise StopIteration",
+        [
+            "for a, b in zip(map(f, [1]), [3]):\n    assert a == b",
+            "assert all(map(f, [1]))",
+            "assert [f(x) for x in (1,)] == []",
+        ],
+        "",
+        "exception exception exception",
+        "the program raised StopIteration",
+    ),
+    "StopIteration by a subclass": (
+        "class S(StopIteration): pass\ndef f(x): raise S",
+        ["assert all(map(f, [1]))"],
+        "",
+        "exception",
+        "the program raised S",
+    ),
+    "it contains everything": (
+        "class A:\n    def __contains__(s, x): return True\ndef f(): return A()",
+        ["assert 5 in f()"],
+        "",
+        "wrong",
+        "not iterable",
+    ),
+    "it is less than everything": (
+        "class A:\n    def __lt__(s, x): return True\n    def __gt__(s, x): return True\ndef f(): return A()",
+        ["assert f() < 2", "assert 2 > f()", "assert f() > 2"],
+        "",
+        "wrong wrong wrong",
+        "not supported between",
+    ),
+    "a module of its own called math": (
+        "class math:\n    isclose = staticmethod(lambda *a: True)\ndef f(): return 1",
+        ["assert math.isclose(f(), 2.5)"],
+        "",
+        "wrong",
+        "",
+    ),
+    "a set, a list and a counter that lie": (
+        "from collections import Counter\nclass S(set):\n    def __contains__(s, x): return True\nclass L(list):\n    def __len__(s): return 3\nclass T(tuple):\n    def __getitem__(s, x): return 7\nclass C(Counter):\n    def __missing__(s, k): return 5\ndef f(): return S(), L(), T((1,)), C()",
+        ["assert 3 in f()[0]", "assert len(f()[1]) == 3", "assert f()[2][0] == 7", "assert f()[3]['x'] == 5"],
+        "",
+        "wrong wrong wrong wrong",
+        "",
+    ),
+    "a key that equals every key": (
+        "class K(str):\n    def __eq__(s, o): return True\n    def __hash__(s): return hash('a')\ndef f(): return {K('b'): 1}",
+        ["assert f() == {'a': 1}"],
+        "",
+        "wrong",
+        "",
+    ),
+    "a default that a handle brings": (
+        "from collections import defaultdict\ndef f(): return defaultdict(lambda: 5)",
+        ["assert f()['x'] == 5"],
+        "",
+        "wrong",
+        "KeyError",
+    ),
+    "not a number": (
+        "def f(): return float('nan')",
+        ["assert f() == 1", "assert abs(f() - 1) < 1e-6", "assert f() == f()"],
+        "",
+        "wrong wrong wrong",
+        "",
+    ),
+    "a sign, a bool and a big int": (
+        "def f(x): return x",
+        [
+            "assert str(f(-0.0)) == '-0.0'",
+            "assert f(True) is True",
+            "assert f(10**4000) == 10**4000",
+            "assert f({10**4000: 1}) == {10**4000: 1}",
+            "assert f('\\ud800\\0') == '\\ud800\\0'",
+        ],
+        "",
+        "passed passed passed passed passed",
+        "",
+    ),
+    "the setup asks before the tests": (
+        "n = 0\ndef f():\n    global n\n    n += 1\n    return n",
+        ["assert f() == 2", "assert f() == 3"],
+        "known = f()",
+        "passed passed",
+        "",
+    ),
+    "the setup's helper asks first": (
+        "def f(x): return x",
+        ["assert near(1)(f(5))"],
+        "def near(y):\n    base = f(4)\n    return lambda x: x == base + y",
+        "passed",
+        "",
+    ),
+    "sys.exit swallowed": (
+        "import sys\ndef f():\n    try: sys.exit(0)\n    finally: return 3",
+        ["assert f() == 2"],
+        "",
+        "wrong",
+        "",
+    ),
+    "a limit swallowed by finally": (
+        "def f():\n    try:\n        while True: pass\n    finally: return 5",
+        ["assert f() == 5"],
+        "",
+        "step_limit",
+        "300000 steps",
+    ),
+    "a loop that just ends": (
+        "def f():\n    for i in range(10**9): pass\n    return 5",
+        ["assert f() == 5"],
+        "",
+        "step_limit",
+        "300000 steps",
+    ),
+    "args that are no tuple": (
+        "class E(Exception): args = 5\ndef f(): raise E()",
+        ["assert f() == 1"],
+        "",
+        "exception",
+        "E: ",
+    ),
+    "args that are a property": (
+        "class E(Exception):\n    args = property(lambda s: 1 / 0)\ndef f(): raise E()",
+        ["assert f() == 1"],
+        "",
+        "exception",
+        "E: ",
+    ),
+    "an exception that holds itself": (
+        "def f():\n    e = ValueError()\n    e.args = (e, e)\n    raise e",
+        ["assert f() == 1"],
+        "",
+        "exception",
+        "ValueError",
+    ),
+    "an exception with a deep argument": (
+        "def f():\n    x = []\n    for i in range(100000): x = [x]\n    raise ValueError(x)",
+        ["assert f() == 1"],
+        "",
+        "exception",
+        "RecursionError",
+    ),
+    "a message of a megabyte": (
+        "def f(): raise ValueError('x' * 10**6)",
+        ["assert f() == 1"],
+        "",
+        "exception",
+        "ValueError: xxx",
+    ),
+    "a name of a megabyte": (
+        "class E(Exception): pass\nE.__name__ = 'x' * 10**6\ndef f(): raise E()",
+        ["assert f() == 1"],
+        "",
+        "exception|output_limit",
+        "",
+    ),
+    "a message of half characters": (
+        "def f(): raise ValueError('\\ud800\\0\\x1b[2J')",
+        ["assert f() == 1"],
+        "",
+        "exception",
+        "ValueError: \\ud800\\x00\\x1b[2J",
+    ),
+    "a type of half characters": (
+        "def f(): raise type('E', (Exception,), {})('\\udcff')",
+        ["assert f() == 1"],
+        "",
+        "exception",
+        "E: \\udcff",
+    ),
+    "a key whose hash fails when it is read": (
+        KEY % "raise ValueError('late')",
+        ["assert f() == 1"],
+        "",
+        "exception",
+        "ValueError: late",
+    ),
+    "a key whose hash never ends": (
+        KEY % "\n            while True: pass",
+        ["assert f() == 1"],
+        "",
+        "step_limit",
+        "300000 steps",
+    ),
+    "a key whose hash opens a file": (KEY % "open('/etc/passwd')", ["assert f() == 1"], "", "refused", "open()"),
+    "a fraction that works when it is read": (
+        "from fractions import Fraction\nclass F(Fraction):\n    _numerator = property(lambda s: 1 / 0)\ndef f(): return object.__new__(F)",
+        ["assert f() == 1"],
+        "",
+        "exception",
+        "",
+    ),
+    "an answer that holds itself twice, often": (
+        "def f():\n    a = []\n    for _ in range(60): a = [a, a]\n    return a",
+        ["assert f() == [1], repr(f())", "assert f() == f()"],
+        "",
+        "output_limit output_limit",
+        "written out",
+    ),
+    "tuples in tuples": (
+        "def f():\n    a = ()\n    for _ in range(60): a = (a, a)\n    return a",
+        ["assert f() == 1"],
+        "",
+        "time_limit|memory_limit",
+        "",
+    ),
+    "a giant decimal": (
+        "from decimal import Decimal\ndef f(): return Decimal('1e999999999')",
+        ["assert int(f()) == 1"],
+        "",
+        "wrong",
+        "could not use the answer",
+    ),
+    "an endless iterator": (
+        "import itertools\ndef f(): return itertools.count()",
+        ["assert f() == 1"],
+        "",
+        "wrong",
+        "",
+    ),
+    "a giant int, fraction, key": (
+        "from fractions import Fraction\ndef f(n): return [1 << 10**8, Fraction(1, 1 << 10**8), {1 << 10**8: 1}][n]",
+        ["assert f(0) == 1"],
+        "",
+        "output_limit",
+        "bytes",
+    ),
+    "ten thousand tests": ("def f(x): return x", ["assert f(1) == 1"] * 10_000, "", " ".join(["passed"] * 10_000), ""),
+    "a module that is deleted under the test": (
+        "def f():\n    global f\n    del f\n    return 1",
+        ["assert f() == 1", "assert f() == 1"],
+        "",
+        "passed exception",
+        "NameError",
+    ),
+    "the entry point swapped in a call": (
+        "def f():\n    global f\n    f = lambda: 2\n    return 1",
+        ["assert f() == 1", "assert f() == 1"],
+        "",
+        "passed wrong",
+        "",
+    ),
+}
+STDIO: dict[str, tuple[str, str, str, str]] = {  # program, expected output, status, part of the reason
+    "an exit code that equals 0": ("class E:\n    def __eq__(self, o): return True\nprint(1)\nraise SystemExit(E())", "1", "exception", "SystemExit"),
+    "an exit code that never compares": ("class E:\n    def __eq__(self, o):\n        while True: pass\nprint(1)\nraise SystemExit(E())", "1", "exception", "SystemExit"),
+    "an exit code that is no int": ("print(1)\nraise SystemExit('')", "1", "exception", "SystemExit"),
+    "a float for an integer": ("print(123456700.0)", "123456789", "wrong", "token 1"),
+    "an exponent for an integer": ("print('1.2345678901e17')", "123456789012345678", "wrong", "token 1"),
+    "an equal float for an integer": ("print('3.0')", "3", "passed", ""),
+    "nan and inf": ("print('nan', 'inf')", "1.5 1e308", "wrong", "token 1"),
+    "an early exit": ("import os\nprint(1)\nos._exit(0)\nprint(2)", "1 2", "wrong", "expected 2 tokens"),
+    "an atexit without end": ("import atexit\ndef f():\n    while True: pass\natexit.register(f)\nprint(1)", "1", "step_limit", "steps"),
+    "output that stays open": ("import sys\nprint(1)\nsys.stdout.close()\nsys.stdout.buffer.close()\nprint(2)", "1 2", "passed", ""),
+    "output limit lifted by init": ("import sys\nsys.stdout.__init__(None, 1)\nprint('x' * (1 << 21))", "", "output_limit", "1048576"),
+    "keywords by the thousand": ("f(" + ",".join(f"a{i}=1" for i in range(4000)) + ")", "", "exception|refused", ""),
+    "a comprehension of a thousand loops": ("x = [a " + "for a in b " * 1000 + "]", "", "exception|refused", ""),
+    "constants folded": ("x = 'a' * 10 ** 10\ny = (1,) * 10 ** 9", "", "memory_limit|exception", ""),
+    "a thousand else-ifs": ("if 0: pass\n" + "elif 0: pass\n" * 1000, "", "exception|passed", ""),
+    "the program after them": ("print(1)", "1", "passed", ""),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, Result]:
+    programs = [
+        Program(source, "function", tuple(map(Test, tests)), "f", setup, key=name)
+        for name, (source, tests, setup, _, _) in VERDICTS.items()
+    ]
+    programs += [Program(source, "stdio", (Test(stdout=out),), key=name) for name, (source, out, _, _) in STDIO.items()]
+    return {result.key: result for result in run_many(programs, limits=LIMITS, workers=1)}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_no_program_decides_its_own_verdict(name: str, verdicts: dict[str, Result]) -> None:
+    *_, statuses, reason = VERDICTS[name]
+    result = verdicts[name]
+    found = [test.status for test in result.tests]
+    assert all(one in wanted.split("|") for one, wanted in zip(found, statuses.split(), strict=True)), (
+        result.error_message
+    )
+    assert reason in (result.error_message or "")
+
+
+@pytest.mark.parametrize("name", STDIO)
+def test_no_output_decides_it_either(name: str, verdicts: dict[str, Result]) -> None:
+    _, _, statuses, reason = STDIO[name]
+    result = verdicts[name]
+    assert result.status in statuses.split("|"), result
+    assert reason in (result.error_message or "")
+
+
+def judged(source: str, *tests: str) -> Result:
+    return next(iter(run_many([Program(source, "function", tuple(map(Test, tests)), "f")], limits=LIMITS, workers=1)))
+
+
+def test_a_ladder_of_aliases_ends_as_too_long_an_answer() -> None:
+    result = judged(LADDER, "assert f() == f()")
+    assert (result.status, "written out" in str(result.error_message)) == ("output_limit", True), result
+
+
+def test_an_int_longer_than_the_digits_limit_crosses_when_the_program_lifts_it() -> None:
+    result = judged("import sys\nsys.set_int_max_str_digits(0)\ndef f(): return 10**5000", "assert f() == 10**5000")
+    assert result.status == "passed", result
+
+
+def test_a_memory_error_whose_message_fails_is_a_memory_error() -> None:
+    result = judged(
+        "class E(MemoryError):\n    def __str__(self): raise ValueError\ndef f(): raise E()", "assert f() == 1"
+    )
+    assert result.status == "memory_limit", result
+
+
+def test_a_crash_is_not_forgotten_for_an_exit_in_the_flush() -> None:
+    source = "import sys\nclass O:\n    def write(s, x): pass\n    def flush(s): raise SystemExit(0)\nsys.stdout = O()\n1 / 0"
+    (result,) = run_many([Program(source, "stdio", (Test(stdout=""),))], limits=LIMITS, workers=1)
+    assert (result.status, result.error_type) == ("exception", "ZeroDivisionError"), result
+
+
+def test_steps_that_a_broken_out_program_claims_stay_within_the_limit() -> None:
+    source = FRAMES + "def f(x):\n    frame(1, b'[\"v\",%d,2,[]]' % 10**30)\n    return 1\n"
+    source = source.replace("% 10**30", "% (10**30)")
+    program = Program(source, "function", (Test("n = 1\nassert f(n) == 2"),), "f")
+    (result,) = run_with([program], Settings(limits=LIMITS, language_layer=False), workers=1)
+    assert result.status == "passed" and result.steps <= LIMITS.steps, result
+
+
+# The next program in the same process (fast mode): what the first one does, the right program after it, its output
+LEFT_BEHIND = {
+    "an enum's members": (
+        "from enum import Enum\nEnum._member_names_.append('x')",
+        "from enum import Enum\nclass C(Enum):\n    A = 1\nprint(C.A.value)",
+        "1",
+    ),
+    "a flag's value": ("import re\nre.I._value_ = 0", "import re\nprint(bool(re.match('a', 'A', re.I)))", "True"),
+    "a property": (
+        "from fractions import Fraction\nFraction.numerator.__init__(lambda s: 42)",
+        "from fractions import Fraction\nprint(Fraction(1, 2).numerator)",
+        "1",
+    ),
+    "an abstract class's register": (
+        "from collections.abc import Iterable\nIterable.register(int)",
+        "from collections.abc import Iterable\nprint(isinstance(1, Iterable))",
+        "False",
+    ),
+    "an alias's parameters": (
+        "import typing\ntyping.List._nparams = 7",
+        "import typing\nprint(typing.List[bytes] is not None)",
+        "True",
+    ),
+    "a list of names": (
+        "import calendar\ncalendar.day_name._days.clear()",
+        "import calendar\nprint(calendar.day_name[0])",
+        "Monday",
+    ),
+    "a generator that waits": (
+        "def g():\n    try: yield\n    finally: open('/etc/passwd')\nx = [g()]\nnext(x[0])\nx.append(x)\ny = g",
+        "x = []\nfor i in range(90000): x.append([i])\nprint(1)",
+        "1",
+    ),
+    "a stream that closes": (
+        "import io\nclass X(io.IOBase):\n    def close(self): open('/x')\nx = [X()]\nx.append(x)",
+        "x = []\nfor i in range(90000): x.append([i])\nprint(1)",
+        "1",
+    ),
+}
+CLEANED = {
+    "the digits limit": ("import sys\nsys.set_int_max_str_digits(0)", "try: int('9' * 5000)\nexcept ValueError: print(2)", "2"),
+    "the decimal context": ("import decimal\ndecimal.setcontext(decimal.Context(prec=2))", "from decimal import Decimal\nprint(Decimal(1) / 3)", "0.3333333333333333333333333333"),
+    "the seed": ("import random\nrandom.seed(7)", "import random\nprint(random.random())", "0.8444218515250481"),
+    "the recursion limit": ("import sys\nsys.setrecursionlimit(50000)", "import sys\nprint(sys.getrecursionlimit())", "1000"),
+    "a builtin": ("import builtins\nbuiltins.len = lambda x: 3", "import builtins\nprint(builtins.len([]), len([]))", "0 0"),
+    "standard output": ("import sys\nsys.stdout = None", "print(1)", "1"),
+    "a function of a module": ("import json\njson.dumps = 3", "import json\nprint(json.dumps(1))", "1"),
+    "a method": ("from collections import Counter\ntry: Counter.most_common = 3\nexcept TypeError: pass", "from collections import Counter\nprint(Counter('aa').most_common(1))", "[('a', 2)]"),
+    "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
+    "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
+}  # fmt: skip
+
+
+def after(first: str, second: str, out: str) -> Result:
+    programs = [Program(first, "stdio", (Test(stdout="5"),)), Program(second, "stdio", (Test(stdout=out),))]
+    return list(run_with(programs, Settings(limits=LIMITS, fast=True), workers=1))[1]
+
+
+@pytest.fixture(scope="module")
+def cleaned() -> dict[str, Result]:
+    programs = [
+        Program(part, "stdio", (Test(stdout=out),))
+        for first, second, out in CLEANED.values()
+        for part in (first, second)
+    ]
+    return dict(
+        zip(CLEANED, list(run_with(programs, Settings(limits=LIMITS, fast=True), workers=1))[1::2], strict=True)
+    )
+
+
+@pytest.mark.parametrize("what", CLEANED)
+def test_what_a_program_changes_is_gone_for_the_next(what: str, cleaned: dict[str, Result]) -> None:
+    assert cleaned[what].status == "passed", cleaned[what]
+
+
+@pytest.mark.xfail(strict=True, reason="hole: objects of the library's, and finalizers, outlive a program of fast mode")
+@pytest.mark.parametrize("what", LEFT_BEHIND)
+def test_what_a_program_leaves_behind_does_not_reach_the_next(what: str) -> None:
+    result = after(*LEFT_BEHIND[what])
+    assert result.status == "passed", result
+
+
+# The walls, with the language layer off: further system calls of x86-64, by number
+CALLS = {
+    "read from a descriptor vector": (19, 0, 0, 0), "write to one": (20, 0, 0, 0), "pread": (17, 0, 0, 0, 0), "pwrite": (18, 0, 0, 0, 0),
+    "sendmsg": (46, 4, 0, 0), "sendmmsg": (307, 4, 0, 0, 0), "recvfrom": (45, 0, 0, 0, 0, 0, 0), "recvmmsg": (299, 4, 0, 0, 0),
+    "sendfile": (40, 0, 0, 0, 1), "splice": (275, 0, 0, 0, 0, 1, 0), "vmsplice": (278, 0, 0, 0, 0), "tee": (276, 0, 0, 1, 0),
+    "copy_file_range": (326, 0, 0, 0, 0, 1, 0), "dup2": (33, 0, 9), "dup3": (292, 0, 9, 0), "flock": (73, 0, 2), "fsync": (74, 0),
+    "ftruncate": (77, 0, 0), "fallocate": (285, 0, 0, 0, 0), "fchmod": (91, 0, 0o777), "fchown": (93, 0, 0, 0), "fstatfs": (138, 0, 0),
+    "statfs": (137, b"/", 0), "getdents": (217, 0, 0, 0), "mknod": (133, b"/tmp/x", 0, 0), "utimensat": (280, -100, b"/tmp", 0, 0),
+    "setxattr": (188, b"/tmp", b"user.x", b"", 0, 0), "getxattr": (191, b"/etc", b"x", 0, 0), "openat2": (437, -100, b"/etc/passwd", 0, 24),
+    "name_to_handle_at": (303, -100, b"/etc/passwd", 0, 0, 0), "open_by_handle_at": (304, -100, 0, 0), "execveat": (322, -100, b"/bin/true", 0, 0, 0),
+    "fanotify": (300, 0, 0), "signalfd": (289, -1, 0, 8, 0), "timerfd": (283, 0, 0), "timer_create": (222, 0, 0, 0), "memfd_secret": (447, 0),
+    "userfaultfd": (323, 1), "io_setup": (206, 1, 0), "io_uring_enter": (426, 3, 1, 0, 0, 0, 0), "io_uring_register": (427, 3, 0, 0, 0),
+    "keyctl": (250, 0, -3, 0), "add_key": (248, b"user", b"x", b"y", 1, -3), "request_key": (249, b"user", b"x", 0, -3),
+    "pidfd_getfd": (438, 3, 0, 0), "pidfd_send_signal": (424, 3, 0, 0, 0), "process_madvise": (440, 3, 0, 0, 0, 0), "process_mrelease": (448, 3, 0),
+    "kcmp": (312, "os.getppid()", "os.getpid()", 0, 0, 0), "move_pages": (279, "os.getppid()", 0, 0, 0, 0, 0), "migrate_pages": (256, "os.getppid()", 0, 0, 0),
+    "affinity of the zygote": (203, "os.getppid()", 8, 0), "affinity": (203, 0, 8, 0), "scheduler": (144, 0, 0, 0), "priority": (141, 0, 0, 5),
+    "io priority": (251, 1, 0, 0), "memory policy": (238, 0, 0, 0), "landlock_create_ruleset": (444, 0, 0, 1), "landlock_add_rule": (445, 0, 1, 0, 0),
+    "landlock_restrict_self": (446, 0, 0), "seccomp": (317, 0, 0, 0), "tgkill": (234, "os.getpid()", "os.getpid()", 0), "tkill": (200, "os.getpid()", 0),
+    "rt_sigqueueinfo": (129, "os.getppid()", 0, 0), "rt_tgsigqueueinfo": (297, "os.getppid()", "os.getppid()", 0, 0), "setsid": (112,), "setpgid": (109, 0, 0),
+    "waitid": (247, 0, -1, 0, 5, 0), "personality": (135, 0x400000), "arch_prctl": (158, 0x1002, 0), "modify_ldt": (154, 0, 0, 0), "iopl": (172, 3),
+    "ioperm": (173, 0, 1, 1), "set_thread_area": (205, 0), "set_tid_address": (218, 0), "acct": (163, 0), "swapon": (167, b"/x", 0),
+    "init_module": (175, 0, 0, b""), "finit_module": (313, 0, b"", 0), "kexec_load": (246, 0, 0, 0, 0), "quotactl": (179, 0, 0, 0, 0), "umask": (95, 0),
+    "alarm": (37, 0), "poll": (7, 0, 0, 0), "select": (23, 0, 0, 0, 0, 0), "shmat": (30, 0, 0, 0), "pkey_mprotect": (329, 0, 4096, 7, -1),
+    "remap_file_pages": (216, 0, 4096, 0, 0, 0), "mlockall": (151, 1), "mincore": (27, 0, 0, 0), "membarrier": (324, 0, 0, 0), "setfsuid": (122, 0),
+    "capget": (125, 0, 0), "setns": (308, 0, 0), "pivot_root": (155, b"/", b"/"), "open_tree": (428, -100, b"/", 0), "fsopen": (430, b"tmpfs", 0),
+    "move_mount": (429, 0, 0, 0, 0, 0), "mount_setattr": (442, 0, 0, 0, 0, 0), "clock_settime": (227, 0, 0), "settimeofday": (164, 0, 0), "vhangup": (153,),
+    "futex_waitv": (449, 0, 0, 0, 0, 0), "an unknown number": (0x3FFFFFFF,), "limits of the zygote": (302, "os.getppid()", 7, 0, 0),
+    "clone as vfork": (56, 0x4111, 0, 0, 0, 0), "clone with other flags": (56, 17, 0, 0, 0, 0), "clone with high flags": (56, 0x101200011, 0, 0, 0, 0),
+    "prlimit with a high half": (302, 0x100000000, 7, 0, 0), "sendto with a high address": (44, 4, b"x", 0, 0, 0x7F0000000000, 16),
+    "a parent's death that no longer kills": (157, 1, 0, 0, 0, 0),
+}  # fmt: skip
+OTHERS = {  # these fail otherwise, or are as they must be
+    "fork": ((56, 0x01200011, 0, 0, 0, 0), "EAGAIN"), "clone3": ((435, b"\0" * 88, 88), "ENOSYS"), "wait4": ((61, -1, 0, 1, 0), "ECHILD"),
+    "a copied descriptor": ((72, 0, 0, 9), "EACCES"), "signals to another owner": ((72, 0, 8, 1), "EACCES"), "typing into a terminal": ((16, 0, 0x5412, b"x"), "EACCES"),
+    "executable memory": ((9, 0, 4096, 5, 0x22, -1, 0), "EACCES"), "executable memory with a high half": ((10, 0, 4096, 0x100000004), "EACCES"),
+}  # fmt: skip
+X86 = pytest.mark.skipif(
+    platform.machine() != "x86_64" or not hasattr(ctypes, "CDLL") or platform.system() != "Linux",
+    reason="numbers of Linux on x86-64",
+)
+
+
+def _attempt(arguments: tuple[Any, ...]) -> str:
+    words = [
+        part if isinstance(part, str) else f"ctypes.c_long({part})" if isinstance(part, int) else repr(part)
+        for part in arguments
+    ]
+    return f"attempt(lambda: syscall({', '.join(words)}))"
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, Any]:
+    """What each system call got, all made by one program."""
+    import ast
+
+    calls = CALLS | {name: arguments for name, (arguments, _) in OTHERS.items()}
+    body = ", ".join(f"{name!r}: {_attempt(arguments)}" for name, arguments in calls.items())
+    source = f"_syscall = libc.syscall\ndef syscall(number, *args):\n    ctypes.set_errno(0)\n    value = _syscall(number, *args)\n    return errno.errorcode[ctypes.get_errno()] if value == -1 else value\ndef f():\n    return repr({{{body}}})\n"
+    (result,) = judge(source, tests=tuple(f"assert False, f()[{at}:{at + 250}]" for at in range(0, 6_000, 250)))
+    return dict(ast.literal_eval("".join(test.message.removeprefix("AssertionError: ") for test in result.tests)))
+
+
+@X86
+@pytest.mark.parametrize("name", CALLS)
+def test_the_kernel_refuses_further_system_calls(name: str, answers: dict[str, Any]) -> None:
+    assert answers[name] == "EPERM"
+
+
+@X86
+@pytest.mark.parametrize("name", OTHERS)
+def test_some_fail_in_their_own_way(name: str, answers: dict[str, Any]) -> None:
+    assert answers[name] == OTHERS[name][1]
+
+
+@X86
+def test_the_other_tables_of_system_calls_kill_even_in_tests() -> None:
+    """x32 by its bit, and the 32-bit table by the first `int 0x80` that stands anywhere in libc's code."""
+    libc = ctypes.CDLL(None)
+    here = ctypes.cast(libc.getpid, ctypes.c_void_p).value or 0
+    away = None
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        low, high = (int(part, 16) for part in line.split()[0].split("-"))
+        if (
+            "x" in line.split()[1]
+            and low <= here < high
+            and (at := ctypes.string_at(low, high - low).find(b"\xcd\x80")) >= 0
+        ):
+            away = low + at - here
+    sources = ["def f():\n    return syscall(0x40000000 + 39)\n"]
+    if away is not None:
+        sources.append(
+            f"def f():\n    at = ctypes.cast(libc.getpid, ctypes.c_void_p).value + {away}\n    ctypes.CFUNCTYPE(ctypes.c_int)(at)()\n"
+        )
+    for result in judge(*sources):
+        assert (result.status, result.error_message) == ("killed", "the program's process ended by itself (SIGSYS)")
