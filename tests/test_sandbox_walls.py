@@ -6,7 +6,9 @@ say which wall refused; production kills.
 """
 
 import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -224,3 +226,36 @@ def test_doctor_names_every_wall_with_a_detail() -> None:
     assert tuple(found) == WALL_NAMES
     assert all(isinstance(wall, Wall) and wall.detail for wall in found.values())
     assert found["no_new_privs"].available and found["rlimits"].available
+
+
+# A kernel without a wall, made of this one: a filter of our own answers ENOSYS before the sandbox asks.
+WITHOUT = """
+import ctypes, struct, sys, warnings
+from sandbox import harden
+from sandbox.syscalls import _op, _LOAD, _JUMP_EQUAL, _RETURN
+number = int(sys.argv[1])
+ops = _op(_LOAD, 0) + _op(_JUMP_EQUAL, number, 0, 1) + _op(_RETURN, 0x00050000 | 38) + _op(_RETURN, 0x7FFF0000)
+code = ctypes.create_string_buffer(ops, len(ops))
+class Prog(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+prog = Prog(len(ops) // 8, ctypes.addressof(code))
+harden._prctl(38, 1)
+assert harden._prctl_of_libc()(22, 2, ctypes.addressof(prog), 0, 0) == 0
+warnings.simplefilter("always")
+from sandbox import HardeningError, execute
+try:
+    execute("print(1)")
+except HardeningError as error:
+    print("refused:", error)
+print(execute("print(1)", require_hardening=False).stdout)
+"""
+
+
+def test_on_a_kernel_without_landlock_nothing_runs_unless_told_so() -> None:
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", WITHOUT, "444"], capture_output=True, text=True, cwd=root, timeout=120)
+    refused, ran = done.stdout.splitlines()
+    assert refused.startswith("refused: the sandbox lacks landlock: ") and "this kernel has no Landlock" in refused
+    assert "needs Linux 5.13 or later" in refused and "require_hardening=False" in refused
+    assert ran == "b'1\\n'", "without the wall, and said"
+    assert "RuntimeWarning: the sandbox runs without landlock: " in done.stderr
