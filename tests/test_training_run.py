@@ -161,6 +161,24 @@ def test_a_killed_run_ends_with_the_same_weights_and_the_same_lines(
         assert one == other
 
 
+def test_going_on_with_another_number_of_threads_is_said(version: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def stop(found: Any) -> None:
+        if found["step"] == 3:
+            raise KeyboardInterrupt
+
+    config = configured(version, save_every=1)
+    with pytest.raises(KeyboardInterrupt):
+        train(version, config, on_step=stop)
+    shutil.copytree(version.parent / "policies", version.parent / "copy")
+    train(version, config)
+    assert "threads" not in caplog.text
+    shutil.rmtree(version.parent / "policies")
+    (version.parent / "copy").rename(version.parent / "policies")
+    torch.set_num_threads(2)
+    train(version, config)
+    assert "step-000002-stage-0 was made by 1 threads, this process has 2" in caplog.text
+
+
 def test_a_finished_run_returns_at_once_and_calls_nothing(version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = configured(version)
     done = train(version, config)

@@ -9,6 +9,7 @@ A checkpoint is written aside and renamed, so one that exists is complete.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import shutil
 from pathlib import Path
@@ -23,6 +24,7 @@ from training import parallel, policy
 from training.config import Training
 from training.logps import Scorer
 
+log = logging.getLogger(__name__)
 FOLDER = "checkpoints"
 TRAINER = "trainer"
 NAME = re.compile(r"step-(\d{6,})(-stage-(sft|\d+))?")
@@ -68,7 +70,8 @@ def save(
             state |= {f"weight/{name}": whole} | {f"{key}/{name}": value for key, value in averages.items()}
     if parallel.rank() == 0:
         updates = int(next(iter(optimizer.state.values()))["step"])
-        _write(target, scorer, tokenizer, config, weights, state, {"step": step, "updates": updates})
+        described = {"step": step, "updates": updates, "threads": torch.get_num_threads()}
+        _write(target, scorer, tokenizer, config, weights, state, described)
         _drop_old(run, config.keep)
     parallel.barrier()
     return target
@@ -108,9 +111,17 @@ def _drop_old(run: Path, keep: int) -> None:
 
 
 def restore(checkpoint: Path, scorer: Scorer, optimizer: Optimizer, *, averages: bool = True) -> None:
-    """Put a checkpoint's weights, and AdamW's averages unless a new stage of training starts, into place."""
+    """Put a checkpoint's weights, and AdamW's averages unless a new stage of training starts, into place.
+
+    On a CPU the weights that follow are those of an undisturbed run bit by bit, if as many threads add up the sums.
+    """
     state = load_file(checkpoint / TRAINER / "state.safetensors")
-    updates = json.loads((checkpoint / TRAINER / "state.json").read_text())["updates"]
+    described = json.loads((checkpoint / TRAINER / "state.json").read_text())
+    updates, before, now = described["updates"], described.get("threads"), torch.get_num_threads()
+    if before not in (None, now):
+        log.warning(
+            "%s was made by %d threads, this process has %d: sums differ in the last bit", checkpoint, before, now
+        )
     for name, parameter in policy.trainable(scorer).items():
         with torch.no_grad():
             parallel.assign(parameter, state[f"weight/{name}"])
