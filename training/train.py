@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ class Run:
     mark: str
     warnings: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def first_pair_step(self) -> int:
         """Where the likelihood stage, if there is one, is over."""
         return sum(step.stage < 0 for step in self.steps)
@@ -178,7 +179,7 @@ def _advance(
     wanted = run.config.loss.form.reference
     # Before anything is trained or restored the loaded model is the reference, unless a likelihood stage makes it.
     kept = _reference(run) if wanted and not run.config.sft_epochs else None
-    optimizer = _optimizer(run, first)
+    optimizer = _optimizer(run)
     if resumed:
         checkpoint.restore(resumed, run.scorer, optimizer, averages=first != run.first_pair_step)
         log.info("going on from %s", resumed)
@@ -189,7 +190,7 @@ def _advance(
         for index in range(first, len(run.steps)):
             step = run.steps[index]
             if index == run.first_pair_step and run.config.sft_epochs:
-                optimizer = _optimizer(run, index)
+                optimizer = _optimizer(run)
             if wanted and kept is None and step.stage >= 0:
                 kept = _reference(run, must_exist=index > run.first_pair_step)
             on_progress(index, len(run.steps))
@@ -218,8 +219,8 @@ def _reference(run: Run, *, must_exist: bool = False) -> dict[str, reference.Log
         return reference.obtain(run.version, run.mark, run.corpus, run.scorer, run.budget, run.device)
 
 
-def _optimizer(run: Run, index: int) -> AdamW:
-    """AdamW over what is trained; its averages start anew with the pairs. `index` is the step it starts at."""
+def _optimizer(run: Run) -> AdamW:
+    """AdamW over what is trained; its averages start anew with the pairs."""
     return AdamW(
         list(policy.trainable(run.scorer).values()),
         lr=run.config.learning_rate,
@@ -269,7 +270,7 @@ def _step(
             sums.add(losses.detach(), batch, detached, loss, token_logps.detach(), reference_logps)
             sums.count(batch, metrics.flops_of(batch, run.scorer.causal, reports.body, full=run.config.mode == "full"))
             if loss.form.pairwise and step.epoch == 0:
-                reports.samples(index, step, batch, losses.detach(), detached)
+                reports.samples(batch, losses.detach(), detached)
     parameters = list(policy.trainable(run.scorer).values())
     norm = parallel.gathered(torch.nn.utils.clip_grad_norm_(parameters, run.config.clip_norm))
     found = sums.read(loss) | {"grad_norm": float(norm)}
@@ -329,7 +330,7 @@ class _Reports:
             self.losses = metrics.Journal(run.folder / "samples.jsonl", first + 1)
             self.events = metrics.Events(run.folder / "tensorboard") if run.config.tensorboard else None
 
-    def samples(self, index: int, step: Step, batch: Batch, losses: Tensor, p: PairLogps) -> None:
+    def samples(self, batch: Batch, losses: Tensor, p: PairLogps) -> None:
         """Remember a batch's pairs; they are fetched from the device with the step's metrics."""
         self.sampled.append((batch.pair_ids, torch.stack((losses, p.margin, p.chosen, p.rejected))))
 

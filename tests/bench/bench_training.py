@@ -166,7 +166,7 @@ def our_steps(
     )
     run = train._start(version, config, Path(folder) / "run")
     kept = train._reference(run)
-    optimizer = train._optimizer(run, 0)
+    optimizer = train._optimizer(run)
     reports = train._Reports(run, 0)
     for index in range(len(run.steps)):
         began = time.process_time()
