@@ -76,10 +76,10 @@ def test_equal_models_differ_by_nothing_and_models_without_a_common_problem_cann
 
 
 def test_the_p_value_of_a_coin_is_near_its_exact_one() -> None:
-    # 9 of 10 problems gained, 1 lost by as much: a draw turns out at or below zero when at most half of its ten picks
-    # are gains: P(Binomial(10, 0.9) <= 5) = 0.0016. Two-sided 0.0033.
-    base, other = {str(i): 0.0 for i in range(10)}, {str(i): 1.0 if i else -1.0 for i in range(10)}
-    assert scoring.compare("x", base, other).p_value == pytest.approx(0.0033, abs=0.0015)
+    # 7 of 10 problems gained, 3 lost by as much: a draw turns out at or below zero when at most 5 of its ten picks are
+    # gains: P(Binomial(10, 0.7) <= 5) = 0.1503. Two-sided 0.3006; the 10,000 draws leave an error of 0.007.
+    base, other = {str(i): 0.0 for i in range(10)}, {str(i): 1.0 if i > 2 else -1.0 for i in range(10)}
+    assert scoring.compare("x", base, other).p_value == pytest.approx(0.3006, abs=0.02)
 
 
 def test_seeds_are_averaged_per_problem() -> None:
