@@ -6,28 +6,40 @@ The program is hostile: a model wrote it, nobody read it, and reward pushes it t
 read what it should not (expected values, files, the host), reach out (sockets, processes, signals), stay (in the next
 program's process), exhaust (time, memory, output) or lie (about its own verdict).
 
-Covered, and by which wall
---------------------------
+Covered, by which wall, and the tests that show it to hold
+----------------------------------------------------------
 * The language layer (`policy`, `translate`, `guards`, `modules`, `runtime`): what a program may say. Unknown syntax,
   names, attributes, special methods and modules are refused before it runs, or, where only the running program shows
   it, when it happens; a refusal cannot be caught. Loop turns and function entries are counted exactly, the same on
-  every machine. Output is capped, chance and time repeat themselves. This layer is policy, determinism and clear
-  errors. It is not the boundary: assume that it can be broken.
-* The operating-system layer (`harden`, `worker`, `pool`): the boundary. See its own docstrings for the walls, and
-  `pairwright doctor` for which of them stand on this machine.
-* The separated judge (`judge`, `codec`, `wire`): expected values never enter the program's process, and nothing that
-  it sends is believed to be more than a value.
+  every machine and on Python 3.11 to 3.13. Output is capped; chance, hashes of strings and the time (in UTC, a tenth
+  of a microsecond a step, besides what is slept) repeat themselves. This layer is policy, determinism and clear
+  errors. It is not the boundary: assume that it can be broken; readers of its source have broken it before.
+  `tests/test_sandbox_escapes.py` and `test_sandbox_attacks.py` hold a program for every class of attack, with the rule
+  that stops it; `test_sandbox_differential.py` and `test_sandbox_pythons.py` that it changes nothing else.
+* The operating-system layer (`harden`, `syscalls`, `worker`, `pool`): the boundary. A uid of its own (when started by
+  root), no new privileges, no files and no TCP (Landlock), some forty harmless system calls (seccomp), limits of memory,
+  CPU, processes and descriptors, an empty environment, a deadline and SIGKILL from outside. On Linux nothing runs
+  unless every wall stands (`require_hardening`); `pairwright doctor` says which do, and a run that was told to go on
+  without says so too. `test_sandbox_walls.py` tries files, sockets, processes, signals and other processes' memory
+  with the language layer switched off, and takes a wall away; `test_sandbox_syscalls.py` runs the filter for both
+  architectures and compares the numbers with the kernel's; `test_sandbox_pool.py` exhausts, forges and kills.
+* The separated judge (`judge`, `remote`, `codec`, `wire`): tests and expected values never enter the program's
+  process, frames carry a nonce of the program's own, and what comes back is believed to be no more than a value of an
+  exact built-in type. The judge itself is confined, since data sets are not ours either. `test_sandbox_judge.py`,
+  `test_sandbox_codec.py` and `test_sandbox_attacks.py` lie to it.
 
 Not covered
 -----------
-* Bugs of CPython's C code that run before a wall is asked, and the kernel's own.
+* Bugs of CPython's C code and of the kernel behind the system calls that are left.
 * Side channels between processes of one machine (timing, caches), and a program's use of the limits it was given.
-* In one process (`fast` mode), a program may leave attributes on functions of the library, and entries in its caches.
+* Who runs as another user than root shares that uid with the sandbox's processes; files and system calls are closed to
+  them all the same. On macOS there is neither Landlock nor seccomp: only limits, and only when told to go on.
+* Tests are not hidden from a program that guesses them: it sees the arguments it is called with.
+* In one process (`fast` mode) a program may leave something behind in what the library shares, such as caches or the
+  registers of abstract classes; the worker is replaced now and then, and a sample is judged again in isolation.
 * A module that a recipe allows besides the listed ones is handed out whole: then only the operating system stands.
-
-How it was shown: `tests/test_sandbox_escapes.py` has a program for every class of attack, with the rule that stops it;
-`tests/test_sandbox_differential.py` compares translated programs with plain CPython; the walls of the operating system
-are tested with the language layer switched off.
+* Repeatable are outcome and count of steps, but for what hangs on addresses: `id()`, and the order of a set of objects
+  that have no hash of their own.
 
 From Python: `execute(source, stdin)` runs one program and keeps what it printed; `run_many(programs)` judges many.
 """
