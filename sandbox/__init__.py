@@ -17,7 +17,7 @@ Covered, by which wall, and the tests that show it to hold
   `tests/test_sandbox_escapes.py` and `test_sandbox_attacks.py` hold a program for every class of attack, with the rule
   that stops it; `test_sandbox_differential.py` and `test_sandbox_pythons.py` that it changes nothing else.
 * The operating-system layer (`harden`, `syscalls`, `worker`, `pool`): the boundary. A uid of its own (when started by
-  root), no new privileges, no files and no TCP (Landlock), some forty harmless system calls (seccomp), limits of memory,
+  root), no new privileges, no files and no TCP (Landlock), forty harmless system calls (seccomp), limits of memory,
   CPU, processes and descriptors, an empty environment, a deadline and SIGKILL from outside. On Linux nothing runs
   unless every wall stands (`require_hardening`); `pairwright doctor` says which do, and a run that was told to go on
   without says so too. `test_sandbox_walls.py` tries files, sockets, processes, signals and other processes' memory
