@@ -26,6 +26,9 @@ _SERIES_DESCRIPTORS = 8  # 0, 1, 2, the supervisor and the program's channel, wi
 _SERIES = 200  # programs a fast child judges before it is replaced
 _CHANNEL_CAP = 1 << 30  # what the judge sends is trusted
 _MESSAGE_CHARS = 500
+# Characters of a program that is translated by its own child: what CPython's compiler can be made to do with fewer
+# stays well below a second.
+_LARGE_SOURCE = 16_384
 _GC_THRESHOLDS = (20_000, 20, 50)  # rarer than the interpreter's own: a collection touches every young page
 _REHEARSALS = 20
 _REHEARSAL = "from typing import List\ndef f(x: List[int]):\n    for i in range(3):\n        x = x\n    return x\n"
@@ -137,17 +140,35 @@ class Zygote:
 
     def _one(self, job: dict[str, Any], channel: int) -> dict[str, Any]:
         try:
-            problem = self._translate(job["source"])
+            large = len(job["source"]) > _LARGE_SOURCE
+            problem = None if large else self._translate(job["source"])
             if problem is not None:
                 return problem
             limits = Limits(**job["limits"])
             world = self._blank_world(limits) if job["kind"] == "function" else None
+            if large:
+                return self._large(job, channel, limits, world)
             child = self._fork(lambda: self._program(job, channel, limits, world))
         except OSError as error:
             return {"error": f"cannot fork: {error}"}
         finally:
             os.close(channel)
         return _wait(child)
+
+    def _large(self, job: dict[str, Any], channel: int, limits: Limits, world: World | None) -> dict[str, Any]:
+        """Fork a child that translates the program itself, under its limits: the compiler can be made to take long.
+
+        What is wrong with the source comes back over a pipe, which the child closes before the program runs.
+        """
+        reader, writer = os.pipe()
+        child = self._fork(lambda: self._program(job, channel, limits, world, writer))
+        os.close(writer)
+        problem = b""
+        while part := os.read(reader, 1 << 16):
+            problem += part
+        os.close(reader)
+        ending = _wait(child)
+        return json.loads(problem) if problem and ending["exit"] == 0 else ending
 
     def _series(self) -> None:
         """Let one child judge programs until it is worn out, and tell how it ended if that was in the middle of one."""
@@ -183,10 +204,18 @@ class Zygote:
             self.blank = limits, make_world("function", "", limits, self.language)
         return self.blank[1]
 
-    def _program(self, job: dict[str, Any], channel: int, limits: Limits, world: World | None) -> None:
+    def _program(
+        self, job: dict[str, Any], channel: int, limits: Limits, world: World | None, problems: int | None = None
+    ) -> None:
         os.close(self.control)
         confine(limits, 0)
         allow_seconds(limits.cpu_seconds, once=True)
+        if problems is not None:
+            problem = self._translate(job["source"])
+            if problem is not None:
+                os.write(problems, json.dumps(problem).encode())
+                return
+            os.close(problems)
         self._serve(job, channel, limits, world)
 
     def _programs(self) -> None:

@@ -567,3 +567,26 @@ def test_the_program_s_cpu_counts_and_not_the_clock() -> None:
         assert done[0].status == "passed", done[0]
     finally:
         slot.close()
+
+
+PADDING = "# a comment\n" * 2000
+FEW_SECONDS = Limits(cpu_seconds=2, memory_mb=512)
+LARGE = {
+    "a large program": (PADDING + "def f(): return 1", "passed", ""),
+    "a call whose compilation is quadratic": (
+        "def f(): return 1\nf(" + ",".join(f"a{n}=1" for n in range(80_000)) + ")",
+        "time_limit",
+        "stopped after 2 CPU seconds",
+    ),
+    "many small statements": ("a=1;" * 260_000, "time_limit memory_limit exception", ""),
+    "a large program that is no Python": (PADDING + "def (", "exception", "SyntaxError: invalid syntax"),
+    "a large program that is refused": (PADDING + "import subprocess", "refused", "line 2001: the module subprocess"),
+}
+
+
+def test_a_large_source_is_translated_under_the_program_s_own_limits() -> None:
+    programs = [Program(source, "function", (Test("assert f() == 1"),), "f") for source, *_ in LARGE.values()]
+    results = list(run_many(programs, limits=FEW_SECONDS, workers=1))
+    for result, (_, statuses, message) in zip(results, LARGE.values(), strict=True):
+        assert result.status in statuses.split() and message in (result.error_message or ""), result
+        assert result.cpu_ms < 4_000
