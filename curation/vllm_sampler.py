@@ -357,7 +357,7 @@ def _answer(llm: Any, config: Sampling, message: Mapping[str, Any], on_done: Cal
     from vllm import SamplingParams
 
     tokenizer = llm.get_tokenizer()
-    chats = config.prompt == "chat" or (config.prompt == "auto" and bool(getattr(tokenizer, "chat_template", None)))
+    chats = asks_in_chat(config, tokenizer)
     prompts = [_render(tokenizer, request, chats) for request in message["requests"]]
     limit = llm.model_config.max_model_len
     for request, (_, ids) in zip(message["requests"], prompts, strict=True):
@@ -398,6 +398,18 @@ def _answer(llm: Any, config: Sampling, message: Mapping[str, Any], on_done: Cal
         }
         for index, (text, ids) in enumerate(prompts)
     ]
+
+
+def asks_in_chat(config: Sampling, tokenizer: Any) -> bool:
+    """Whether prompts take chat form.
+
+    Raises:
+        ValueError: the recipe wants chat and the tokenizer has no template for it.
+    """
+    has_template = bool(getattr(tokenizer, "chat_template", None))
+    if config.prompt == "chat" and not has_template:
+        raise ValueError("prompt chat needs a chat template and the tokenizer has none: set prompt to completion")
+    return has_template and config.prompt != "completion"
 
 
 def _render(tokenizer: Any, request: Mapping[str, Any], chats: bool) -> tuple[str, list[int]]:

@@ -6,6 +6,7 @@ import json
 import math
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from curation.errors import UserError
 from curation.execute import Execution
 from curation.sampling import Sampling
 from curation.schema import DECLARED, TABLES
+from curation.vllm_sampler import asks_in_chat
 from flows import benchmarks, evaluating, scores
 from flows.config import ConfigError, Evaluation, evaluation_of, load
 
@@ -273,6 +275,15 @@ def test_a_sampler_that_loads_no_weights_takes_no_adapter(tmp_path: Path) -> Non
     policy = evaluating.Policy("it", "embedded", adapter(tmp_path / "adapter"))
     with pytest.raises(UserError, match="sampler scripted takes no adapter"):
         evaluating.evaluate([policy], SCRIPTED, tmp_path)
+
+
+def test_a_tokenizer_without_chat_template_is_asked_to_continue_or_refused() -> None:
+    plain, chatty = SimpleNamespace(chat_template=None), SimpleNamespace(chat_template="{{ messages }}")
+    asked = {prompt: Sampling(prompt=prompt) for prompt in ("auto", "chat", "completion")}
+    assert [asks_in_chat(asked["auto"], one) for one in (plain, chatty)] == [False, True]
+    assert not asks_in_chat(asked["completion"], chatty) and asks_in_chat(asked["chat"], chatty)
+    with pytest.raises(ValueError, match="prompt chat needs a chat template and the tokenizer has none"):
+        asks_in_chat(asked["chat"], plain)
 
 
 def test_options_of_the_command_lie_over_the_recipe() -> None:
