@@ -122,6 +122,11 @@ CLASS_MACHINERY = frozenset(
 """)
 )
 
+# By these a program may change objects of the library, which a process that runs one program after another shares
+# among them. Such a program gets a process of its own.
+CHANGING_ATTRIBUTES = frozenset(_words("attrgetter delattr eval exec getattr methodcaller register setattr vars"))
+CHANGING_DUNDERS = frozenset(_words("__delattr__ __dict__ __getattribute__ __init__ __setattr__"))
+
 # Underscored names of the standard library that are documented interfaces.
 PUBLIC_UNDERSCORED = frozenset(
     _words("""
@@ -232,9 +237,7 @@ MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
             "A ASCII DOTALL I IGNORECASE M MULTILINE Match NOFLAG Pattern RegexFlag S U UNICODE VERBOSE X compile "
             "error escape findall finditer fullmatch match purge search split sub subn"
         ),
-        "resource": _words(
-            "RLIMIT_AS RLIMIT_CPU RLIMIT_DATA RLIMIT_STACK RLIM_INFINITY error getrlimit setrlimit"
-        ),
+        "resource": _words("RLIMIT_AS RLIMIT_CPU RLIMIT_DATA RLIMIT_STACK RLIM_INFINITY error getrlimit setrlimit"),
         "statistics": _words(
             "NormalDist StatisticsError correlation covariance fmean geometric_mean harmonic_mean "
             "linear_regression mean median median_grouped median_high median_low mode multimode pstdev "
@@ -300,8 +303,9 @@ STAND_INS = frozenset(
 # May be imported, with what is in them, and then used for nothing: any name is refused when asked for. People import
 # these by habit. The standard library's other modules, which serve to look into or out of a process, are refused when
 # imported.
-IMPORT_ONLY = frozenset(
-    _words("""
+IMPORT_ONLY = (
+    frozenset(
+        _words("""
     aifc argparse asynchat asyncore bz2 cProfile cgi chunk cmd codecs colorsys concurrent configparser contextvars
     crypt csv curses datetime dbm doctest email encodings errno filecmp fnmatch ftplib getopt getpass gettext glob
     gzip hmac html http idlelib imaplib imghdr inspect ipaddress lib2to3 linecache locale logging lzma mailbox
@@ -311,7 +315,9 @@ IMPORT_ONLY = frozenset(
     token tokenize tomllib trace tracemalloc turtle turtledemo unittest urllib uu uuid venv wave weakref webbrowser
     winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zoneinfo
 """)
-) - MODULES.keys()
+    )
+    - MODULES.keys()
+)
 
 # Packages people install: importing one is a refusal and no evidence, since it may exist elsewhere or not. (Were they
 # inert like the above, 18 of the 16,400 samples with verdicts would pass that failed for want of the package.) Where a

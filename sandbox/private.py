@@ -7,7 +7,7 @@ name; then `guards.own` asks whose object `x` is. The set is read off the module
 import functools
 import importlib
 import warnings
-from types import FunctionType
+from types import CodeType, FunctionType
 
 from sandbox import policy
 
@@ -25,6 +25,27 @@ def library_private() -> frozenset[str]:
 
 
 @functools.cache
+def library_inner() -> frozenset[str]:
+    """Every `_name` that the library's own code reads or sets, or that stands in its classes and lasting objects."""
+    found: set[str] = set()
+    for module in policy.MODULES.keys() - policy.STAND_INS:
+        for kind in _classes(module):
+            found.update(dir(kind))
+            for value in list(vars(kind).values()):
+                found.update(_names_in(getattr(getattr(value, "__func__", value), "__code__", None)))
+        for value in _values(module):
+            found.update(getattr(value, "__dict__", ()), _names_in(getattr(value, "__code__", None)))
+    return frozenset(name for name in found if name.startswith("_") and not name.endswith("__"))
+
+
+def _names_in(code: object) -> set[str]:
+    """The names that a function's code holds, and the functions inside it."""
+    if not isinstance(code, CodeType):
+        return set()
+    return set(code.co_names).union(*map(_names_in, code.co_consts))
+
+
+@functools.cache
 def starred(module: str) -> tuple[str, ...]:
     """What `from module import *` binds: the listed names that this Python's module has."""
     listed = [name for name in policy.MODULES.get(module, ()) if not name.startswith("_")]
@@ -35,13 +56,16 @@ def starred(module: str) -> tuple[str, ...]:
 
 
 def _classes(module: str) -> list[type]:
+    return [value for value in _values(module) if isinstance(value, type)]
+
+
+def _values(module: str) -> list[object]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            names = vars(importlib.import_module(module))
+            return list(vars(importlib.import_module(module)).values())
     except ImportError:
         return []
-    return [value for value in list(names.values()) if isinstance(value, type)]
 
 
 def _acts(value: object) -> bool:

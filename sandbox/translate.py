@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from sandbox import policy
 from sandbox.formats import attributes_read
 from sandbox.placement import calls_nothing, place_tick
-from sandbox.private import library_private, starred
+from sandbox.private import library_inner, library_private, starred
 from sandbox.verdict import Limits
 
 _MAX_VIOLATIONS = 20
@@ -71,6 +71,21 @@ def translate(
     source_bytes: int = Limits().source_bytes,
 ) -> CodeType:
     """The program's code object, for `runtime.World` only. Raises `Refused`, or SyntaxError for what is no Python."""
+    return examine(source, filename=filename, allow_modules=allow_modules, mode=mode, source_bytes=source_bytes)[0]
+
+
+def examine(
+    source: str | bytes,
+    *,
+    filename: str = "<program>",
+    allow_modules: frozenset[str] = frozenset(),
+    mode: str = "exec",
+    source_bytes: int = Limits().source_bytes,
+) -> tuple[CodeType, bool]:
+    """`translate`, and whether the program may change what another program in the same process would see.
+
+    It may if it names an attribute that objects of the library keep to themselves, or reaches attributes by strings.
+    """
     text = _decode(source, source_bytes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -80,7 +95,8 @@ def translate(
         if translator.violations:
             _guarded(lambda: compile(text, filename, mode, dont_inherit=True))  # not even Python: SyntaxError first
             raise Refused(*translator.violations)
-        return _guarded(lambda: compile(tree, filename, mode, flags=translator.flags, dont_inherit=True))
+        code = _guarded(lambda: compile(tree, filename, mode, flags=translator.flags, dont_inherit=True))
+        return code, translator.changes_library
 
 
 def _decode(source: str | bytes, limit: int) -> str:
@@ -188,6 +204,7 @@ class Translator:
         self.private = ""  # the class whose body we are in, for __name mangling
         self.tries_import = 0  # inside a try that expects an ImportError
         self.strict = False
+        self.changes_library = False
         self.in_free_loop = False
         self.placements: list[Callable[[bool], None]] = []
 
@@ -264,6 +281,8 @@ class Translator:
             self.bind(node, name)
         elif name in _CALLS_BY_ATTRIBUTE:
             self.strict = True
+        if name in policy.CHANGING_ATTRIBUTES:
+            self.changes_library = True
         return node
 
     def _defined_here(self, name: str) -> bool:
@@ -296,6 +315,7 @@ class Translator:
         loading = node.ctx.__class__ is ast.Load
         node.value = self.visit(node.value)
         name = self.mangled(node.attr)
+        self._look_for_changes(node, name, loading)
         rule = load_rule(name) if loading else store_rule(name)
         if rule == "free":
             if (not loading and is_dunder(name)) or name in _CALLS_BY_ATTRIBUTE:
@@ -311,6 +331,14 @@ class Translator:
         verb = "read" if loading else "set or deleted"
         self.refuse(node, "attribute", f"the attribute {name} may not be {verb}")
         return node
+
+    def _look_for_changes(self, node: ast.Attribute, name: str, loading: bool) -> None:
+        if not name.startswith("_"):
+            self.changes_library |= name in policy.CHANGING_ATTRIBUTES
+        elif is_dunder(name):
+            self.changes_library |= not loading or (name in policy.CHANGING_DUNDERS and not _is_super(node.value))
+        else:
+            self.changes_library |= name in library_inner()
 
     def aug_assign(self, node: ast.AugAssign) -> ast.AST | list[ast.stmt]:
         target = node.target
@@ -475,6 +503,7 @@ class Translator:
 
     def match_class(self, node: ast.MatchClass) -> ast.AST:
         for name in node.kwd_attrs:
+            self.changes_library |= name.startswith("_")
             if load_rule(self.mangled(name)) != "free":
                 self.refuse(node, "attribute", f"the attribute {name} may not be read by a pattern")
         return self.generic(node)
@@ -527,6 +556,7 @@ class Translator:
         names = [(alias.name, alias.asname or alias.name) for alias in node.names]
         if any(name in _CALLS_BY_ATTRIBUTE and name != local for name, local in names):
             self.strict = True
+        self.changes_library |= any(name in policy.CHANGING_ATTRIBUTES for name, _ in names)
         if names[0][0] == "*":
             if module not in policy.MODULES:
                 # Nothing is known of its names: importing it fails, or is refused, when it is reached.
@@ -590,6 +620,10 @@ def _written_out(node: ast.expr) -> bool:
     if not isinstance(node, ast.Tuple | ast.List | ast.Set) or len(node.elts) > _FEW:
         return False
     return not any(isinstance(item, ast.Starred) for item in node.elts)
+
+
+def _is_super(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
 
 
 def _is_docstring(node: ast.stmt) -> bool:
