@@ -89,3 +89,27 @@ def test_a_process_that_holds_the_dataset_is_named_to_the_other(tmp_path: Path) 
         holder.communicate()
     with workspace.locked(tmp_path, "demo"):
         pass
+
+
+def test_files_that_a_sealed_version_has_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = plant(tmp_path / "work", **({table: [] for table in TABLES} | {"problems": [problem("a")]}))
+    first = manifest.seal(work, tmp_path, "demo", **SEAL)  # type: ignore[arg-type]
+    plant(work, problems=[problem("b")])
+    read: list[str] = []
+    whole = manifest.file_sha256
+    monkeypatch.setattr(manifest, "file_sha256", lambda file: read.append(file.parent.name) or whole(file))
+    second = manifest.seal(work, tmp_path, "demo", **SEAL)  # type: ignore[arg-type]
+    assert read == ["problems"]
+    before, after = (manifest.read_manifest(folder)["tables"] for folder in (first, second))
+    assert [table for table in TABLES if before[table] != after[table]] == ["problems"]
+    monkeypatch.undo()
+    assert manifest.verify(first) == manifest.verify(second) == []
+
+
+def test_checks_of_tables_that_were_sealed_are_not_run_again(tmp_path: Path) -> None:
+    from analysis.checks import run_checks
+
+    work = plant(tmp_path, problems=[problem("a"), problem("a")])
+    assert run_checks(work)["ids_are_unique_in_problems"] == 1
+    assert run_checks(work, sound={"problems"})["ids_are_unique_in_problems"] == 0
+    assert run_checks(work, sound={"pairs"})["ids_are_unique_in_problems"] == 1

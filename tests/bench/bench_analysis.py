@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -316,7 +317,10 @@ def measured(name: str, folder: Path) -> dict[str, float]:
     """Seconds of one contestant in a process of its own, and the most memory that it and its children held at once."""
     start, peak = time.perf_counter(), 0
     command = [sys.executable, __file__, "--child", name, "--folder", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    # Without compiled modules beside the sources, every process would spend seconds of its imports on compiling.
+    cache = os.environ | {"PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "pairwright-bench-modules")}
+    cache.pop("PYTHONDONTWRITEBYTECODE", None)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=cache) as process:
         while process.poll() is None:
             peak = max(peak, resident(process.pid))
             time.sleep(0.1)
