@@ -1159,3 +1159,10 @@ def test_now_and_today_follow_the_programs_own_clock_in_utc() -> None:
         "2023 E",
         "(4, [1]) mine",
     ]
+
+
+def test_comparing_with_plain_python_leaves_this_process_as_it_was() -> None:
+    import math
+
+    run_plain("import math, string\nmath.pi = 3\nstring.digits = ''")
+    assert math.pi > 3.14

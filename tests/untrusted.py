@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import sys
 from dataclasses import dataclass
 
+from sandbox import policy
 from sandbox.runtime import OutputLimit, ProgramExit, StepLimit, World, prepare
 from sandbox.translate import Refused, translate
 from sandbox.verdict import Limits
@@ -40,9 +42,8 @@ def run(source: str | bytes, stdin: str | bytes = "", steps: int = 2_000_000, ou
 
 
 def run_plain(source: str, stdin: str = "") -> tuple[str, str]:
-    """How plain CPython ends it, and what it prints."""
-    import sys
-
+    """How plain CPython ends it, and what it prints. What it does to the modules of this process is undone."""
+    before = {name: dict(vars(sys.modules[name])) for name in policy.MODULES if name in sys.modules}
     out, status = io.StringIO(), "ended"
     old, depth = sys.stdin, sys.getrecursionlimit()
     sys.stdin = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
@@ -56,4 +57,6 @@ def run_plain(source: str, stdin: str = "") -> tuple[str, str]:
     finally:
         sys.stdin = old
         sys.setrecursionlimit(depth)
+        for name, names in before.items():
+            vars(sys.modules[name]).update(names)
     return status, out.getvalue()
