@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 
 from analysis import engine
+from analysis.curriculum import Curriculum, check_config
 from curation import manifest, store
 from curation.schema import TABLES
-from flows import cli, curating
+from flows import cli, config, curating
 
 RECIPE = """
 dataset: {name}
@@ -269,3 +272,27 @@ def test_a_dataset_that_is_being_built_is_not_curated(root: Path, capsys: pytest
     with workspace.locked(root, "small"):
         assert run("curate", "small", "--set", "curriculum.seed=3", "--root", root) == 1
     assert "dataset 'small' under" in capsys.readouterr().err
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "curation.md").read_text()
+
+
+def test_the_page_names_every_rule_and_its_examples_work(tmp_path: Path) -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert sorted(listed) == engine.names(engine.SQL / "prune")
+    [example] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    [rule] = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "my_rule.sql").write_text(rule)
+    (tmp_path / "page.yaml").write_text(example)
+    resolved = config.load(str(tmp_path / "page.yaml"))
+    check_config(resolved.curriculum)
+    assert [one.rule for one in resolved.curriculum.prune] == ["contaminated", "saturated_problems", "my_rule.sql"]
+    default = [f"`{one.rule}`" for one in Curriculum().prune]
+    assert f"The default asks {' and '.join(default)}." in PAGE
+
+
+@pytest.mark.parametrize("line", re.findall(r"^pairwright [^#\n]+", PAGE, re.MULTILINE))
+def test_every_command_of_the_page_exists_with_its_options(line: str) -> None:
+    command, *rest = shlex.split(line)[1:]
+    function, bound, _ = cli.app.parse_args([command, *rest], exit_on_error=False, print_error=False)
+    assert function.__name__ == command and bound.arguments

@@ -4,6 +4,7 @@
     python tests/bench/bench_analysis.py --pairs 100000 --folder /tmp/bench ours
     python tests/bench/bench_analysis.py --pairs 10000000 --folder /tmp/bench make
     python tests/bench/bench_analysis.py --pairs 10000000 --folder /tmp/bench ours
+    python tests/bench/bench_analysis.py --folder /tmp/bench build curate
 
 pandas is measured in two ways. `pandas_all` is what a competent user writes: a completion measured once and joined to
 its pairs, every pair compared. `pandas_distinct` also measures equal programs once. Ours does that and compares equal
@@ -305,8 +306,28 @@ def pandas_distinct(folder: Path) -> None:
     pandas_all(folder, distinct=True)
 
 
+def build(folder: Path) -> None:
+    """A version of the 16,400 real samples, from reading them to the seal: every program is run in the sandbox."""
+    from flows import config
+    from flows.build import build as build_version
+
+    shutil.rmtree(folder / "root", ignore_errors=True)
+    settings = [f"generate.path={SAMPLES}", "execute.mode=fast", "pairs.strategy=all_pairs"]
+    build_version(config.load("replay-codegen16b", settings), folder / "root")
+
+
+def curate(folder: Path) -> None:
+    """The same version with one rule changed, from the command's start to the seal."""
+    from flows.curating import curate as curate_version
+
+    shutil.rmtree(folder / "root" / "replay-codegen16b" / "2", ignore_errors=True)
+    rule = "curriculum.prune=[{rule: near_identical_pairs, params: {max_edit_share: 0.05}}]"
+    curate_version(folder / "root", "replay-codegen16b@1", None, [rule])
+
+
 CONTESTANTS = {
-    one.__name__: one for one in (ours, ours_measure, ours_curriculum, ours_query, pandas_all, pandas_distinct)
+    one.__name__: one
+    for one in (ours, ours_measure, ours_curriculum, ours_query, pandas_all, pandas_distinct, build, curate)
 }
 
 
@@ -359,21 +380,29 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = (given.folder or Path(scratch)) / f"pairs-{given.pairs}"
-        if not folder.exists():
+        if not folder.exists() and not (given.names and {*given.names} <= {"build", "curate"}):
             make(folder, given.pairs)
         if given.names == ["make"]:
             return
         results = {}
-        for name in given.names or ["ours", "ours_curriculum", "ours_query", "pandas_all", "pandas_distinct"]:
+        for name in given.names or [
+            "build",
+            "curate",
+            "ours",
+            "ours_curriculum",
+            "ours_query",
+            "pandas_all",
+            "pandas_distinct",
+        ]:
             results[name] = measured(name, folder)
             print(f"{given.pairs:>10,} pairs  {name:<18} {results[name]}", flush=True)
         for name in results.keys() & {"pandas_all", "pandas_distinct"}:
             for unit in ("wall_s", "cpu_s"):
                 if "ours" in results:
                     print(f"{name} / ours, {unit}: {results[name][unit] / results['ours'][unit]:.1f}")
-        if {"ours", "ours_curriculum"} <= results.keys():
-            share = results["ours_curriculum"]["wall_s"] / results["ours"]["wall_s"]
-            print(f"ours_curriculum / ours, wall_s: {share:.3f}")
+        for part, whole in (("ours_curriculum", "ours"), ("curate", "build")):
+            if {part, whole} <= results.keys():
+                print(f"{part} / {whole}, wall_s: {results[part]['wall_s'] / results[whole]['wall_s']:.3f}")
 
 
 if __name__ == "__main__":
