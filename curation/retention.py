@@ -22,7 +22,7 @@ def collect(root: Path, name: str, *, keep: int | None = None, dry_run: bool = F
     """Remove what no sealed version of `name` refers to, and with `keep` the versions older than the newest so many.
 
     Unfinished builds go, their shards stay wherever a version has them too. A version that a kept one was made from
-    stays. `dry_run` removes nothing and says what would go.
+    stays, and so does one that another dataset was merged from. `dry_run` removes nothing and says what would go.
 
     Raises:
         UserError: `keep` is below 1.
@@ -46,7 +46,7 @@ def _old_versions(root: Path, name: str, keep: int | None) -> list[int]:
     numbers = manifest.versions(root, name)
     if keep is None:
         return []
-    kept = set(numbers[-keep:])
+    kept = set(numbers[-keep:]) | (_merged_elsewhere(root, name) & set(numbers))
     pending = list(kept)
     while pending:
         parent = manifest.read_manifest(root / name / str(pending.pop())).get("parent")
@@ -54,6 +54,16 @@ def _old_versions(root: Path, name: str, keep: int | None) -> list[int]:
             kept.add(parent)
             pending.append(parent)
     return [number for number in numbers if number not in kept]
+
+
+def _merged_elsewhere(root: Path, name: str) -> set[int]:
+    """The versions of a dataset that sealed versions of others say they were merged from."""
+    found = set()
+    for other in manifest.datasets(root):
+        for number in manifest.versions(root, other) if other != name else ():
+            sealed = manifest.read_manifest(root / other / str(number))
+            found |= {one["version"] for one in sealed.get("config", {}).get("merged", []) if one["dataset"] == name}
+    return found
 
 
 def _freed(path: Path) -> int:

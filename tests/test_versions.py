@@ -125,6 +125,16 @@ def test_old_versions_go_where_no_kept_one_was_made_from_them(tmp_path, parents,
     assert manifest.versions(tmp_path, "demo") == left
 
 
+def test_what_another_dataset_was_merged_from_stays(tmp_path):
+    with_parents(tmp_path, [None, None, None])
+    both = tmp_path / "both" / "1"
+    both.mkdir(parents=True)
+    merged = [{"dataset": "demo", "version": 1}, {"dataset": "other", "version": 2}]
+    (both / manifest.MANIFEST).write_text(json.dumps({"format": manifest.FORMAT, "config": {"merged": merged}}))
+    retention.collect(tmp_path, "demo", keep=1)
+    assert manifest.versions(tmp_path, "demo") == [1, 3]
+
+
 def test_collecting_waits_for_no_build_and_never_takes_the_last_version(tmp_path):
     with_parents(tmp_path, [None])
     with workspace.locked(tmp_path, "demo"), pytest.raises(workspace.BusyError, match="is being built by process"):
