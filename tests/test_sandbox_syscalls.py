@@ -24,8 +24,8 @@ ALIASES = {"lseek": "__NR3264_lseek", "fcntl": "__NR3264_fcntl", "mmap": "__NR32
            "newfstatat": "__NR3264_fstatat"}  # fmt: skip
 # asm-generic's numbers, typed in from include/uapi/asm-generic/unistd.h: where no header is installed these still hold.
 GENERIC = {
-    "getcwd": 17, "fcntl": 25, "ioctl": 29, "faccessat": 48, "openat": 56, "close": 57, "pipe2": 59, "lseek": 62, "read": 63,
-    "write": 64, "readlinkat": 78, "newfstatat": 79, "fstat": 80, "exit": 93, "exit_group": 94, "futex": 98,
+    "getcwd": 17, "fcntl": 25, "ioctl": 29, "faccessat": 48, "openat": 56, "close": 57, "pipe2": 59, "lseek": 62,
+    "read": 63, "write": 64, "readlinkat": 78, "newfstatat": 79, "fstat": 80, "exit": 93, "exit_group": 94, "futex": 98,
     "set_robust_list": 99, "setitimer": 103, "clock_gettime": 113, "clock_getres": 114, "clock_nanosleep": 115,
     "sched_getaffinity": 123, "sched_yield": 124, "restart_syscall": 128, "sigaltstack": 132, "rt_sigaction": 134,
     "rt_sigprocmask": 135, "rt_sigreturn": 139, "getrusage": 165, "prctl": 167, "gettimeofday": 169, "getpid": 172,
