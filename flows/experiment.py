@@ -54,7 +54,8 @@ def run_experiment(
     version, _ = build(recipe, root, call)
     digest = manifest.read_manifest(version)["digest"]
     settings = [{name: config and config.model_dump(mode="json") for name, config in planned.items()}]
-    key = identify(digest, settings, recipe.evaluation.model_dump(mode="json"), recipe.experiment.seeds)
+    # Neither seeds nor benchmarks: more of them add to what has been trained.
+    key = identify(digest, settings)
     folder = version.parent / "experiments" / f"{version.name}-{key[:12]}"
     runs = [
         run_arm(arm, config, seed, version, recipe, root, folder, call, on_step)

@@ -100,6 +100,15 @@ def test_a_killed_experiment_keeps_the_arms_that_were_finished(root: Path, monke
     assert len(once) <= len(steps) + len(again) <= len(once) + 2
 
 
+def test_another_seed_adds_to_what_has_been_trained(root: Path) -> None:
+    two, _ = experiment.run_experiment(recipe(root, seeds=[0]), root)
+    steps: list[Any] = []
+    three, runs = experiment.run_experiment(recipe(root, seeds=[0, 7]), root, on_step=steps.append)
+    assert two == three and {run.seed for run in runs} == {0, 7}
+    # The likelihood arm sees every chosen side once, in two steps; the others see twelve pairs in four.
+    assert len(steps) == sum(len(run.steps) for run in runs if run.seed == 7) == 2 + 4 + 4
+
+
 def test_a_recipe_without_arms_says_what_one_has(root: Path) -> None:
     with pytest.raises(UserError, match="the recipe has no arms: give its section experiment"):
         experiment.run_experiment(recipe(root, {}, compare=[]), root)
