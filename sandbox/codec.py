@@ -56,7 +56,7 @@ def _refuse_object(pairs: list[tuple[str, Any]]) -> None:
     raise Malformed("expected a tree of lists, found a JSON object")
 
 
-_loads = json.JSONDecoder(object_pairs_hook=_refuse_object).decode
+_scan = json.JSONDecoder(object_pairs_hook=_refuse_object).raw_decode
 
 
 class Packer:
@@ -368,6 +368,8 @@ def _inside(value: Any) -> list[Any]:
 
 def numbered(values: tuple[Any, ...]) -> list[Any]:
     """The mutable containers in `values`, in the order a `Packer` numbers them."""
+    if _PLAIN.issuperset(map(type, values)):
+        return []
     packer = Packer(lambda value: None)
     packer.pack_all(values)
     return packer.objects
@@ -394,6 +396,10 @@ def to_bytes(packer: Packer, build: Callable[[], Tree]) -> bytes:
 def from_bytes(data: bytes) -> Tree:
     """The tree of a frame; `Malformed` unless it is one."""
     try:
-        return _loads(data.decode("utf-8", "surrogatepass"))
+        text = data.decode("utf-8", "surrogatepass")
+        tree, end = _scan(text)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"no tree: {type(error).__name__}") from None
+    if end != len(text):
+        raise Malformed("no tree: something follows it")
+    return tree

@@ -73,6 +73,7 @@ class System:
         self.at_exit: list[tuple[Any, Any, Any]] = []
         self.slept = 0.0
         self.recursion_limit = 1000
+        self.deepest = max(1000, recursion_cap())  # asked once: every call of the program's comes by
         self.base_depth = 0
         sys.set_int_max_str_digits(_INT_DIGITS)
         decimal.setcontext(decimal.Context(prec=28, rounding=decimal.ROUND_HALF_EVEN))
@@ -151,7 +152,7 @@ class System:
         self._apply_recursion_limit()
 
     def _apply_recursion_limit(self) -> None:
-        sys.setrecursionlimit(self.base_depth + min(self.recursion_limit, max(1000, recursion_cap())))
+        sys.setrecursionlimit(self.base_depth + min(self.recursion_limit, self.deepest))
 
     # Streams
 

@@ -31,7 +31,7 @@ class Channel:
 
     def __init__(self, fd: int, nonce: bytes, cap: int) -> None:
         self.fd, self.nonce, self.cap = fd, nonce, cap
-        self._buffer = bytearray()
+        self._buffer, self._start = bytearray(), 0
 
     def send(self, number: int, payload: bytes) -> None:
         data = memoryview(_HEADER.pack(self.nonce, number, len(payload)) + payload)
@@ -43,16 +43,22 @@ class Channel:
 
     def receive(self) -> tuple[int, bytes]:
         """The next frame's call number and payload."""
-        nonce, number, length = _HEADER.unpack(self._take(_HEADER.size))
+        start = self._fill(_HEADER.size)
+        nonce, number, length = _HEADER.unpack_from(self._buffer, start)
         if nonce != self.nonce:
             raise Malformed("a frame with a foreign nonce")
         if length > self.cap:
             raise Malformed(f"a frame of {length} bytes, at most {self.cap} are taken")
-        return number, self._take(length)
+        start = self._fill(_HEADER.size + length) + _HEADER.size
+        self._start = start + length
+        return number, bytes(self._buffer[start : self._start])
 
-    def _take(self, size: int) -> bytes:
+    def _fill(self, size: int) -> int:
+        """Where in the buffer what was not taken yet starts, once it is that long."""
         buffer = self._buffer
-        while len(buffer) < size:
+        while len(buffer) - self._start < size:
+            del buffer[: self._start]
+            self._start = 0
             try:
                 data = os.read(self.fd, max(_READ, size - len(buffer)))
             except OSError:
@@ -60,9 +66,7 @@ class Channel:
             if not data:
                 raise Closed
             buffer += data
-        taken = bytes(buffer[:size])
-        del buffer[:size]
-        return taken
+        return self._start
 
     def close(self) -> None:
         os.close(self.fd)
