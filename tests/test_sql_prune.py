@@ -128,6 +128,27 @@ def test_pairs_whose_programs_are_those_of_another_pair(tmp_path):
     assert named(dataset, "duplicate_pairs") == ["b"]
 
 
+def test_pairs_nearly_those_of_an_earlier_pair_of_their_problem(tmp_path):
+    # 40 different words make 38 runs of three; one changed word in the middle leaves 35 of 41 in common, 0.854.
+    words = [chr(0x4E00 + number) for number in range(80)]
+    good, bad = "".join(words[:40]), "".join(words[40:])
+    texts = {"c": good, "c2": good[:20] + "é" + good[21:], "r": bad, "r2": bad, "other": bad[:20] + good[:20], "n": ""}
+    rows = [measured_program(name, text_tokens=text) for name, text in texts.items()]
+    sides = {
+        "a": ("c", "r"),
+        "b": ("c2", "r2"),
+        "d": ("c", "r2"),
+        "e": ("c", "other"),
+        "f": ("r", "c"),
+        "g": ("n", "r"),
+    }
+    pairs = [pair(name, chosen_id=chosen, rejected_id=rejected) for name, (chosen, rejected) in sides.items()]
+    dataset = plant(tmp_path, completion_features=rows, pairs=[*pairs, pair("h", "q2", chosen_id="c", rejected_id="r")])
+    assert named(dataset, "near_duplicate_pairs") == ["d"]
+    assert named(dataset, "near_duplicate_pairs", min_similarity=0.85) == ["b", "d"]
+    assert named(dataset, "near_duplicate_pairs", min_similarity=0.86) == ["d"]
+
+
 def test_contaminated_pairs_by_statement_and_by_side(tmp_path):
     problems = [problem("q1"), problem("q2"), problem("q3", source="humaneval"), problem("q4")]
     matched = {"contaminated_by": "mbpp 7", "contaminated_passage": "é"}
