@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import ProgressColumn, Task
+from rich.progress import BarColumn, ProgressColumn, Task
+from rich.table import Column
 from rich.text import Text
 
 from flows import scores
@@ -34,7 +35,9 @@ class TrainingBars(Bars):
     def __init__(self, console: Console = messages) -> None:
         super().__init__(console)
         self.note, self._said = "", time.monotonic()
-        self._bars.columns = (*self._bars.columns, _Note(self))
+        kept = [column for column in self._bars.columns if not isinstance(column, BarColumn)]
+        # A short bar: the figures must find room on a terminal of 80 columns.
+        self._bars.columns = (*kept[:2], BarColumn(bar_width=8), *kept[2:], _Note(self))
 
     def __enter__(self) -> TrainingBars:
         super().__enter__()
@@ -52,7 +55,7 @@ class _Note(ProgressColumn):
     """The last step's figures, while the bar moves."""
 
     def __init__(self, bars: TrainingBars) -> None:
-        super().__init__()
+        super().__init__(Column(no_wrap=True))
         self.bars = bars
 
     def render(self, task: Task) -> Text:
@@ -63,8 +66,8 @@ def figures(found: Mapping[str, float]) -> str:
     """The figures that matter of a step, as one line."""
     shown = [f"loss {found['loss']:.3f}"]
     if "rewards/margins" in found:
-        shown += [f"margin {found['rewards/margins']:.3f}", f"accuracy {found['rewards/accuracies']:.0%}"]
-    return ", ".join([*shown, f"{found['tokens_per_second']:.0f} tokens/s"])
+        shown += [f"margin {found['rewards/margins']:.2f}", f"acc {found['rewards/accuracies']:.0%}"]
+    return " ".join([*shown, f"{found['tokens_per_second']:.0f} tok/s"])
 
 
 def show(trained: Trained, benchmarks: str, root: Path, console: Console) -> None:
@@ -75,7 +78,7 @@ def show(trained: Trained, benchmarks: str, root: Path, console: Console) -> Non
         lines = steps_of(checkpoint)
         if lines:
             console.print(
-                f"  {name}: {len(lines)} steps, {figures(lines[0])} at first, {figures(lines[-1])} at last",
+                f"  {name}: {len(lines)} steps; first {figures(lines[0])}; last {figures(lines[-1])}",
                 soft_wrap=True,
             )
     for line in trained.warnings:

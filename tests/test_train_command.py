@@ -62,7 +62,7 @@ def test_training_ends_with_the_policy_and_the_command_that_evaluates_it(root: P
     (policy,) = (line.split()[1] for line in out.splitlines() if line.strip().startswith("policy:"))
     assert Path(policy).is_dir() and (Path(policy) / "adapter_config.json").is_file()
     assert f"pairwright eval {policy} --benchmarks humaneval --root {root}" in out
-    assert "12 pairs trained on" in out and "trained: 4 steps, loss 0.693" in out
+    assert "12 pairs trained on" in out and "trained: 4 steps; first loss 0.693 margin 0.00 acc 0%" in out
     assert run(monkeypatch, "train", "demo@1", "--root", root, *settings(root)) == 0
     assert f"policy: {policy}" in capsys.readouterr().out
 
