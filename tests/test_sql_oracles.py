@@ -24,7 +24,7 @@ HELD = {
     "checks": "test_sql_checks.py breaks each on a row",
     "prune": "test_sql_prune.py has a test per rule; those on one measure are below too",
     "curricula/funnel": "test_the_funnel_is_counted",
-    "curricula/one_shard": "test_curriculum.py, places over several shards",
+    "curricula/one_shard": "test_curriculum.py, cut points and buckets by hand",
     "curricula/placed": "test_curriculum.py, places equal the slow oracle",
     "measures/completions": "test_lengths_and_ranks_of_completions",
     "measures/pairs": "test_measures_of_pairs",
