@@ -351,7 +351,7 @@ def policy_digest() -> str:
 
 def _plain(value: object) -> object:
     """The same data in one fixed order."""
-    if isinstance(value, frozenset):
+    if isinstance(value, (set, frozenset)):
         return sorted(value)
     if isinstance(value, MappingProxyType):
         return sorted(value.items())
