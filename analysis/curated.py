@@ -16,8 +16,6 @@ from curation.schema import TABLES, column
 
 FOLDER = "curated"
 ROWS_AT_ONCE = 8192
-# What `datasets` itself takes as a shard's limit.
-MAX_FILE_BYTES = 500_000_000
 
 SCHEMA = pa.schema(
     [
@@ -53,7 +51,7 @@ def write_curated(
     version: Path,
     target: Path,
     *,
-    max_file_bytes: int = MAX_FILE_BYTES,
+    max_file_bytes: int = store.MAX_SHARD_BYTES,
     rows_at_once: int = ROWS_AT_ONCE,
     on_progress: Progress = silent,
 ) -> list[Curated]:

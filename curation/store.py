@@ -36,9 +36,15 @@ PARQUET_OPTIONS: dict[str, Any] = {
     "store_schema": True,
 }
 
+MAX_SHARD_BYTES = 500_000_000  # what `datasets` itself keeps a shard below
+
 
 class SchemaError(UserError, ValueError):
     """Rows or a file that do not fit the declared table."""
+
+
+class ShardSizeError(UserError):
+    """A shard larger than the Hub's readers take."""
 
 
 class DiskFullError(UserError, OSError):
@@ -72,11 +78,17 @@ def write(dataset: Path, table: str, rows: Iterable[Mapping[str, Any]] | pa.Tabl
     Raises:
         SchemaError: a row lacks a column, has one too many, or holds a null or a type the column does not take.
         DiskFullError: there was no room; the shard does not exist.
+        ShardSizeError: the file would be larger than MAX_SHARD_BYTES; the shard does not exist.
     """
     arrow = _conform(table, rows)
     target = path(dataset, table, shard)
     with replacing(target) as partial:
         pq.write_table(arrow, partial, **PARQUET_OPTIONS)
+        if partial.stat().st_size > MAX_SHARD_BYTES:
+            raise ShardSizeError(
+                f"{table}/{shard.file} would have {partial.stat().st_size >> 20} MB, expected at most "
+                f"{MAX_SHARD_BYTES // 10**6}: lower problems.shard_size, so that a shard holds fewer problems"
+            )
     return arrow.num_rows
 
 

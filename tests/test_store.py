@@ -109,3 +109,11 @@ def test_published_files_have_page_indexes_and_small_row_groups(tmp_path: Path) 
     assert metadata.num_row_groups == 2
     assert metadata.row_group(0).column(0).has_offset_index
     assert metadata.row_group(0).column(0).compression == "ZSTD"
+
+
+def test_a_shard_too_large_for_its_readers_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MAX_SHARD_BYTES", 1_000)
+    with pytest.raises(store.ShardSizeError, match="lower problems.shard_size"):
+        store.write(tmp_path, "completions", [completion("p", index) for index in range(50)], ONE)
+    assert store.shards(tmp_path, "completions") == []
+    assert list((tmp_path / "completions").iterdir()) == []
