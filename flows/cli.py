@@ -19,13 +19,13 @@ from rich.console import Console
 from curation.errors import MissingError, UserError
 from flows import curate_commands, train_commands
 
-GROUPS = ("Make", "Train", "Look", "Run programs", "System")
-MAKE, TRAIN, LOOK, RUN, SYSTEM = (Group.create_ordered(name) for name in GROUPS)
+GROUPS = ("Make", "Train", "Look", "Share", "Run programs", "System")
+MAKE, TRAIN, LOOK, SHARE, RUN, SYSTEM = (Group.create_ordered(name) for name in GROUPS)
 FAILED, USAGE, MISSING, STOPPED = 1, 2, 3, 130
 
 app = App(
     name="pairwright",
-    help="Preference data for code models: sample, run, pair, order, seal; then query it with SQL.",
+    help="Preference data for code models: sample, judge, pair, order, seal; query, publish, train, evaluate.",
     help_format="plaintext",
     version_flags=["--version"],
 )
@@ -108,7 +108,7 @@ def show(dataset: str | None = None, *, root: Root = Path("data"), as_json: Json
 @app.command(group=LOOK)
 def sql(
     dataset: str,
-    query: str | None = None,
+    query: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     *,
     root: Root = Path("data"),
     format_: Format = "table",
@@ -248,6 +248,58 @@ def verify(dataset: str, *, root: Root = Path("data")) -> None:
     sealed = manifest.read_manifest(folder)
     shards = sum(len(entry["shards"]) for entry in sealed["tables"].values())
     print(f"{sealed['dataset']}@{sealed['version']} is as sealed: {shards} files, digest {sealed['digest']}")
+
+
+@app.command(group=SHARE)
+def publish(
+    dataset: str,
+    repo_id: str,
+    *,
+    private: Annotated[bool | None, Parameter(negative="--public")] = None,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    root: Root = Path("data"),
+) -> None:
+    """Publish a sealed version to the Hugging Face Hub: one commit and the tag v<version>; again does nothing.
+
+    Parameters
+    ----------
+    dataset
+        NAME or NAME@VERSION.
+    repo_id
+        The repository, as in owner/name; made if it does not exist.
+    private
+        Make a new repository private, or with --public everyone's; your account's default when left out.
+    dry_run
+        Say what would be sent, and send nothing.
+    root
+        Folder that holds the datasets.
+    """
+    from curation import manifest
+    from flows import publishing
+    from flows.terminal import Bars
+
+    folder = manifest.open_version(root, *manifest.parse_reference(dataset))
+    with Bars() as bars:
+        done = publishing.publish_version(folder, repo_id, private=private, dry_run=dry_run, call=bars)
+    publishing.report(done, dry_run)
+
+
+@app.command(group=SHARE)
+def pull(repo: str, *, name: str | None = None, root: Root = Path("data")) -> None:
+    """Download a published version from the Hugging Face Hub and verify it against its manifest.
+
+    Parameters
+    ----------
+    repo
+        The repository, as in owner/name, or owner/name@v2 for one of its versions.
+    name
+        What to call the dataset here; its own name when left out.
+    root
+        Folder that holds the datasets.
+    """
+    from flows import publishing
+
+    publishing.pull(repo, root, name)
 
 
 @app.command(group=RUN)
