@@ -154,3 +154,11 @@ def test_judge_agrees_with_human_evals_own_files(tmp_path: Path, monkeypatch, ca
     command = ("judge", "--problems", installed_humaneval(), "--samples", samples, "--mode", "fast")
     assert run(monkeypatch, *command) == 0
     assert "pass@1: 0.5000" in capsys.readouterr().out
+
+
+def test_a_query_may_come_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], root: Path
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("SELECT count(*) > 0 AS some FROM pairs"))
+    assert run(monkeypatch, "sql", "small", "-", "--format", "csv", "--root", root) == 0
+    assert capsys.readouterr().out.splitlines() == ['"some"', "true"]
