@@ -78,8 +78,8 @@ def _what_next(name: str, root: Path, version: Path, console: Console) -> None:
     console.print("\n  next:")
     for command in (
         f'pairwright sql {name} "SELECT bucket, count(*) FROM curriculum GROUP BY ALL"{at}',
-        f"pairwright show {name}{at}",
-        f"pairwright verify {name}{at}",
+        f"pairwright funnel {name}{at}",
+        f"pairwright train {name}{at}",
         f'python -c "from datasets import load_dataset; print(load_dataset({str(version)!r}))"',
     ):
         console.print(f"    {command}", markup=False, soft_wrap=True)
