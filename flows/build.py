@@ -7,13 +7,13 @@ in Prefect's UI; tasks pass the folder's path, never rows, because the tables ar
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from analysis.catalog import rebuild_catalog
 from analysis.checks import bad_rows, run_checks
-from analysis.curriculum import check_config, cut_points
+from analysis.curriculum import Curriculum, check_config, cut_points
 from curation import manifest, workspace
 from curation.progress import silent
 from flows.config import Recipe
@@ -54,28 +54,49 @@ def build(recipe: Recipe, root: Path, call: Call = plain) -> tuple[Path, bool]:
     return version, True
 
 
-def seal_version(work: Path, root: Path, recipe: Recipe, keys: dict[str, str]) -> Path:
-    """Run every check and seal the work folder as the dataset's next version.
+def seal_version(work: Path, root: Path, recipe: Recipe, keys: Mapping[str, str]) -> Path:
+    """Seal the work folder of a recipe as the dataset's next version.
 
     Raises:
         ManifestError: a check found rows; the first of them are shown.
     """
-    checks = run_checks(work)
-    for check in (name for name, rows in checks.items() if rows):
+    config = recipe.model_dump(mode="json", exclude={"curriculum": {"folder"}})
+    parent = _parent(root, recipe.dataset, keys)
+    return seal(work, root, recipe.dataset, recipe.curriculum, config=config, keys=keys, parent=parent)
+
+
+def seal(
+    work: Path,
+    root: Path,
+    name: str,
+    curriculum: Curriculum,
+    *,
+    config: Mapping[str, Any],
+    keys: Mapping[str, str],
+    parent: int | None,
+) -> Path:
+    """Run the checks that the parent has not passed with the same tables, and seal the work folder.
+
+    Raises:
+        ManifestError: a check found rows; the first of them are shown.
+    """
+    known = manifest.read_manifest(root / name / str(parent))["keys"] if parent else {}
+    checks = run_checks(work, sound={table for table, key in keys.items() if known.get(table) == key})
+    for check in (one for one, rows in checks.items() if rows):
         log.error("check %s found %d rows, as %s", check, checks[check], bad_rows(work, check).to_pylist())
     return manifest.seal(
         work,
         root,
-        recipe.dataset,
-        config=recipe.model_dump(mode="json", exclude={"curriculum": {"folder"}}),
-        parent=_parent(root, recipe.dataset, keys),
+        name,
+        config=config,
+        parent=parent,
         keys=keys,
-        cut_points=cut_points(work, recipe.curriculum),
+        cut_points=cut_points(work, curriculum),
         checks=checks,
     )
 
 
-def _parent(root: Path, name: str, keys: dict[str, str]) -> int | None:
+def _parent(root: Path, name: str, keys: Mapping[str, str]) -> int | None:
     """The newest version that this one takes its completions over from."""
     for version in reversed(manifest.versions(root, name)):
         sealed = manifest.read_manifest(root / name / str(version))

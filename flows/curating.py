@@ -17,16 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.catalog import rebuild_catalog
-from analysis.checks import bad_rows, run_checks
-from analysis.curriculum import check_config, cut_points, funnel
+from analysis.curriculum import check_config, funnel
 from analysis.merge import MERGED, merge
 from analysis.report import run_report
 from curation import manifest, store, workspace
 from curation.schema import identify
 from flows import config
-from flows.build import Call, log, plain
+from flows.build import Call, plain, seal
 from flows.config import ConfigError, Recipe
-from flows.stages import STAGES, _inputs, build_key
+from flows.stages import STAGES, build_key, table_keys
 
 # The sections of a recipe that say how samples are curated; the others say how they came about.
 SECTIONS = ("pairs", "measures", "curriculum")
@@ -48,7 +47,7 @@ def curate(
     sealed = manifest.read_manifest(parent)
     with settings(parent, recipe, overrides) as resolved, workspace.locked(root, name):
         given = {table: sealed["keys"][table] for table in MERGED}
-        keys = _keys(given, resolved)
+        keys = table_keys(resolved, given)
         if found := workspace.find_sealed(root, name, keys):
             return found, False
         work = workspace.open_work(root, name, build_key(keys), keys)
@@ -77,7 +76,7 @@ def combine(
         given = {
             table: identify("merged", table, [one["tables"][table]["digest"] for one in sealed]) for table in MERGED
         }
-        keys = _keys(given, resolved)
+        keys = table_keys(resolved, given)
         if found := workspace.find_sealed(root, name, keys):
             return found, False
         work = workspace.open_work(root, name, build_key(keys), keys)
@@ -132,12 +131,6 @@ def settings(version: Path, recipe: str | None = None, overrides: Sequence[str] 
         yield resolved
 
 
-def _unchanged(parent: Path, keys: Mapping[str, str]) -> frozenset[str]:
-    """The tables that a sealed version has with the same rows."""
-    sealed = manifest.read_manifest(parent)["keys"]
-    return frozenset(table for table, key in keys.items() if sealed.get(table) == key)
-
-
 def _unpack(files: Mapping[str, str], folder: Path) -> None:
     """Write sealed SQL below `folder`, and nowhere else: a manifest may come from a stranger's repository."""
     for name, text in files.items():
@@ -145,17 +138,6 @@ def _unpack(files: Mapping[str, str], folder: Path) -> None:
         if file.is_relative_to(folder.resolve()):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-
-
-def _keys(given: Mapping[str, str], recipe: Recipe) -> dict[str, str]:
-    """The key of every table, as `table_keys` makes them, from the keys of the samples on."""
-    keys = dict(given)
-    for stage in STAGES:
-        for table in (table for table in stage.makes if table not in given):
-            section = getattr(recipe, stage.section)
-            own = section.model_dump(mode="json", exclude=set(stage.idle))
-            keys[table] = identify(table, stage.version, own, [keys[one] for one in stage.reads], _inputs(section))
-    return keys
 
 
 def _finish(
@@ -172,21 +154,8 @@ def _finish(
     for stage in STAGES:
         if not set(stage.makes) & set(MERGED):
             call(stage.title, stage.run, work, getattr(recipe, stage.section))
-    sound = _unchanged(root / name / str(parent), keys) if parent else frozenset()
-    checks = run_checks(work, sound=sound)
-    for check in (one for one, rows in checks.items() if rows):
-        log.error("check %s found %d rows, as %s", check, checks[check], bad_rows(work, check).to_pylist())
     dumped = recipe.model_dump(mode="json", include=set(SECTIONS), exclude={"curriculum": {"folder"}})
-    version = manifest.seal(
-        work,
-        root,
-        name,
-        config={**origin, **dumped},
-        keys=keys,
-        cut_points=cut_points(work, recipe.curriculum),
-        checks=checks,
-        parent=parent,
-    )
+    version = seal(work, root, name, recipe.curriculum, config={**origin, **dumped}, keys=keys, parent=parent)
     workspace.close_work(work)
     return version
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -97,14 +98,18 @@ STAGES = (
 )
 
 
-def table_keys(recipe: Recipe) -> dict[str, str]:
+def table_keys(recipe: Recipe, given: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
     """The key of every table: a hash of all that its rows follow from. Reads the files the recipe names.
+
+    `given` are the keys of tables that are there already; their stages' settings do not matter.
 
     Raises:
         UserError: a file the recipe names is not there.
     """
-    keys: dict[str, str] = {}
+    keys = dict(given)
     for stage in STAGES:
+        if set(stage.makes) <= given.keys():
+            continue
         config: BaseModel = getattr(recipe, stage.section)
         settings = config.model_dump(mode="json", exclude=set(stage.idle))
         upstream = [keys[table] for table in stage.reads]
