@@ -5,6 +5,7 @@ Whatever it will not give ends the program as refused, even if the program catch
 """
 
 import builtins
+import copy
 import datetime
 import functools
 import itertools
@@ -202,12 +203,22 @@ def attr(value: Any, name: str) -> Any:
     if name in policy.CLOCKS:
         return _own_clock(found)
     if name == "obj":
-        if isinstance(value, AttributeError):
-            refuse("attribute", "the obj of an AttributeError may not be read")
-        return found
+        return _own_obj(value, found)
     if name in ("__setattr__", "__delattr__", "__getattribute__"):
         return found if made_by_program(found) else _by_name(name, value, found)
     return _plain_format(found)
+
+
+def _own_obj(value: Any, found: Any) -> Any:
+    """The obj of anything but an AttributeError, or of what passes the attributes of one on."""
+    while type(value) is types.MethodType:
+        value = value.__func__
+    kind = object.__getattribute__(value, "__self_class__") if type(value) is super else type(value)
+    if kind is not None and issubclass(kind, AttributeError):
+        refuse("attribute", "the obj of an AttributeError may not be read")
+    if kind is not None and issubclass(kind, types.GenericAlias):
+        refuse("attribute", "the obj of a generic alias may not be read")
+    return found
 
 
 def _own_clock(found: Any) -> Any:
@@ -231,7 +242,7 @@ def _own_clock(found: Any) -> Any:
 def _by_name(method: str, value: Any, found: Any) -> Callable[..., Any]:
     """object.__setattr__ and its like, bound or not, under the same rules as the statements."""
     act: Any = {"__setattr__": _checked_set, "__delattr__": _checked_delete, "__getattribute__": _checked_get}[method]
-    if isinstance(found, types.MethodWrapperType):
+    if isinstance(found, types.MethodWrapperType | types.MethodType):
         owner = found.__self__
         return lambda *args: act(found, owner, *args)
     return lambda owner, *args: act(lambda *rest: found(owner, *rest), owner, *args)
@@ -313,6 +324,12 @@ class Attributes(dict[str, Any]):
     def clear(self) -> None:
         for key in list(self):
             del self[key]
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __deepcopy__(self, memo: Any) -> dict[str, Any]:
+        return copy.deepcopy(dict(self), memo)
 
 
 def _plain_format(found: Any) -> Any:
