@@ -4,7 +4,7 @@ may hold a real Field, whose name can be set: `field()` gives a description, and
 import copy
 import dataclasses
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sandbox import guards
@@ -81,20 +81,22 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
     for name, value in before.items():
         if isinstance(value, FieldDescription) and name not in fields:
             raise TypeError(f"{name!r} is a field but has no type annotation")
-    _check_fields(kind)
-    doc = kind.__doc__
+    doc = vars(kind).get("__doc__")  # not by reading it, which may run the program
     made: Any = None
+    _check_fields(kind)
+    guarded = _guarded(kind, fields)
+    if guarded and options.get("slots"):
+        refuse("special-name", f"a field of {kind.__name__}, which has slots, may not have a name that is guarded")
     try:
         for name, field in fields.items():
             type.__setattr__(kind, name, field)
-        if not doc:
-            kind.__doc__ = "-"  # or it is made of signatures, which evaluate text of the program's
+        if type(doc) is not str or not doc:
+            type.__setattr__(kind, "__doc__", "-")  # or it is made of signatures, which evaluate text of the program's
         # Before its positional patterns are looked at, hooks of its bases may run: slots=True makes the class again.
         made = dataclasses.dataclass(kind, **(options | {"match_args": False}))
     finally:
         for one in {kind, made or kind}:
-            if not doc:
-                one.__doc__ = doc
+            type.__setattr__(one, "__doc__", doc)
             for name, value in list(vars(one).items()):
                 if isinstance(value, dataclasses.Field):
                     type.__delattr__(one, name)
@@ -103,7 +105,40 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
     if options.get("match_args", True) and "__match_args__" not in vars(made):
         named = tuple(f.name for f in _fields(made) if f.init and not f.kw_only)
         type.__setattr__(made, "__match_args__", named)
+    if guarded:
+        _hold_to_instances(made)
     return guards.checked_class(made)
+
+
+def _guarded(kind: type, names: Iterable[str]) -> bool:
+    """Whether a field has a name that is read with a look at whose it is; the methods of `dataclass` do not look.
+
+    They are held to objects of the class once it is made, so nothing of the program's may run while it is.
+    """
+    inherited = [name for base in kind.__mro__ for name in vars(base).get("__dataclass_fields__", ())]
+    found = next((name for name in (*names, *inherited) if load_rule(name) != "free"), None)
+    if found is not None and not (guards._own_class(kind) and type(kind) is type):
+        refuse("special-name", f"a field of {kind.__name__}, which has a base of the library's, may not be {found}")
+    if found is not None and issubclass(kind, str | AttributeError):
+        refuse("special-name", f"a field of {kind.__name__}, a str or AttributeError, may not be {found}")
+    return found is not None
+
+
+def _hold_to_instances(kind: type) -> None:
+    """Let the methods that were written for `kind` read attributes of its own objects only."""
+    for name, value in list(vars(kind).items()):
+        if isinstance(value, types.FunctionType) and not guards.made_by_program(value):
+            type.__setattr__(kind, name, _of_instances(kind, value))
+
+
+def _of_instances(kind: type, function: Any) -> Any:
+    def method(self: Any, /, *args: Any, **keywords: Any) -> Any:
+        if kind not in type(self).__mro__:
+            raise TypeError(f"{function.__qualname__}() takes a {kind.__name__}, not a {type(self).__name__}")
+        return function(self, *args, **keywords)
+
+    method.__name__, method.__qualname__, method.__doc__ = function.__name__, function.__qualname__, function.__doc__
+    return method
 
 
 def _field_names(kind: type) -> Iterator[str]:
