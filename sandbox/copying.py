@@ -5,6 +5,7 @@ the same work, done on a state of exact built-in types whose every name was look
 """
 
 import copy
+import types
 from types import NoneType
 from typing import Any
 
@@ -12,11 +13,45 @@ from sandbox import guards
 from sandbox.stops import refuse
 from sandbox.translate import is_dunder, store_rule
 
+# Classes of ours whose objects are not copied, nor what they hold, which leads to the world. `freeze` fills it.
+UNCOPIED: set[type] = set()
+
+
+class _Kept:
+    """What copy.deepcopy keeps alive while it works: the originals, the library's own dictionaries among them."""
+
+    __slots__ = ("_sandbox_objects",)
+
+    def __init__(self) -> None:
+        self._sandbox_objects: list[Any] = []
+
+
+def deepcopy(x: Any, memo: Any = None) -> Any:
+    """copy.deepcopy. It asks `memo` about everything it meets, so that one is a plain dict."""
+    if memo is not None and type(memo) is not dict:
+        refuse("attribute", "the memo of copy.deepcopy may only be a plain dict")
+    return copy.deepcopy(x, memo)
+
+
+def _keep_alive(x: Any, memo: Any) -> None:
+    """copy._keep_alive, whose list a program that holds the memo would read."""
+    kept = memo.get(id(memo))
+    if type(kept) is not _Kept:
+        kept = memo[id(memo)] = _Kept()
+    kept._sandbox_objects.append(x)
+
+
+def _deepcopy_method(x: Any, memo: Any) -> Any:
+    """A bound method of the program's with a copy of its object. The library's stays, with what it is bound to."""
+    return types.MethodType(x.__func__, copy.deepcopy(x.__self__, memo)) if guards.made_by_program(x) else x
+
 
 def _reconstruct(
     x: Any, memo: Any, func: Any, args: Any, state: Any = None, listiter: Any = None, dictiter: Any = None, **more: Any
 ) -> Any:
     """copy._reconstruct, with the rules for setting attributes."""
+    if not UNCOPIED.isdisjoint(type(x).__mro__):
+        raise TypeError(f"cannot pickle {type(x).__name__!r} object")
     deep = memo is not None
     if deep and args:
         args = [copy.deepcopy(arg, memo) for arg in args]
@@ -70,5 +105,7 @@ def _checked(owner: Any, part: Any) -> dict[Any, Any]:
 
 def names() -> dict[str, Any]:
     """Puts the rules in place: the real functions look `_reconstruct` up when they are called."""
-    copy._reconstruct = _reconstruct  # type: ignore[attr-defined]
-    return {}
+    machinery: Any = copy
+    machinery._reconstruct, machinery._keep_alive = _reconstruct, _keep_alive
+    machinery._deepcopy_dispatch[types.MethodType] = _deepcopy_method
+    return {"deepcopy": deepcopy}

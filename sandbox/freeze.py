@@ -10,7 +10,19 @@ import types
 import warnings
 from collections.abc import Iterable
 
-from sandbox import asyncloop, concurrency, guards, modules, policy, records, standins, stops, streams
+from sandbox import (
+    asyncloop,
+    concurrency,
+    copying,
+    guards,
+    methods,
+    modules,
+    policy,
+    records,
+    standins,
+    stops,
+    streams,
+)
 from sandbox.private import library_private
 
 _HEAP = 1 << 9
@@ -24,6 +36,7 @@ _CODECS = (
 @functools.cache
 def prepare() -> None:
     """Idempotent. Afterwards no allowed module needs a file, and no class of the library can be patched."""
+    methods.hold_to_their_objects()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in policy.MODULES:
@@ -40,6 +53,7 @@ def prepare() -> None:
     library_private()
     _harmless_bases()
     _warm()
+    copying.UNCOPIED.update(_uncopied())
     classes = {*modules.library_classes(), *_own_classes(), *_more_classes()}
     freeze_types(classes)
 
@@ -122,6 +136,17 @@ def _own_classes() -> list[type]:
         for room in rooms
         for value in vars(room).values()
         if isinstance(value, type) and value.__module__ not in ("builtins", "typing")
+    ]
+
+
+def _uncopied() -> list[type]:
+    """What holds the world or a part of it, or stands for what CPython would not copy either: locks, streams, tasks."""
+    from sandbox import runtime
+
+    return [
+        *(runtime.World, runtime.Globals, modules.Importer, standins.System, asyncloop.Loop, asyncloop.Task),
+        *(concurrency.Queue, concurrency.Lock, concurrency.Thread, guards.Forbidden, records.FieldDescription),
+        *(streams.Output, streams.TextOutput, streams.BinaryOutput, streams.Input),
     ]
 
 

@@ -134,7 +134,9 @@ def _update_wrapper(wrapper: Any, wrapped: Any, *options: Any, **more: Any) -> A
             guards.safe_setattr(wrapper, name, value)
     if type(wrapper) is types.FunctionType and type(wrapped) is types.FunctionType:
         if guards.made_by_program(wrapper):
-            wrapper.__dict__.update(wrapped.__dict__)
+            # A function of the library may hold the methods of a class: contextmanager() takes all it finds on one.
+            own = guards.made_by_program(wrapped)
+            wrapper.__dict__.update(wrapped.__dict__ if own else guards.dictionary(wrapped))
             wrapper.__wrapped__ = wrapped  # type: ignore[attr-defined]
     return wrapper
 

@@ -17,7 +17,7 @@ def library_private() -> frozenset[str]:
     """Every `_name` (and mangled `_Class__name`) of a method, property or class inside a class of the library."""
     found: set[str] = set()
     for name in policy.MODULES.keys() - policy.STAND_INS:
-        for kind in _classes(name):
+        for kind in classes_of(name):
             for attribute, value in list(vars(kind).items()):
                 if attribute.startswith("_") and not attribute.endswith("__") and _acts(value):
                     found.add(attribute)
@@ -29,20 +29,20 @@ def library_inner() -> frozenset[str]:
     """Every `_name` that the library's own code reads or sets, or that stands in its classes and lasting objects."""
     found: set[str] = set()
     for module in policy.MODULES.keys() - policy.STAND_INS:
-        for kind in _classes(module):
+        for kind in classes_of(module):
             found.update(dir(kind))
             for value in list(vars(kind).values()):
-                found.update(_names_in(getattr(getattr(value, "__func__", value), "__code__", None)))
+                found.update(names_in(getattr(getattr(value, "__func__", value), "__code__", None)))
         for value in _values(module):
-            found.update(getattr(value, "__dict__", ()), _names_in(getattr(value, "__code__", None)))
+            found.update(getattr(value, "__dict__", ()), names_in(getattr(value, "__code__", None)))
     return frozenset(name for name in found if name.startswith("_") and not name.endswith("__"))
 
 
-def _names_in(code: object) -> set[str]:
+def names_in(code: object) -> set[str]:
     """The names that a function's code holds, and the functions inside it."""
     if not isinstance(code, CodeType):
         return set()
-    return set(code.co_names).union(*map(_names_in, code.co_consts))
+    return set(code.co_names).union(*map(names_in, code.co_consts))
 
 
 @functools.cache
@@ -55,7 +55,8 @@ def starred(module: str) -> tuple[str, ...]:
     return tuple(name for name in listed if hasattr(real, name))
 
 
-def _classes(module: str) -> list[type]:
+def classes_of(module: str) -> list[type]:
+    """The classes among the names of a module."""
     return [value for value in _values(module) if isinstance(value, type)]
 
 

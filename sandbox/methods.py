@@ -1,0 +1,104 @@
+"""Methods of the library that would do for a program what it may not do itself, given an object they are not meant for.
+
+A method written in Python takes anything for `self`: `Counter.copy(int)` is `int.__class__(int)`, the real `type`, and
+`typing`'s aliases read whatever attribute they are asked for off whatever they stand for. Here each is held to the
+objects it belongs to. In the confined process only, before anything is frozen.
+"""
+
+import enum
+import functools
+import importlib
+import statistics
+import typing
+import warnings
+from collections.abc import Callable, Iterator
+from types import FunctionType
+from typing import Any
+
+from sandbox import guards, policy
+from sandbox.private import classes_of, library_inner, library_private, names_in
+
+# What tells the class of an object, and so may call it: type(self)(...), self.__class__(...).
+# `__repr__` and `__str__` only ask its name, and pprint knows classes by the very function.
+_TELLING = frozenset({"__class__", "type"})
+_TEXTS = frozenset({"__repr__", "__str__"})
+
+
+@functools.cache
+def hold_to_their_objects() -> None:
+    """Idempotent."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in policy.MODULES.keys() - policy.STAND_INS | {"random"}:
+            importlib.import_module(name)
+    library_private(), library_inner()  # read off the real methods
+    for kind, name, value in list(_entries()):
+        if isinstance(value, FunctionType) and name not in _TEXTS and _tells_class_of_self(value):
+            type.__setattr__(kind, name, _of_instances(value))
+        elif isinstance(value, property) and isinstance(value.fget, FunctionType) and _tells_class_of_self(value.fget):
+            type.__setattr__(kind, name, property(_of_instances(value.fget), value.fset, value.fdel, value.__doc__))
+    _read_by_the_rules(vars(typing)["_BaseGenericAlias"], "__getattr__")
+    _read_by_the_rules(enum.property, "__get__")
+    type.__setattr__(functools.cached_property, "__get__", _of_an_instance(functools.cached_property.__get__))
+    vars(statistics)["_convert"] = _to_no_metaclass(vars(statistics)["_convert"])
+
+
+def _entries() -> Iterator[tuple[type, str, Any]]:
+    """What stands in the classes of the library, but for metaclasses, which work on classes by nature."""
+    for module in sorted(policy.MODULES.keys() - policy.STAND_INS | {"random"}):
+        for kind in classes_of(module):
+            if not issubclass(kind, type):
+                yield from ((kind, name, value) for name, value in vars(kind).items())
+
+
+def _tells_class_of_self(function: FunctionType) -> bool:
+    code = function.__code__
+    return code.co_varnames[:1] == ("self",) and not _TELLING.isdisjoint(names_in(code))
+
+
+def _of_instances(function: FunctionType) -> Callable[..., Any]:
+    """The method, which takes no class for `self`: the class of a class is a metaclass."""
+
+    def method(self: Any, /, *args: Any, **keywords: Any) -> Any:
+        if isinstance(self, type):
+            raise TypeError(f"{function.__qualname__}() takes an instance, not the class {self.__name__}")
+        return function(self, *args, **keywords)
+
+    return _named_like(method, function)
+
+
+def _of_an_instance(get: Callable[..., Any]) -> Callable[..., Any]:
+    """cached_property.__get__, which reads any name off the `__dict__` of the instance: not of a class."""
+
+    def __get__(self: Any, instance: Any, owner: Any = None) -> Any:
+        if isinstance(instance, type):
+            raise TypeError("the '__dict__' attribute of a class does not support item assignment for caching")
+        return get(self, instance, owner)
+
+    return _named_like(__get__, get)
+
+
+def _read_by_the_rules(kind: type, name: str) -> None:
+    """The same method, whose `getattr` is the one that programs have."""
+    old: FunctionType = vars(kind)[name]
+    space = vars(importlib.import_module(old.__module__)) | {"getattr": guards.safe_getattr}
+    new = FunctionType(old.__code__, space, old.__name__, old.__defaults__, old.__closure__)
+    type.__setattr__(kind, name, _named_like(new, old))
+
+
+def _to_no_metaclass(convert: Callable[..., Any]) -> Callable[..., Any]:
+    """statistics._convert, which calls the type of the data: that of a class makes classes."""
+
+    def _convert(value: Any, kind: Any) -> Any:
+        if issubclass(kind, type):
+            raise TypeError(f"can't convert type {kind.__name__!r} to numerator/denominator")
+        return convert(value, kind)
+
+    return _convert
+
+
+def _named_like(new: Any, old: Any) -> Any:
+    """Without `__wrapped__`, by which a program would get at the old one."""
+    for name in ("__name__", "__qualname__", "__doc__", "__module__"):
+        setattr(new, name, getattr(old, name))
+    return new
