@@ -371,6 +371,161 @@ contained(
 )
 
 
+# Methods of the library, written in Python, given an object that is not theirs
+ALIAS = "import contextlib, functools, types, typing\ntry: contextlib.ExitStack().enter_context(int)\nexcept TypeError as e: x = e.__context__\n"
+for method in ("collections.Counter.copy", "collections.UserList.copy"):
+    contained(
+        f"the type of a class by {method}",
+        "TypeError",
+        "takes an instance, not the class int",
+        f"import collections\n{method}(int)",
+    )
+contained(
+    "a class made by ChainMap.copy",
+    "TypeError",
+    "takes an instance, not the class K",
+    "import collections\nclass M:\n    def copy(self): return 'X'\nclass K: maps = [M(), (), {'__match_args__': ('__globals__',)}]\ncollections.ChainMap.copy(K)",
+)
+contained(
+    "a class made by ChainMap.parents",
+    "TypeError",
+    "takes an instance, not the class K",
+    "import collections\nclass K: maps = [0, 'X', (), {'__match_args__': ('__globals__',)}]\ncollections.ChainMap.parents.fget(K)",
+)
+contained(
+    "the type of a class by a flag's |",
+    "TypeError",
+    "takes an instance, not the class K",
+    "import enum\nclass V:\n    def __or__(self, o): return int\nclass K:\n    _member_type_, _value_ = str, V()\nenum.Flag.__or__(K, 'x')",
+)
+contained(
+    "a metaclass called by statistics.mean",
+    "TypeError",
+    "can't convert type 'type'",
+    "import statistics, abc\nclass Z:\n    def __radd__(self, o): return self\n    def is_finite(self): return False\n    def __truediv__(self, n): return abc.ABC\nclass C:\n    @classmethod\n    def as_integer_ratio(cls): return Z(), None\nprint(statistics.mean([C]))",
+)
+refused("obj behind a generic alias", "attribute", "obj of a generic alias", ALIAS + "types.GenericAlias(x, int).obj")
+refused(
+    "obj behind an alias of typing",
+    "attribute",
+    "obj of an AttributeError",
+    ALIAS + "type(typing.List[int])(x, (int,), name='q').obj",
+)
+refused(
+    "obj behind a method of an alias",
+    "attribute",
+    "obj of a generic alias",
+    ALIAS + "types.MethodType(types.GenericAlias(x, int), 1).obj",
+)
+refused(
+    "obj by super()", "attribute", "obj of an AttributeError", "class X(AttributeError): pass\nsuper(X, X(obj=1)).obj"
+)
+for name in ("gi_frame", "gi_code", "_evaluate"):
+    refused(
+        f"__getattr__ of an alias, asked for {name}",
+        "attribute",
+        name,
+        f"import typing\nref = typing.get_args(typing.Optional['x'])[0]\nof = ref if '{name}' == '_evaluate' else (i for i in [])\ntype(typing.List[int])(of, (int,), name='q').__getattr__('{name}')",
+    )
+contained(
+    "a property of an Enum that reads by name",
+    "refused|AttributeError",
+    "gi_frame|_member_map_",
+    "import enum\nP = type(object.__getattribute__(enum.Enum.__mro__[1], 'value'))\np = P()\nclass K:\n    q = p\n    _value_ = (i for i in [])\np.name, p._attr_type = 'gi_frame', 'desc'\nprint('got', K().q)",
+)
+contained(
+    "the dictionary of a class by cached_property",
+    "TypeError",
+    "'__dict__' attribute|not subscriptable",
+    "import dataclasses, functools\nc = functools.cached_property(lambda s: 1)\nc.attrname = '__dataclass_fields__'\n@dataclasses.dataclass\nclass A:\n    x: int = 1\n    q = classmethod(c)\nA.q['x']",
+)
+
+# What a dataclass's methods read
+EQUAL = "import contextlib, types, typing\nfrom dataclasses import dataclass\nclass Own:\n    def __eq__(self, other): print('got', other); return True\n"
+contained(
+    "obj by __eq__ of a dataclass",
+    "TypeError",
+    "takes a C, not a AttributeError",
+    EQUAL + ALIAS + "@dataclass\nclass C:\n    obj: int\nC.__eq__(x, AttributeError(obj=Own()))",
+)
+contained(
+    "a method of the library's by __eq__ of a dataclass",
+    "TypeError",
+    "takes a C, not a GenericAlias",
+    EQUAL
+    + "@dataclass\nclass C:\n    _evaluate: int\nclass W: _evaluate = Own()\nref = typing.get_args(typing.Optional['x'])[0]\nC.__eq__(types.GenericAlias(ref, int), types.GenericAlias(W(), int))",
+)
+refused(
+    "a dataclass that is a str with a field called format",
+    "special-name",
+    "may not be format",
+    EQUAL + "@dataclass\nclass C(str):\n    format: object = 1",
+)
+refused(
+    "a dataclass with a hook and a field called obj",
+    "special-name",
+    "may not be obj",
+    EQUAL + "from abc import ABC\n@dataclass\nclass C(ABC):\n    obj: int",
+)
+refused(
+    "a dataclass made twice with a field called obj",
+    "special-name",
+    "has slots",
+    EQUAL + "@dataclass(slots=True)\nclass C:\n    obj: int",
+)
+contained(
+    "a field called obj among its own",
+    "ended",
+    "False True (1, 'x')\n",
+    "from dataclasses import dataclass\n@dataclass(order=True)\nclass C:\n    obj: int\n    format: str = 'x'\na, b = C(1), C(2)\nprint(a == b, a < b, (a.obj, a.format))",
+)
+
+# What copy shows
+refused(
+    "a memo that is asked about everything",
+    "attribute",
+    "plain dict",
+    "import copy\nclass M(dict):\n    def get(self, k, d=None): return d\ncopy.deepcopy([1], M())",
+)
+contained(
+    "the world by a bound method's copy",
+    "ended",
+    "[] True\n",
+    "import copy, time\nm = {}\nc = copy.deepcopy(time.sleep, m)\nprint(list(m), c is time.sleep)",
+)
+contained(
+    "what deepcopy keeps alive",
+    "TypeError",
+    "_Kept|not subscriptable",
+    "import copy\nm = {}\ncopy.deepcopy([[1]], m)\nm[id(m)][0]",
+)
+contained(
+    "the world by the copy of a partial's attributes",
+    "TypeError",
+    "cannot pickle 'System'",
+    "import copy, functools, time\nclass D:\n    def __get__(self, o, t): return time.sleep\nclass A: q = functools.partialmethod(D())\ncopy.deepcopy(A().q, {})",
+)
+contained("a stream copied", "TypeError", "cannot pickle 'TextOutput'", "import copy, sys\ncopy.copy(sys.stdout)")
+contained(
+    "an object's dictionary copied",
+    "ended",
+    "{'x': [1]} {'x': [1]} False\n",
+    "import copy\nclass A: pass\na = A()\na.x = [1]\nd = copy.deepcopy(a.__dict__)\nprint(d, copy.copy(vars(a)), d['x'] is a.x)",
+)
+contained(
+    "a library's class merged into a function",
+    "AttributeError",
+    "no attribute '_evaluate'",
+    "import contextlib, functools, typing\nref = typing.get_args(typing.Optional['x'])[0]\n@functools.wraps(contextlib.contextmanager(type(ref)))\ndef f(): pass\nf._evaluate",
+)
+contained(
+    "super().__setattr__ of a frozen dataclass",
+    "ended",
+    "B(x=3) 5\n",
+    "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass A:\n    x: int = 1\nclass B(A):\n    def __init__(self):\n        super().__init__(3)\n        super().__setattr__('z', 5)\nprint(B(), B().z)",
+)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_by_the_rule_meant_for_it(name: str) -> None:
     rule, culprit, source = REFUSED[name]
@@ -384,8 +539,9 @@ def test_refused_by_the_rule_meant_for_it(name: str) -> None:
 def test_contained(name: str) -> None:
     status, found, source = CONTAINED[name]
     ending = run(source, steps=100_000)
-    assert ending.status == status, f"{ending.status}: {ending.message} {ending.stdout[:200]!r}"
-    assert found in ending.stdout + ending.message
+    assert ending.status in status.split("|"), f"{ending.status}: {ending.message} {ending.stdout[:200]!r}"
+    said = ending.stdout + ending.message
+    assert any(part in said for part in found.split("|")) and "got" not in ending.stdout, said
 
 
 def test_no_field_of_a_dataclass_is_renamed_into_source() -> None:
@@ -520,13 +676,13 @@ def _readable(world: runtime.World, value: Any) -> list[tuple[str, Any]]:
     return found
 
 
-def walk(world: runtime.World, roots: list[tuple[str, Any]]) -> tuple[int, set[str]]:
+def walk(world: runtime.World, roots: list[tuple[str, Any]], depth: int = DEPTH) -> tuple[int, set[str]]:
     """How many objects can be reached from `roots` by reading, and those that no program may hold."""
     hosts, seen, dangers = _host_objects(), dict[int, Any](), set[str]()
     queue = collections.deque((path, value, 0) for path, value in roots)
     while queue:
-        path, value, depth = queue.popleft()
-        if type(value) in PLAIN or id(value) in seen or depth > DEPTH:
+        path, value, at = queue.popleft()
+        if type(value) in PLAIN or id(value) in seen or at > depth:
             continue
         seen[id(value)] = value  # kept alive, so that its id stays its own
         if danger := _danger(value, hosts):
@@ -534,7 +690,7 @@ def walk(world: runtime.World, roots: list[tuple[str, Any]]) -> tuple[int, set[s
             continue
         made_by_guard = isinstance(value, types.FunctionType) and value.__qualname__.endswith("<lambda>")
         if not isinstance(value, LEAVES) and not made_by_guard:
-            queue.extend((f"{path}{how}", item, depth + 1) for how, item in _readable(world, value))
+            queue.extend((f"{path}{how}", item, at + 1) for how, item in _readable(world, value))
     return len(seen), dangers
 
 
@@ -556,6 +712,48 @@ def test_nothing_that_can_be_read_leads_to_the_host() -> None:
     reached, dangers = walk(world, roots)
     assert not dangers
     assert reached > 3000, "the walk did not get anywhere"
+
+
+CALLED_WITH: tuple[str, ...] = (
+    "",
+    "1",
+    "'a'",
+    "[1]",
+    "int",
+    "A",
+    "A()",
+    "(lambda *a: a)",
+    "A, A",
+    "A, 'x'",
+    "[A], A",
+    "'x', [A]",
+)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nothing_that_a_call_gives_leads_to_the_host() -> None:
+    """Everything callable that can be read, called with simple arguments, classes among them."""
+    world = _world()
+    space = {"A": type("A", (), {"data": [1], "maps": [{}, {}]})}
+    arguments = [eval(f"({text},)" if text else "()", space) for text in CALLED_WITH]
+    callables: list[tuple[str, Any]] = []
+    for name in sorted(policy.MODULES):
+        for path, value in _readable(world, world.importer.module(name)):
+            callables.append((f"{name}{path}", value))
+            if isinstance(value, type) and not isinstance(value, PLAIN):
+                callables += [(f"{name}{path}{how}", item) for how, item in _readable(world, value)]
+    results: list[tuple[str, Any]] = []
+    for path, call in callables:
+        if not callable(call) or isinstance(call, types.ModuleType):
+            continue
+        for args in arguments:
+            try:
+                results.append((f"{path}{args!r:.40}", world.call(call, args)))
+            except BaseException:  # a call that gives nothing
+                world.stopped = None
+    reached, dangers = walk(world, results, depth=2)
+    assert not dangers
+    assert reached > 2000 and len(results) > 5000, "the calls gave nothing"
 
 
 @pytest.mark.filterwarnings("ignore")
