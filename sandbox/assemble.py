@@ -77,14 +77,14 @@ def assemble(program: Program, rounds: list[Round], limits: Limits) -> Result:
         score=passed / len(tests),
         error_type=printable(error_type) if error_type else None,
         error_message=worst.message if worst else None,
-        steps=sum(_between(0, one.verdict.get("steps"), limits.steps) for one in rounds),
+        steps=sum(between(0, one.verdict.get("steps"), limits.steps) for one in rounds),
         cpu_ms=float(sum(usage.get("cpu_ms", 0.0) for usage in usages)),
         wall_ms=0.0,
         peak_kb=max((int(usage.get("peak_kb", 0)) for usage in usages), default=0),
     )
 
 
-def _between(low: int, value: Any, high: int) -> int:
+def between(low: int, value: Any, high: int) -> int:
     """A number that a child may have made up."""
     return min(max(low, value), high) if type(value) is int else low
 

@@ -9,7 +9,7 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sandbox.assemble import describe
+from sandbox.assemble import between, describe, printable
 from sandbox.capture import ENDING, STDERR, STDOUT
 from sandbox.codec import Malformed
 from sandbox.pool import Mode
@@ -82,7 +82,13 @@ def _run(process: Process, source: str | bytes, stdin: str | bytes, limits: Limi
     nonce = os.urandom(NONCE_BYTES)
     job = {"kind": "captured", "source": source, "stdin": stdin, "nonce": nonce, "limits": asdict(limits)}
     ours, theirs = socket.socketpair()
-    late = threading.Timer(limits.wall_seconds, process.kill)
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()  # first, so that the end of the process is never seen without it
+        process.kill()
+
+    late = threading.Timer(limits.wall_seconds, expire)
     with ours:
         try:
             with theirs:
@@ -93,7 +99,7 @@ def _run(process: Process, source: str | bytes, stdin: str | bytes, limits: Limi
         except Malformed as error:
             return Execution("killed", None, error_message=f"protocol violation: {error}")
         except (Gone, TimeoutError) as error:
-            if late.finished.is_set():
+            if expired.is_set():
                 text = f"stopped after {limits.wall_seconds:g} seconds of wall clock"
                 return Execution("time_limit", None, error_message=text)
             return Execution("infra_error", None, error_message=f"the worker is gone: {error}")
@@ -119,10 +125,12 @@ def _frames(channel: Channel) -> dict[int, bytes]:
 def _assemble(frames: dict[int, bytes], ending: dict[str, Any], limits: Limits) -> Execution:
     """Both halves are read as untrusted: the program's own process wrote one, the one that forked it the other."""
     if "syntax" in ending:
-        return Execution("exception", 1, error_type=str(ending["syntax"]), error_message=str(ending["message"]))
+        return Execution(
+            "exception", 1, error_type=str(ending["syntax"]), error_message=printable(str(ending["message"]))
+        )
     if "refused" in ending:
         violations = _violations(ending.get("violations", []))
-        return Execution("refused", None, error_message=str(ending["refused"]), violations=violations)
+        return Execution("refused", None, error_message=printable(str(ending["refused"])), violations=violations)
     for key in ("broken", "error"):
         if key in ending:
             return Execution("infra_error", None, error_message=str(ending[key]))
@@ -132,32 +140,34 @@ def _assemble(frames: dict[int, bytes], ending: dict[str, Any], limits: Limits) 
         return Execution(status, None, error_message=text, **usage)
     usage |= {"stdout": frames.get(STDOUT, b""), "stderr": frames.get(STDERR, b"")}
     try:
-        return _ended(json.loads(frames[ENDING]), usage)
+        return _ended(json.loads(frames[ENDING]), usage, limits)
     except (ValueError, TypeError, RecursionError) as error:
         return Execution("killed", None, error_message=f"protocol violation: {error}", **usage)
 
 
-def _ended(tree: Any, usage: dict[str, Any]) -> Execution:
+def _ended(tree: Any, usage: dict[str, Any], limits: Limits) -> Execution:
+    if type(tree) is list and tree:
+        tree[0] = between(0, tree[0], limits.steps)
     match tree:
         case [int(steps), ["exit", int(code), str(text)]] if 0 <= code <= 0xFF:
             errors = usage.pop("stderr") + (f"{text}\n".encode("utf-8", "replace") if text else b"")
             return Execution("ended", code, stderr=errors, steps=steps, **usage)
         case [int(steps), ["error", str(kind), str(text), list(trace)]]:
-            usage |= {"error_type": kind, "error_message": text, "trace": _trace(trace)}
+            usage |= {"error_type": printable(kind), "error_message": printable(text), "trace": _trace(trace)}
             return Execution("exception", 1, steps=steps, **usage)
         case [int(steps), ["limit", ("step_limit" | "memory_limit" | "output_limit" | "refused") as status,
                            str(text), list(trace), list(violations)]]:  # fmt: skip
-            usage |= {"error_message": text, "trace": _trace(trace), "violations": _violations(violations)}
+            usage |= {"error_message": printable(text), "trace": _trace(trace), "violations": _violations(violations)}
             return Execution(status, None, steps=steps, **usage)
     raise ValueError("an ending of no known kind")
 
 
 def _trace(tree: list[Any]) -> tuple[tuple[int, str], ...]:
-    return tuple((int(line), str(name)) for line, name in tree)
+    return tuple((int(line), printable(str(name))) for line, name in tree)
 
 
 def _violations(tree: list[Any]) -> tuple[Violation, ...]:
-    return tuple(Violation(int(line), str(rule), str(message)) for line, rule, message in tree)
+    return tuple(Violation(int(line), printable(str(rule)), printable(str(message))) for line, rule, message in tree)
 
 
 def _cause(status: int, spent: float, limits: Limits) -> tuple[Ending, str]:
