@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import guards, modules, policy, runtime, standins, streams, translate
+from sandbox import execute, guards, modules, policy, runtime, standins, streams, translate
 from sandbox.pool import run_many, run_with
 from sandbox.slot import Settings
 from sandbox.verdict import Limits, Program, Result, Test
@@ -1273,3 +1273,41 @@ def test_the_other_tables_of_system_calls_kill_even_in_tests() -> None:
         )
     for result in judge(*sources):
         assert (result.status, result.error_message) == ("killed", "the program's process ended by itself (SIGSYS)")
+
+
+# What is left when a recipe allows numpy: the real os is one attribute away
+NUMPY = {
+    "a file by builtins": ("np.ma.core.builtins.open('/etc/passwd')", "PermissionError"),
+    "a file by os": ("os.open('/etc/passwd', 0)", "PermissionError"),
+    "a file written": ("np.save('/tmp/pairwright-numpy', np.zeros(1))", "PermissionError"),
+    "a folder by os": ("os.listdir('/')", "PermissionError"),
+    "a process by os": ("os.fork()", "BlockingIOError|SIGSYS"),
+    "another program by os": ("os.execv('/bin/true', ['true'])", "SIGSYS"),
+    "a shell by subprocess": (
+        "np.testing.extbuild.subprocess.run(['true'])",
+        "BlockingIOError|OSError|SIGSYS|PermissionError",
+    ),
+    "a signal by os": ("os.kill(os.getppid(), 9)", "SIGSYS"),
+    "a pipe by os": ("os.pipe()", "OSError|SIGSYS"),
+}
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="the walls are Linux's")
+@pytest.mark.parametrize("name", NUMPY)
+def test_the_walls_stand_where_numpy_is_allowed(name: str) -> None:
+    pytest.importorskip("numpy")
+    attempt, stopped_by = NUMPY[name]
+    source = f"import numpy as np\nos = np.testing.extbuild.os\nprint(callable(os.system))\n{attempt}\nprint('got')"
+    found = execute(source, allow_modules=frozenset({"numpy"}))
+    assert b"got" not in found.stdout, found
+    assert found.status in ("exception", "killed"), found
+    assert any(part in f"{found.error_type} {found.error_message}" for part in stopped_by.split("|")), found
+    assert found.status == "killed" or found.stdout == b"True\n", "numpy no longer leads to os: find another way"
+
+
+def test_the_words_of_a_run_are_fit_for_a_terminal() -> None:
+    """error_message, rule and trace come from the program, and are printed."""
+    found = execute("getattr(1, '__\\x1b[2J\\ud800__')")
+    assert found.violations[0].message == "the attribute __\\x1b[2J\\ud800__ may not be read"
+    found = execute("raise ValueError('\\x1b[2J\\ud800')")
+    assert found.error_message == "\\x1b[2J\\ud800"
