@@ -12,9 +12,10 @@ _FINAL = frozenset({"step_limit", "memory_limit", "output_limit", "refused"})
 _REMEMBERED = 8
 # Operations on a program's values that a problem's tests may ask for: taking the next item of an endless iterator
 # costs the program no step.
-_MOST_CALLS = 50_000
+_MOST_CALLS = 10_000
 # Items of a result with what is in it twice counted twice: comparing or printing it walks all of them.
 _MOST_ITEMS = 10_000_000
+_END = b'["end"]'
 _PRIVATE = ("_link", "_number", "_label")
 
 
@@ -26,7 +27,8 @@ class Link:
     """The conversation with one program.
 
     `final` is (status, message) once the program has ended, with status "gone" when its process just went away (the
-    supervisor knows why). `raised` are the exceptions that came from the candidate, newest last.
+    supervisor knows why). `raised` are the exceptions that came from the candidate, newest last. `again`: the program
+    was let go too early, and has to be judged once more without that.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -37,17 +39,25 @@ class Link:
         self.calls = 0
         self.steps = 0
         self.waiting = False
+        self.again = False
+        self.ended = False  # the program was told that nothing more comes
         self.prefetched: int | None = None  # the number of the answer that the next call of the entry point gets
         self._number = 0
         self._expected = 0
         self._arrived: dict[int, bytes] = {}
         self._handles: dict[int, Remote] = {}
 
-    def start(self, batch: bytes, size: int) -> None:
-        """Ask for `size` calls in one frame (numbers 1 to size), then wait until the module has run."""
+    def request(self, batch: bytes, size: int, end: bool) -> None:
+        """Ask for `size` calls in one frame (numbers 1 to size); `end`: no others will come."""
         if size:
             self._send(1, batch)
             self._number = size
+        if end:
+            self._send(size + 1, _END)
+            self.ended = True
+
+    def start(self) -> None:
+        """Wait until the module has run."""
         self._receive(0, [])
 
     def ask(self, operation: str, *parts: Any, plain: tuple[Any, ...] = ()) -> Any:
@@ -78,6 +88,9 @@ class Link:
         self.calls += 1
         if self.final is not None:
             raise Ended
+        if self.ended and not self._handles:
+            self.again = True
+            self._end("gone", "")
         if self.calls > _MOST_CALLS:
             self._end("step_limit", f"the tests asked for more than {_MOST_CALLS} operations on what it gave")
         self._send(self._number, data)
