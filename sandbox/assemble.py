@@ -60,9 +60,9 @@ def assemble(program: Program, rounds: list[Round], limits: Limits) -> Result:
     error_types: list[str] = []
     for one in rounds:
         wanted = len(program.tests) if program.kind == "function" else 1
-        outcomes = _outcomes(one, wanted, limits)
-        tests += [TestResult(status, printable(message)) for status, message, _ in outcomes]
-        error_types += [name for _, _, name in outcomes]
+        found = outcomes(one, wanted, limits)
+        tests += [TestResult(status, printable(message)) for status, message, _ in found]
+        error_types += [name for _, _, name in found]
     failed = [test for test in tests if test.status != "passed"]
     worst = next((test for test in failed if test.status in NO_EVIDENCE), failed[0] if failed else None)
     error_type = error_types[tests.index(worst)] if worst and worst.status == "exception" else None
@@ -89,7 +89,8 @@ def between(low: int, value: Any, high: int) -> int:
     return min(max(low, value), high) if type(value) is int else low
 
 
-def _outcomes(one: Round, wanted: int, limits: Limits) -> list[Outcome]:
+def outcomes(one: Round, wanted: int, limits: Limits) -> list[Outcome]:
+    """What came of each test of a round, of which there should be `wanted`."""
     if "refused" in one.ending:
         return [("refused", one.ending["refused"], "")] * wanted
     if "syntax" in one.ending:

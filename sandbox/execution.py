@@ -80,7 +80,7 @@ def execute(
 
 def _run(process: Process, source: str | bytes, stdin: str | bytes, limits: Limits) -> Execution:
     nonce = os.urandom(NONCE_BYTES)
-    job = {"kind": "captured", "source": source, "stdin": stdin, "nonce": nonce, "limits": asdict(limits)}
+    job = {"kind": "captured", "number": "", "source": source, "stdin": stdin, "nonce": nonce, "limits": asdict(limits)}
     ours, theirs = socket.socketpair()
     expired = threading.Event()
 
@@ -92,10 +92,10 @@ def _run(process: Process, source: str | bytes, stdin: str | bytes, limits: Limi
     with ours:
         try:
             with theirs:
-                process.send(job, theirs.fileno())
+                process.send([job], [theirs.fileno()])
             late.start()
             frames = _frames(Channel(ours.fileno(), nonce, 6 * limits.output_bytes + _FRAME_ROOM))
-            ending = process.receive(_END_SECONDS)
+            endings = process.receive(_END_SECONDS)
         except Malformed as error:
             return Execution("killed", None, error_message=f"protocol violation: {error}")
         except (Gone, TimeoutError) as error:
@@ -105,6 +105,7 @@ def _run(process: Process, source: str | bytes, stdin: str | bytes, limits: Limi
             return Execution("infra_error", None, error_message=f"the worker is gone: {error}")
         finally:
             late.cancel()
+    ending = endings[0] if isinstance(endings, list) and endings else None
     return _assemble(frames, ending if isinstance(ending, dict) else {}, limits)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 from sandbox.codec import Malformed, Packer, Tree, Uncrossable, from_bytes, to_bytes
 from sandbox.foresee import asks_the_program, bound_names, foreseen_calls
 from sandbox.remote import Ended, Entry, Link
-from sandbox.wire import Channel, Closed, receive_down, send_up
+from sandbox.wire import Channel, Closed, Replies, receive_down
 
 _CACHED_PROBLEMS = 64
 _MESSAGE_CHARS = 300
@@ -33,6 +33,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _MEDDLING = frozenset("setattr delattr exec eval compile globals vars __import__ __builtins__".split())
 _SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 _MEMORY = 2 << 30
+_EARLY = 32_768  # bytes that a new socket takes without being read
 _BUILTIN_NAMES = frozenset(dir(builtins))
 # Imported before the walls go up, since nothing can be read afterwards.
 _WARM = (
@@ -60,6 +61,22 @@ class Prepared:
     batch: bytes
     foreseen: int
 
+    @property
+    def whole(self) -> bool:
+        """Are these surely all calls there will be, and few enough to be sent before anybody reads them?"""
+        return self.foreseen == len(self.tests) and len(self.batch) < _EARLY
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One program of a chunk; `whole`: it was asked for all it will be asked for. A stdio program has no tests."""
+
+    job: dict[str, Any]
+    channel: Channel
+    link: Link
+    prepared: Prepared | None
+    whole: bool
+
 
 class Judge:
     """Judges one program after another for one worker slot."""
@@ -83,14 +100,38 @@ class Judge:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         self.state = _state()
         while True:
-            job, descriptors = receive_down(self.socket)
-            self._allow_seconds(job["cpu_seconds"])
-            channel = Channel(descriptors[0], job["nonce"], job["cap"])
-            try:
-                verdict = self._stdio(job, channel) if job["kind"] == "stdio" else self._function(job, channel)
-            finally:
-                channel.close()
-            send_up(self.control, verdict)
+            self._chunk(*receive_down(self.socket))
+
+    def _chunk(self, jobs: list[dict[str, Any]], descriptors: list[int]) -> None:
+        """Judge programs in turn, after asking for the foreseen calls of all; ends early when one spoils the judge."""
+        replies = Replies(self.control)
+        self._allow_seconds(jobs[0]["cpu_seconds"])
+        turns = [self._turn(job, descriptor) for job, descriptor in zip(jobs, descriptors, strict=True)]
+        for number, turn in enumerate(turns):
+            # Let the programs get ahead up to the one that needs answers: all is then read in one go.
+            ahead = next((later for later in turns[number:] if not later.whole), turns[-1])
+            if ahead is not turn:
+                ahead.channel.wait()
+            self._allow_seconds(turn.job["cpu_seconds"])
+            verdict = self._stdio(turn) if turn.prepared is None else self._function(turn, turn.prepared)
+            turn.channel.close()
+            replies.add(verdict)
+            if verdict.get("spoilt"):
+                for later in turns[number + 1 :]:
+                    later.channel.close()
+                break
+        replies.send()
+
+    def _turn(self, job: dict[str, Any], descriptor: int) -> "Turn":
+        channel = Channel(descriptor, job["nonce"], job["cap"])
+        link = Link(channel)
+        if job["kind"] == "stdio":
+            return Turn(job, channel, link, None, False)
+        prepared = self._problem(job["entry_point"], job["setup"], job["tests"])
+        whole = prepared.whole and job["hurried"]
+        if len(prepared.batch) < _EARLY:
+            link.request(prepared.batch, prepared.foreseen, whole)
+        return Turn(job, channel, link, prepared, whole)
 
     def _allow_seconds(self, seconds: float) -> None:
         """Let this program's tests burn that much CPU; then the kernel ends the judge and the supervisor says so."""
@@ -98,12 +139,14 @@ class Judge:
         soft = int(usage.ru_utime + usage.ru_stime + seconds) + 2
         resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
-    def _function(self, job: dict[str, Any], channel: Channel) -> dict[str, Any]:
-        prepared = self._problem(job["entry_point"], job["setup"], job["tests"])
-        link = Link(channel)
+    def _function(self, turn: "Turn", prepared: Prepared) -> dict[str, Any]:
+        link = turn.link
+        if len(prepared.batch) >= _EARLY:
+            link.request(prepared.batch, prepared.foreseen, False)
         outcomes = _run_tests(prepared, link)
         spoilt = prepared.meddles and _state() != self.state
-        return {"tests": outcomes, "steps": link.steps, "waiting": link.waiting, "spoilt": spoilt}
+        again = {"again": True} if link.again else {}
+        return {"tests": outcomes, "steps": link.steps, "waiting": link.waiting, "spoilt": spoilt} | again
 
     def _problem(self, entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
         key = (entry_point, setup, tests)
@@ -115,18 +158,18 @@ class Judge:
             self.problems.popitem(last=False)
         return prepared
 
-    def _stdio(self, job: dict[str, Any], channel: Channel) -> dict[str, Any]:
+    def _stdio(self, turn: "Turn") -> dict[str, Any]:
         steps, waiting = 0, True
         outcome: Outcome = ("gone", "", "")
         try:
-            number, data = channel.receive()
+            number, data = turn.channel.receive()
             waiting = False
             tree = from_bytes(data)
             if number != 0 or type(tree) is not list or len(tree) < 3 or type(tree[1]) is not int:
                 raise Malformed("not a reply")
             steps = tree[1]
             if tree[0] == "o" and type(tree[2]) is str:
-                outcome = compare_output(tree[2], job["stdout"])
+                outcome = compare_output(tree[2], turn.job["stdout"])
             elif tree[0] == "e":
                 name = str(tree[2][0])
                 outcome = ("exception", f"{name}: {tree[3]}"[:_MESSAGE_CHARS], name)
@@ -239,7 +282,7 @@ def _run_tests(prepared: Prepared, link: Link) -> list[Outcome]:
     stubs = {"candidate": entry} | ({prepared.entry_point: entry} if prepared.entry_point else {})
     namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link)} | stubs
     try:
-        link.start(prepared.batch, prepared.foreseen)
+        link.start()
     except BaseException as error:
         outcome = _outcome(error, link)
         return [outcome] * len(prepared.tests)

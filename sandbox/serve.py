@@ -91,14 +91,17 @@ class Service:
         self._send(0, Packer(self._foreign, bounded=True), lambda packer: ["o", self.world.steps, self.world.stdout])
 
     def answer(self) -> None:
-        """Answer calls until the judge hangs up."""
+        """Answer calls until the judge hangs up, or has said that these were all and was given no handle."""
         while True:
             try:
                 number, payload = self.channel.receive()
             except Closed:
                 return
             operation, *parts = from_bytes(payload)
-            if operation == "batch":
+            if operation == "end":
+                if not self.held:
+                    return
+            elif operation == "batch":
                 name, calls = parts
                 for offset, arguments in enumerate(calls):
                     self._answer_one(number + offset, "call", [name, arguments, [], []])

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sandbox import harden
-from sandbox.assemble import Round, assemble, describe, uniform
+from sandbox.assemble import Round, assemble, describe, outcomes, uniform
 from sandbox.codec import Malformed
 from sandbox.verdict import Limits, Program, Result
 from sandbox.wire import NONCE_BYTES, Closed, receive_up, send_down
@@ -34,6 +35,8 @@ _ENVIRONMENT = {"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"}
 _START_SECONDS = 60.0
 _GRACE_SECONDS = 10.0
 _ATTEMPTS = 2
+_LIMITED = 3  # tests of a stdio program that may run into a limit of steps or time before the rest are given up
+_AHEAD = struct.pack("ll", 0, 100_000)  # seconds and microseconds that a judge lets programs get ahead of it
 _STACK_LOCK = threading.Lock()
 
 
@@ -121,10 +124,10 @@ class Process:
         if absent:
             warnings.warn(f"the sandbox runs without {'; '.join(absent)}", RuntimeWarning, stacklevel=2)
 
-    def send(self, message: dict[str, Any], descriptor: int) -> None:
+    def send(self, jobs: list[dict[str, Any]], descriptors: list[int]) -> None:
         try:
             self.control.settimeout(_START_SECONDS)
-            send_down(self.control, message, [descriptor])
+            send_down(self.control, jobs, descriptors)
         except (OSError, TimeoutError) as error:
             raise Gone(f"it takes no message: {error}") from None
 
@@ -156,7 +159,7 @@ class Process:
 
 
 class Slot:
-    """Judges one program at a time."""
+    """Judges programs, one after the other or (cheaper) up to `wire.CHUNK` handed over at once."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -167,78 +170,181 @@ class Slot:
 
     def judge(self, program: Program) -> Result:
         """The verdict. In fast mode a sample, and whatever ended without evidence, is judged again in isolation."""
+        return self.judge_many([program])[0]
+
+    def judge_many(self, programs: list[Program]) -> list[Result]:
+        """The verdicts on at most `wire.CHUNK` programs, each as if it were alone."""
         started = time.monotonic()
-        result = self._judge_with("worker", program)
-        if self.settings.fast:
-            self.judged += 1
-            doubtful = result.status in ("killed", "infra_error")
-            if doubtful or self.judged % self.settings.audit_every == 0:
-                result = self._audit(program, result, doubtful)
-        return replace(result, wall_ms=(time.monotonic() - started) * 1000)
+        found = self._judge_with("worker", programs)
+        alone = [number for number, result in enumerate(found) if result is None]
+        apart = iter(self._judge_with("auditor", [programs[number] for number in alone]) if alone else ())
+        results = [
+            self._checked(program, result) if result is not None else next(apart)
+            for program, result in zip(programs, found, strict=True)
+        ]
+        wall_ms = (time.monotonic() - started) * 1000 / max(1, len(programs))
+        return [replace(result, wall_ms=wall_ms) for result in results if result is not None]
+
+    def _checked(self, program: Program, result: Result) -> Result:
+        if not self.settings.fast:
+            return result
+        self.judged += 1
+        doubtful = result.status in ("killed", "infra_error")
+        if doubtful or self.judged % self.settings.audit_every == 0:
+            return self._audit(program, result, doubtful)
+        return result
 
     def _audit(self, program: Program, fast: Result, doubtful: bool) -> Result:
         """The isolated verdict, which counts; a difference is reported."""
-        isolated = self._judge_with("auditor", program)
+        isolated = self._judge_alone("auditor", program)
+        assert isolated is not None  # what must be alone is so with the auditor
         if isolated.tests != fast.tests and not doubtful:
             where = f"program {program.key!r}: fast mode says {fast.status}, isolated mode {isolated.status}"
             warnings.warn(f"the modes differ on {where}; the isolated verdict counts", RuntimeWarning, stacklevel=2)
         return isolated
 
-    def _judge_with(self, worker: Role, program: Program) -> Result:
+    def _judge_with(self, worker: Role, programs: list[Program]) -> list[Result | None]:
+        """None for a program that must not share its process with the next ones."""
+        results = [self._turned_away(program) for program in programs]
+        left = [number for number, program in enumerate(programs) if results[number] is None]
+        together = [number for number in left if programs[number].kind == "function"]
+        alone: set[int] = set()
+        while len(together) > 1:
+            rounds = self._chunk(worker, [programs[number] for number in together])
+            for number, one in zip(together, rounds, strict=True):
+                if one is not None and "alone" in one.ending:
+                    alone.add(number)
+                elif one is not None:
+                    results[number] = assemble(programs[number], [one], self.settings.limits)
+            if not any(rounds):
+                break
+            together = [number for number in together if results[number] is None and number not in alone]
+            if together:  # what kept the first of them from its verdict might do so again
+                results[together[0]] = self._judge_alone(worker, programs[together.pop(0)])
+        for number in left:
+            if results[number] is None and number not in alone:
+                results[number] = self._judge_alone(worker, programs[number])
+        return results
+
+    def _judge_alone(self, worker: Role, program: Program) -> Result | None:
         """A program whose worker or judge dies under it is tried once more, then `infra_error`."""
         problem = ""
         for _ in range(_ATTEMPTS):
             try:
-                return self._rounds(worker, program)
+                rounds = self._rounds(worker, program)
+                return None if "alone" in rounds[0].ending else assemble(program, rounds, self.settings.limits)
             except Gone as error:
                 if self.closing:
                     raise
                 problem = str(error)
         return uniform(program, "infra_error", f"tried {_ATTEMPTS} times: {problem}")
 
-    def _rounds(self, worker: Role, program: Program) -> Result:
+    def _turned_away(self, program: Program) -> Result | None:
         limits = self.settings.limits
         if not program.tests:
             return uniform(program, "infra_error", "the program has no tests")
         if len(program.source) > limits.source_bytes:
             text = f"the source is {len(program.source)} long, at most {limits.source_bytes} is read"
             return uniform(program, "refused", text)
+        return None
+
+    def _rounds(self, worker: Role, program: Program) -> list[Round]:
+        """One round, or for a stdio program one for each test."""
         if program.kind == "function":
-            tests = tuple(test.code for test in program.tests)
-            job = {"kind": "function", "setup": program.setup, "tests": tests, "entry_point": program.entry_point}
-            return assemble(program, [self._round(worker, program.source, "", job)], limits)
+            return [self._round(worker, program.source, "", _tests_of(program))]
         rounds: list[Round] = []
+        limited = 0
         for test in program.tests:
-            job = {"kind": "stdio", "stdout": test.stdout}
-            rounds.append(self._round(worker, program.source, test.stdin, job))
-            if {"refused", "syntax", "broken"} & rounds[0].ending.keys():
-                rounds *= len(program.tests)
-                break
-        return assemble(program, rounds, limits)
+            rounds.append(self._round(worker, program.source, test.stdin, {"kind": "stdio", "stdout": test.stdout}))
+            if {"refused", "syntax", "broken", "alone"} & rounds[0].ending.keys():
+                return rounds * len(program.tests)
+            status = outcomes(rounds[-1], 1, self.settings.limits)[0][0]
+            limited += status in ("step_limit", "time_limit")
+            if limited == _LIMITED:
+                text = f"not run: {_LIMITED} tests before it ended by a limit of steps or time"
+                rest = Round(verdict={"tests": [[status, text, ""]]})
+                return rounds + [rest] * (len(program.tests) - len(rounds))
+        return rounds
 
     def _round(self, role: Role, source: str | bytes, stdin: str, judge_job: dict[str, Any]) -> Round:
+        (number,) = self._hand_over(role, [(source, stdin, judge_job | {"hurried": False})])
+        return self._replies(role, number)
+
+    def _chunk(self, role: Role, programs: list[Program]) -> list[Round | None]:
+        """A round for each program that certainly came to the end it would have come to alone."""
+        rounds: list[Round | None] = [None] * len(programs)
+        try:
+            numbers = self._hand_over(role, [(one.source, "", _tests_of(one) | {"hurried": True}) for one in programs])
+            verdicts = self._gather("judge", len(programs), self.settings.limits.wall_seconds)
+            endings = self._gather(role, len(programs), _GRACE_SECONDS)
+        except Gone:
+            if self.closing:
+                raise
+            return rounds
+        except TimeoutError:
+            self._drop("judge")
+            self._drop(role)
+            return rounds
+        for place, (number, verdict, ending) in enumerate(zip(numbers, verdicts, endings, strict=False)):
+            if ending.get("job") != number:
+                self._drop(role)
+                break
+            if not ("again" in verdict or "again" in ending or "error" in ending):
+                rounds[place] = Round(verdict, ending)
+        return rounds
+
+    def _gather(self, role: Role, wanted: int, seconds: float) -> list[dict[str, Any]]:
+        """As many replies, each after at most `seconds`; fewer where one says that there will be no more."""
+        replies: list[dict[str, Any]] = []
+        process = self._process(role)
+        while len(replies) < wanted:
+            replies += self._receive(role, process, seconds)
+            last = replies[-1]
+            if "overrun" in last:
+                raise Gone("the tests ran over")
+            if last.get("spoilt"):  # the tests changed something that outlives them
+                process.kill()
+                self._drop(role)
+                break
+            if role != "judge" and "job" not in last:  # the child of a series ended in the middle
+                break
+        return replies
+
+    def _hand_over(self, role: Role, work: list[tuple[str | bytes, str, dict[str, Any]]]) -> list[str]:
+        """Send programs (source, standard input, the judge's job) on their way; the number of each, to be echoed."""
         limits = self.settings.limits
         worker, judge = self._process(role), self._process("judge")
-        nonce = os.urandom(NONCE_BYTES)
-        job = {"kind": judge_job["kind"], "source": source, "stdin": stdin, "nonce": nonce, "limits": self._limits}
-        judge_job |= {"nonce": nonce, "cap": limits.output_bytes + 4096, "cpu_seconds": limits.cpu_seconds}
-        theirs, judges = socket.socketpair()
-        with theirs, judges:
-            self._send(role, worker, job, theirs.fileno())
-            self._send("judge", judge, judge_job, judges.fileno())
-        return self._replies(role, worker, judge)
+        jobs, judge_jobs = [], []
+        common = {"cap": limits.output_bytes + 4096, "cpu_seconds": limits.cpu_seconds}
+        for source, stdin, judge_job in work:
+            nonce, number = os.urandom(NONCE_BYTES), os.urandom(NONCE_BYTES).hex()
+            job = {"kind": judge_job["kind"], "source": source, "stdin": stdin, "nonce": nonce, "number": number}
+            jobs.append(job | {"limits": self._limits})
+            judge_jobs.append(judge_job | common | {"nonce": nonce})
+        pairs = [socket.socketpair() for _ in work]
+        try:
+            for _, judges in pairs:
+                judges.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _AHEAD)
+            self._send(role, worker, jobs, [theirs.fileno() for theirs, _ in pairs])
+            self._send("judge", judge, judge_jobs, [judges.fileno() for _, judges in pairs])
+        finally:
+            for theirs, judges in pairs:
+                theirs.close()
+                judges.close()
+        return [job["number"] for job in jobs]
 
-    def _replies(self, role: Role, worker: Process, judge: Process) -> Round:
+    def _replies(self, role: Role, number: str) -> Round:
         limits = self.settings.limits
+        worker, judge = self._process(role), self._process("judge")
         outcome = Round()
         try:
-            outcome.verdict = self._receive("judge", judge, limits.wall_seconds)
+            (outcome.verdict,) = self._receive("judge", judge, limits.wall_seconds)
         except TimeoutError:
             outcome.late = True
             worker.kill()  # the whole session: the child hangs
             self._drop(role)
             try:
-                outcome.verdict = self._receive("judge", judge, limits.cpu_seconds + _GRACE_SECONDS)
+                (outcome.verdict,) = self._receive("judge", judge, limits.cpu_seconds + _GRACE_SECONDS)
             except TimeoutError:
                 self._drop("judge")
                 raise Gone("the judge hangs") from None
@@ -249,7 +355,7 @@ class Slot:
             judge.kill()
             self._drop("judge")
         try:
-            outcome.ending = self._receive(role, worker, _GRACE_SECONDS)
+            (outcome.ending,) = self._receive(role, worker, _GRACE_SECONDS)
         except TimeoutError:
             worker.kill()
             self._drop(role)
@@ -257,29 +363,34 @@ class Slot:
         if "error" in outcome.ending:
             self._drop(role)
             raise Gone(str(outcome.ending["error"]))
+        if self.settings.fast and role == "worker" and "job" not in outcome.ending:
+            self._drop(role)  # the child ended, and may have left other words in the socket before it did
+        elif outcome.ending.get("job") != number and "hangs" not in outcome.ending:
+            raise self._gone(role, Gone("a reply to another program"))
         return outcome
 
-    def _send(self, role: Role, process: Process, job: dict[str, Any], descriptor: int) -> None:
+    def _send(self, role: Role, process: Process, jobs: list[dict[str, Any]], descriptors: list[int]) -> None:
         try:
-            process.send(job, descriptor)
+            process.send(jobs, descriptors)
         except Gone as error:
             raise self._gone(role, error) from None
 
-    def _receive(self, role: Role, process: Process, seconds: float) -> dict[str, Any]:
+    def _receive(self, role: Role, process: Process, seconds: float) -> list[dict[str, Any]]:
         try:
-            reply = process.receive(seconds)
+            replies = process.receive(seconds)
         except Gone as error:
-            if role == "judge" and self._drop("judge") == -signal.SIGXCPU:
+            status = self._drop(role)
+            if role == "judge" and status == -signal.SIGXCPU:
                 self._drop_workers()
-                return {"overrun": True}
-            raise self._gone(role, error) from None
-        if not isinstance(reply, dict):
-            raise self._gone(role, Gone("a reply that is no object"))
-        return reply
+                return [{"overrun": True}]
+            raise self._gone(role, error, status) from None
+        if not isinstance(replies, list) or not replies or not all(isinstance(reply, dict) for reply in replies):
+            raise self._gone(role, Gone("a reply that is no list of objects"))
+        return replies
 
-    def _gone(self, role: Role, error: Gone) -> Gone:
+    def _gone(self, role: Role, error: Gone, status: int | None = None) -> Gone:
         """All go, since the others may be in the middle of this program."""
-        status = self._drop(role)
+        status = self._drop(role) if status is None else status
         self._drop("judge")
         self._drop_workers()
         return Gone(f"the {role} is gone ({describe(status)}; {error})")
@@ -310,3 +421,9 @@ class Slot:
         self.kill()
         self._drop("judge")
         self._drop_workers()
+
+
+def _tests_of(program: Program) -> dict[str, Any]:
+    """What a judge must know of a function program."""
+    tests = tuple(test.code for test in program.tests)
+    return {"kind": "function", "setup": program.setup, "tests": tests, "entry_point": program.entry_point}

@@ -11,6 +11,7 @@ import marshal
 import os
 import socket
 import struct
+import time
 from typing import Any
 
 from sandbox.codec import Malformed
@@ -20,6 +21,8 @@ _LENGTH = struct.Struct("<I")
 NONCE_BYTES = 8
 _READ = 1 << 13
 _MAX_REPLY = 64 << 20
+CHUNK = 16  # programs that are handed over at once, each with its descriptor
+_PATIENCE = 0.05
 
 
 class Closed(Exception):
@@ -61,12 +64,22 @@ class Channel:
             self._start = 0
             try:
                 data = os.read(self.fd, max(_READ, size - len(buffer)))
+            except BlockingIOError:  # the descriptor's own time-out, which only `wait` is for
+                continue
             except OSError:
                 raise Closed from None
             if not data:
                 raise Closed
             buffer += data
         return self._start
+
+    def wait(self) -> None:
+        """Until something has come, or the other end is gone; but no longer than the descriptor's own time-out."""
+        if self._start == len(self._buffer):
+            try:
+                self._buffer += os.read(self.fd, _READ)
+            except OSError:
+                pass
 
     def close(self) -> None:
         os.close(self.fd)
@@ -84,7 +97,7 @@ def send_down(control: socket.socket, message: Any, fds: list[int]) -> None:
 
 def receive_down(control: socket.socket) -> tuple[Any, list[int]]:
     """What `send_down` sent; `Closed` when the supervisor is gone."""
-    space = socket.CMSG_SPACE(4 * array.array("i").itemsize)
+    space = socket.CMSG_SPACE(CHUNK * array.array("i").itemsize)
     data, ancillary, _, _ = control.recvmsg(_READ, space)
     fds = array.array("i")
     for _, _, rights in ancillary:
@@ -108,6 +121,25 @@ def send_up(control: int, message: Any) -> None:
     data = _LENGTH.pack(len(data)) + data
     while data:
         data = data[os.write(control, data) :]
+
+
+class Replies:
+    """JSON objects to the supervisor, in their order, several in one message. Only quick ones wait for the next."""
+
+    def __init__(self, control: int) -> None:
+        self.control = control
+        self.waiting: list[dict[str, Any]] = []
+        self.since = time.monotonic()
+
+    def add(self, reply: dict[str, Any]) -> None:
+        self.waiting.append(reply)
+        if time.monotonic() - self.since > _PATIENCE:
+            self.send()
+
+    def send(self) -> None:
+        if self.waiting:
+            send_up(self.control, self.waiting)
+        self.waiting, self.since = [], time.monotonic()
 
 
 def receive_up(control: socket.socket) -> Any:

@@ -18,11 +18,12 @@ from sandbox import harden, memory
 from sandbox.child import Language, allow_seconds, confine, make_world, serve, statuses
 from sandbox.serve import Service, World
 from sandbox.verdict import Limits
-from sandbox.wire import NONCE_BYTES, Channel, Closed, receive_down, send_up
+from sandbox.wire import CHUNK, NONCE_BYTES, Channel, Closed, Replies, receive_down, send_up
 
 EXIT_MEMORY = 70  # a child that ran out of memory where it could not say so
 _EXIT_CLOSED = 71  # the supervisor is gone
-_SERIES_DESCRIPTORS = 8  # 0, 1, 2, the supervisor and the program's channel, with some to spare
+_EXIT_WORN = 72  # the next programs are for another child
+_SERIES_DESCRIPTORS = CHUNK + 8  # 0, 1, 2, the supervisor and the programs' channels, with some to spare
 _SERIES = 200  # programs a fast child judges before it is replaced
 _CHANNEL_CAP = 1 << 30  # what the judge sends is trusted
 _MESSAGE_CHARS = 500
@@ -79,6 +80,18 @@ def main(heap: memory.Arenas | None, control: str, options_text: str) -> None:
     os._exit(0)
 
 
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A program's code, or what is wrong with it in words.
+
+    `leaves_traces`: it may change what the next one in its process would see.
+    """
+
+    code: CodeType | None = None
+    leaves_traces: bool = False
+    problem: dict[str, Any] | None = None
+
+
 class Zygote:
     """Forks a child per program (or, fast, per series of programs) and says how it ended."""
 
@@ -89,7 +102,7 @@ class Zygote:
         self.fast = options.fast
         self.language = Language(options.language_layer, frozenset(options.allow_modules))
         self.source: str | bytes | None = None
-        self.code: CodeType | None = None
+        self.translated = Translated()
         self.refused: tuple[type[BaseException], ...] = ()
         self.statuses: dict[type[BaseException], str] = {}
         self.blank: tuple[Limits, World] | None = None
@@ -122,11 +135,10 @@ class Zygote:
                 nonce = bytes(NONCE_BYTES)
                 Channel(ours.fileno(), nonce, _CHANNEL_CAP).send(1, b'["batch","f",[[1],[[1.5]]]]')
                 ours.shutdown(socket.SHUT_WR)
-                self._translate(_REHEARSAL)
-                assert self.code is not None
+                translated = self._translate(_REHEARSAL)
                 job = {"kind": "function", "stdin": "", "nonce": nonce}
-                self._serve(job, theirs.fileno(), Limits())
-            self.code = None
+                self._serve(job, translated, theirs.fileno(), Limits())
+            self.source = None
 
     def loop(self) -> None:
         gc.set_threshold(*_GC_THRESHOLDS)
@@ -135,33 +147,43 @@ class Zygote:
             if self.fast:
                 self._series()
             else:
-                job, descriptors = receive_down(self.socket)
-                send_up(self.control, self._one(job, descriptors[0]))
+                self._chunk(*receive_down(self.socket))
 
-    def _one(self, job: dict[str, Any], channel: int) -> dict[str, Any]:
+    def _chunk(self, jobs: list[dict[str, Any]], channels: list[int]) -> None:
+        """Translate programs, then run one after the other, each in a child that has no other's channel."""
+        replies = Replies(self.control)
+        translations = [self._translate_early(job["source"]) for job in jobs]
+        for number, (job, translated) in enumerate(zip(jobs, translations, strict=True)):
+            ending = self._one(job, translated, channels[number:])
+            replies.add(ending | {"job": job["number"]})
+        replies.send()
+
+    def _translate_early(self, source: str | bytes) -> "Translated | None":
+        """None for a large program: its own child translates it, under its limits."""
+        return None if len(source) > _LARGE_SOURCE else self._translate(source)
+
+    def _one(self, job: dict[str, Any], translated: "Translated | None", channels: list[int]) -> dict[str, Any]:
         try:
-            large = len(job["source"]) > _LARGE_SOURCE
-            problem = None if large else self._translate(job["source"])
-            if problem is not None:
-                return problem
+            if translated is not None and translated.problem:
+                return translated.problem
             limits = Limits(**job["limits"])
             world = self._blank_world(limits) if job["kind"] == "function" else None
-            if large:
-                return self._large(job, channel, limits, world)
-            child = self._fork(lambda: self._program(job, channel, limits, world))
+            if translated is None:
+                return self._large(job, channels, limits, world)
+            child = self._fork(lambda: self._program(job, translated, channels, limits, world))
         except OSError as error:
             return {"error": f"cannot fork: {error}"}
         finally:
-            os.close(channel)
+            os.close(channels[0])
         return _wait(child)
 
-    def _large(self, job: dict[str, Any], channel: int, limits: Limits, world: World | None) -> dict[str, Any]:
+    def _large(self, job: dict[str, Any], channels: list[int], limits: Limits, world: World | None) -> dict[str, Any]:
         """Fork a child that translates the program itself, under its limits: the compiler can be made to take long.
 
         What is wrong with the source comes back over a pipe, which the child closes before the program runs.
         """
         reader, writer = os.pipe()
-        child = self._fork(lambda: self._program(job, channel, limits, world, writer))
+        child = self._fork(lambda: self._program(job, None, channels, limits, world, writer))
         os.close(writer)
         problem = b""
         while part := os.read(reader, 1 << 16):
@@ -171,14 +193,17 @@ class Zygote:
         return json.loads(problem) if problem and ending["exit"] == 0 else ending
 
     def _series(self) -> None:
-        """Let one child judge programs until it is worn out, and tell how it ended if that was in the middle of one."""
+        """Let one child judge programs until it is worn out, and tell how it ended if that was in the middle of one.
+
+        Whose end that was is not said: the child could have said anything before it ended.
+        """
         ending = _wait(self._fork(self._programs))
         if ending["exit"] == _EXIT_CLOSED:
             raise Closed
-        if ending["exit"] != 0:
-            send_up(self.control, ending)
+        if ending["exit"] != _EXIT_WORN:
+            send_up(self.control, [ending])
 
-    def _fork(self, work: Callable[[], None]) -> int:
+    def _fork(self, work: Callable[[], int]) -> int:
         child = harden.fork()
         if child:
             return child
@@ -186,8 +211,7 @@ class Zygote:
         try:
             harden.die_with_parent(self.pid)
             gc.enable()
-            work()
-            code = 0
+            code = work()
         except Closed:
             code = _EXIT_CLOSED
         except MemoryError:
@@ -205,72 +229,111 @@ class Zygote:
         return self.blank[1]
 
     def _program(
-        self, job: dict[str, Any], channel: int, limits: Limits, world: World | None, problems: int | None = None
-    ) -> None:
-        os.close(self.control)
+        self,
+        job: dict[str, Any],
+        translated: "Translated | None",
+        channels: list[int],
+        limits: Limits,
+        world: World | None,
+        problems: int | None = None,
+    ) -> int:
+        channel, *others = channels
+        for descriptor in (self.control, *others):
+            os.close(descriptor)
         confine(limits, 0)
         allow_seconds(limits.cpu_seconds, once=True)
-        if problems is not None:
-            problem = self._translate(job["source"])
-            if problem is not None:
-                os.write(problems, json.dumps(problem).encode())
-                return
+        if translated is None:
+            assert problems is not None
+            translated = self._translate(job["source"])
+            if translated.problem:
+                os.write(problems, json.dumps(translated.problem).encode())
+                return 0
             os.close(problems)
-        self._serve(job, channel, limits, world)
+        self._serve(job, translated, channel, limits, world)
+        return 0
 
-    def _programs(self) -> None:
-        confined = False
-        for _ in range(_SERIES):
-            job, (channel,) = receive_down(self.socket)
-            limits = Limits(**job["limits"])
-            if not confined:
+    def _programs(self) -> int:
+        """The child of a series: chunk after chunk, until one of its programs ran into a limit."""
+        judged = 0
+        while judged < _SERIES:
+            jobs, channels = receive_down(self.socket)
+            limits = Limits(**jobs[0]["limits"])
+            if not judged:
                 confine(limits, _SERIES_DESCRIPTORS)
-                confined = True
-            allow_seconds(limits.cpu_seconds, once=False)
-            before = _usage()
-            reply = self._translate(job["source"])
-            clean = reply is not None or self._serve(job, channel, limits)
-            os.close(channel)
-            after = _usage()
-            reply = reply or {"exit": 0, "cpu_ms": after[0] - before[0], "peak_kb": after[1]}
-            send_up(self.control, reply)
-            if not clean:
-                return
+            judged += len(jobs)
+            if not self._in_turn(jobs, channels, limits):
+                break
+        return _EXIT_WORN
 
-    def _serve(self, job: dict[str, Any], channel: int, limits: Limits, world: World | None = None) -> bool:
-        assert self.code is not None
+    def _in_turn(self, jobs: list[dict[str, Any]], channels: list[int], limits: Limits) -> bool:
+        """Run the programs of a chunk in this process; after one that a limit ended the others are not run."""
+        replies = Replies(self.control)
+        allow_seconds(limits.cpu_seconds, once=False)
+        translations = [self._translate_early(job["source"]) for job in jobs]
+        clean = True
+        for job, channel, translated in zip(jobs, channels, translations, strict=True):
+            reply: dict[str, Any] = {"again": True}
+            if clean:
+                allow_seconds(limits.cpu_seconds, once=False)
+                reply, clean = self._here(job, channel, translated, limits)
+            os.close(channel)
+            replies.add(reply | {"job": job["number"]})
+        replies.send()
+        return clean
+
+    def _here(
+        self, job: dict[str, Any], channel: int, translated: "Translated | None", limits: Limits
+    ) -> tuple[dict[str, Any], bool]:
+        """The reply, and whether this process may go on."""
+        before = _usage()
+        translated = translated or self._translate(job["source"])
+        if translated.problem:
+            return translated.problem, True
+        if translated.leaves_traces and job["kind"] != "captured":
+            return {"alone": True}, True
+        clean = self._serve(job, translated, channel, limits)
+        gc.collect()  # a program's finalizers run now, on its own account, and not in the next one's world
+        after = _usage()
+        return {"exit": 0, "cpu_ms": after[0] - before[0], "peak_kb": after[1]}, clean
+
+    def _serve(
+        self, job: dict[str, Any], translated: "Translated", channel: int, limits: Limits, world: World | None = None
+    ) -> bool:
+        assert translated.code is not None
         try:
             if world is None:
                 world = make_world(job["kind"], job["stdin"], limits, self.language)
             service = Service(world, Channel(channel, job["nonce"], _CHANNEL_CAP), limits, self.statuses)
-            return serve(service, job["kind"], self.code)
+            return serve(service, job["kind"], translated.code)
         except Closed:
             return True
 
-    def _translate(self, source: str | bytes) -> dict[str, Any] | None:
-        """Make `self.code` the program's; what is wrong with it, or None. The tests of a stdio program share it."""
-        if source == self.source and self.code is not None:
-            return None
-        self.source, self.code = source, None
-        try:
-            self.code = self._compile(source)
-        except SyntaxError as error:
-            return {"syntax": type(error).__name__, "message": str(error)[:_MESSAGE_CHARS]}
-        except self.refused as error:
-            return {"refused": str(error)[:_MESSAGE_CHARS], "violations": getattr(error, "violations", ())}
-        except Exception as error:  # a bug of ours: it must cost this program's verdict and not the worker
-            return {"broken": f"the translator failed: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]}
-        return None
+    def _translate(self, source: str | bytes) -> "Translated":
+        """The program's code, or what is wrong with it. The tests of a stdio program share it."""
+        if source != self.source:
+            self.source, self.translated = source, self._examine(source)
+        return self.translated
 
-    def _compile(self, source: str | bytes) -> CodeType:
+    def _examine(self, source: str | bytes) -> "Translated":
+        try:
+            return Translated(*self._compile(source))
+        except SyntaxError as error:
+            problem = {"syntax": type(error).__name__, "message": str(error)[:_MESSAGE_CHARS]}
+        except self.refused as error:
+            problem = {"refused": str(error)[:_MESSAGE_CHARS], "violations": getattr(error, "violations", ())}
+        except Exception as error:  # a bug of ours: it must cost this program's verdict and not the worker
+            problem = {"broken": f"the translator failed: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]}
+        return Translated(problem=problem)
+
+    def _compile(self, source: str | bytes) -> tuple[CodeType, bool]:
         if not self.language.layer:
             try:
-                return compile(source, "<program>", "exec", dont_inherit=True)
+                return compile(source, "<program>", "exec", dont_inherit=True), False
             except ValueError as error:  # a NUL byte, on Python 3.11
                 raise SyntaxError(str(error)) from None
-        from sandbox.translate import translate
+        from sandbox.translate import examine
 
-        return translate(source, allow_modules=self.language.allow_modules)
+        return examine(source, allow_modules=self.language.allow_modules)
 
 
 def _wait(child: int) -> dict[str, Any]:

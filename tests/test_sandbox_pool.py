@@ -378,11 +378,11 @@ def test_a_worker_that_dies_twice_under_a_program_is_an_infrastructure_error(mon
     slot = Slot(Settings(limits=LIMITS))
     send = Process.send
 
-    def killing(self: Process, message: dict[str, object], descriptor: int) -> None:
-        if "source" in message:
+    def killing(self: Process, jobs: list[dict[str, object]], descriptors: list[int]) -> None:
+        if "source" in jobs[0]:
             os.kill(self.popen.pid, signal.SIGKILL)
             self.popen.wait()
-        send(self, message, descriptor)
+        send(self, jobs, descriptors)
 
     try:
         assert slot.judge(GOOD).status == "passed"
