@@ -3,15 +3,18 @@
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Literal
 
 from sandbox.slot import Gone, Settings, Slot
 from sandbox.verdict import Limits, Program, Result
+from sandbox.wire import CHUNK
 
 Mode = Literal["isolated", "fast"]
-_AHEAD = 8  # programs read ahead per worker
+_AHEAD = 2 * CHUNK  # programs read ahead per worker
+_CHUNK_SECONDS = 0.25  # slower ones are made smaller: results come in order, and the last one should not be long alone
 
 _Job = tuple[int, Program]
 _Done = tuple[int, Result | BaseException]
@@ -92,17 +95,37 @@ class _Pool:
             thread.start()
 
     def _work(self, slot: Slot) -> None:
+        size = 1
         try:
             while (job := self.jobs.get()) is not None and not slot.closing:
-                number, program = job
+                chunk = [job, *self._more(size - 1)]
+                started = time.monotonic()
                 try:
-                    self.done.put((number, slot.judge(program)))
+                    for (number, _), result in zip(chunk, slot.judge_many([one for _, one in chunk]), strict=True):
+                        self.done.put((number, result))
                 except Gone:
                     return
                 except BaseException as error:
-                    self.done.put((number, error))
+                    for number, _ in chunk:
+                        self.done.put((number, error))
+                quick = time.monotonic() - started < _CHUNK_SECONDS
+                size = min(CHUNK, 2 * size) if quick else max(1, size // 2)
         finally:
             slot.close()
+
+    def _more(self, most: int) -> list[_Job]:
+        """Jobs that wait already, no more than this slot's share of them."""
+        found: list[_Job] = []
+        for _ in range(min(most, self.jobs.qsize() // len(self.slots))):
+            try:
+                job = self.jobs.get_nowait()
+            except Empty:
+                break
+            if job is None:  # the end, which is for the next turn
+                self.jobs.put(None)
+                break
+            found.append(job)
+        return found
 
     def close(self) -> None:
         """End every process and thread, whatever they are doing."""

@@ -1171,7 +1171,6 @@ def test_what_a_program_changes_is_gone_for_the_next(what: str, cleaned: dict[st
     assert cleaned[what].status == "passed", cleaned[what]
 
 
-@pytest.mark.xfail(strict=True, reason="hole: objects of the library's, and finalizers, outlive a program of fast mode")
 @pytest.mark.parametrize("what", LEFT_BEHIND)
 def test_what_a_program_leaves_behind_does_not_reach_the_next(what: str) -> None:
     result = after(*LEFT_BEHIND[what])
