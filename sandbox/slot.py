@@ -196,7 +196,7 @@ class Slot:
 
     def _audit(self, program: Program, fast: Result, doubtful: bool) -> Result:
         """The isolated verdict, which counts; a difference is reported."""
-        isolated = self._judge_alone("auditor", program)
+        (isolated,) = self._judge_with("auditor", [program])
         assert isolated is not None  # what must be alone is so with the auditor
         if isolated.tests != fast.tests and not doubtful:
             where = f"program {program.key!r}: fast mode says {fast.status}, isolated mode {isolated.status}"
@@ -219,8 +219,10 @@ class Slot:
             if not any(rounds):
                 break
             together = [number for number in together if results[number] is None and number not in alone]
-            if together:  # what kept the first of them from its verdict might do so again
-                results[together[0]] = self._judge_alone(worker, programs[together.pop(0)])
+            for number in together[:1]:  # what kept the first of them from its verdict might do so again
+                results[number] = self._judge_alone(worker, programs[number])
+                alone.add(number)
+            del together[:1]
         for number in left:
             if results[number] is None and number not in alone:
                 results[number] = self._judge_alone(worker, programs[number])

@@ -1,0 +1,168 @@
+"""Programs handed over in chunks get the verdicts they get alone, whatever their neighbours do."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from sandbox.slot import Settings, Slot
+from sandbox.verdict import Limits, Program, Result, Test
+from sandbox.wire import CHUNK
+from tests.test_sandbox_pool import FRAMES
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+
+LIMITS = Limits(steps=300_000, cpu_seconds=1, wall_seconds=60, memory_mb=256, output_bytes=1 << 20)
+GOOD = Program("def f(x): return x + 1", "function", (Test("assert f(1) == 2"), Test("assert f(2) == 3")), "f")
+
+
+def function(source: str, *tests: str, setup: str = "") -> Program:
+    return Program(source, "function", tuple(map(Test, tests or ("assert f(1) == 2", "assert f(2) == 3"))), "f", setup)
+
+
+# Each is put between two good programs.
+NEIGHBOURS = {
+    "it loops": function("def f(x):\n    while True: pass"),
+    "it loops after an answer": function("def f(x):\n    while x > 1: pass\n    return 2"),
+    "it loops in C after an answer": function("def f(x):\n    return sum(iter(int, x - 1)) + 2"),
+    "it wants all memory": function("def f(x): return [0] * 10**10"),
+    "it does not parse": function("def f(x:"),
+    "it is refused": function("import subprocess"),
+    "it is refused as it runs": function("def f(x): return getattr(x, '__cla' + 'ss__')"),
+    "it is wrong": function("def f(x): return 2"),
+    "it raises": function("def f(x): return 1 / (x - 1)"),
+    "it has no tests": Program("def f(x): return 2", "function", (), "f"),
+    "it is too long": function("#" * (1 << 20)),
+    "it answers at length": function("def f(x): return 'x' * (x << 19)", "assert len(f(1)) == 1 << 19", "f(2)"),
+    "it answers often and at length": function("def f(x): return 'x' * (1 << 19)", *["assert len(f(1)) > 9"] * 9),
+    "it is asked at length": function("def f(x): return len(x)", f"assert f('{'x' * 300_000}') == 300_000"),
+    "it gives a handle out": function(
+        "def f(x):\n    class A: pass\n    a = A()\n    a.x = x + 1\n    return a", "assert f(1).x == 2", "assert f(4).x == 5"
+    ),
+    "the tests ask for more than was foreseen": function(
+        "def g(x): return x - 1\ndef f(x): return x + 1", "assert h(f(1)) == 1", setup="def h(x): return g(x)"
+    ),
+    "the tests fail by themselves": function("def f(x): return 2", "assert f(1) == y"),
+    "the tests meddle": function("def f(x): return 2", "import math\nmath.pi = 3\nassert f(1) == 2"),
+    "the tests loop": function("def f(x): return 2", "f(1)\nwhile True: pass"),
+    "a stdio program": Program("print(input())", "stdio", (Test(stdin="5", stdout="5"), Test(stdin="6", stdout="5"))),
+    "it may change the library": function("import re\nre.I._value_ = 0\ndef f(x): return x + 1"),
+}
+PI = function("def f(x): return x", "import math\nassert f(math.pi) == 3.141592653589793")
+
+
+def seen(result: Result) -> Result:
+    return replace(result, wall_ms=0, cpu_ms=0, peak_kb=0)
+
+
+@pytest.fixture(scope="module", params=["isolated", "fast"])
+def verdicts(request: pytest.FixtureRequest) -> Iterator[dict[str, tuple[list[Result], list[Result]]]]:
+    """Per neighbour: the verdicts in a chunk, and those of each alone."""
+    slot = Slot(Settings(limits=LIMITS, fast=request.param == "fast", audit_every=10**9))
+    alone = Slot(Settings(limits=LIMITS))
+    found = {}
+    try:
+        for name, neighbour in NEIGHBOURS.items():
+            programs = [replace(one, key=str(key)) for key, one in enumerate([GOOD, PI, neighbour, GOOD, PI])]
+            found[name] = slot.judge_many(programs), [alone.judge(one) for one in programs]
+        yield found
+    finally:
+        slot.close()
+        alone.close()
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_a_verdict_does_not_depend_on_the_neighbours(
+    name: str, verdicts: dict[str, tuple[list[Result], list[Result]]]
+) -> None:
+    together, alone = verdicts[name]
+    assert list(map(seen, together)) == list(map(seen, alone))
+    assert [one.status for one in together[:2] + together[3:]] == ["passed"] * 4
+
+
+def test_the_tests_are_asked_again_only_where_they_wanted_more_than_was_foreseen() -> None:
+    slot = Slot(Settings(limits=LIMITS))
+    try:
+        programs = [GOOD, NEIGHBOURS["the tests ask for more than was foreseen"], NEIGHBOURS["it gives a handle out"]]
+        rounds = slot._chunk("worker", programs)
+        assert [one is None for one in rounds] == [False, True, False]
+        assert [result.status for result in slot.judge_many(programs)] == ["passed"] * 3
+    finally:
+        slot.close()
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_a_whole_chunk_of_long_answers_does_not_stand_still(fast: bool) -> None:
+    """Each answer is more than a socket holds, so that somebody must read while the others are being asked."""
+    slot = Slot(Settings(limits=LIMITS, fast=fast, audit_every=10**9))
+    long = function("def f(x): return x * 700_000", "assert len(f('y')) == 700_000", f"f('{'z' * 31_000}'[:1])")
+    try:
+        started = time.monotonic()
+        results = slot.judge_many([long] * CHUNK)
+        assert [result.status for result in results] == ["passed"] * CHUNK, results
+        assert time.monotonic() - started < LIMITS.wall_seconds / 2, "nobody waited for the wall clock"
+    finally:
+        slot.close()
+
+
+def test_an_isolated_program_has_no_other_program_s_channel() -> None:
+    source = """
+import errno, os
+def f():
+    found = []
+    for number in range(3, 64):
+        try: os.read(number, 0)
+        except OSError as error: assert error.errno == errno.EBADF
+        else: found.append(number)
+    return len(found)
+"""
+    slot = Slot(Settings(limits=LIMITS, language_layer=False))
+    try:
+        results = slot.judge_many([function(source, "assert f() == 1")] * 4)
+        assert [result.status for result in results] == ["passed"] * 4, results
+    finally:
+        slot.close()
+
+
+def test_a_program_that_stands_still_costs_its_neighbours_nothing() -> None:
+    still = function(FRAMES + "def f(x):\n    os.read(channel.fd, 1 << 20)\n    os.read(channel.fd, 1)\n    return 2")
+    limits = replace(LIMITS, wall_seconds=2)
+    slot = Slot(Settings(limits=limits, language_layer=False))
+    try:
+        results = slot.judge_many([GOOD, still, GOOD])
+        assert [result.status for result in results] == ["passed", "time_limit", "passed"]
+        assert results[1].error_message == "stopped after 2 seconds of wall clock"
+    finally:
+        slot.close()
+
+
+@pytest.mark.parametrize("forged", ['{"exit": 0, "cpu_ms": 0.0}', '{"exit": 0, "cpu_ms": 0.0, "job": "00"}'])
+def test_what_a_broken_out_program_says_for_the_next_ones_is_not_believed(forged: str) -> None:
+    """In fast mode it holds the socket to the supervisor: it may write there, then end."""
+    source = f"import os, struct\nsaid = b'[{forged}]'\n"
+    source += "for number in range(3, 40):\n    try: os.write(number, struct.pack('<I', len(said)) + said)\n"
+    source += "    except OSError: pass\nos._exit(9)\n"
+    slot = Slot(Settings(limits=LIMITS, language_layer=False, fast=True, audit_every=10**9))
+    try:
+        for size in (1, 3):
+            results = slot.judge_many([function(source), *[GOOD] * (size - 1)])
+            results += [slot.judge(GOOD), slot.judge(function("def f(:"))]
+            assert [result.status for result in results] == ["killed", *["passed"] * size, "exception"], results
+    finally:
+        slot.close()
+
+
+def test_a_stdio_program_that_runs_into_limits_three_times_is_not_run_on_its_other_tests() -> None:
+    slot = Slot(Settings(limits=LIMITS))
+    source = "n = int(input())\nwhile n: pass\nprint(n)"
+    tests = tuple(Test(stdin=str(n), stdout="0") for n in (1, 0, 1, 0, 1, 0, 1))
+    try:
+        result = slot.judge(Program(source, "stdio", tests))
+        limited, given_up = "step_limit", "not run: 3 tests before it ended by a limit of steps or time"
+        assert [test.status for test in result.tests] == [limited, "passed", limited, "passed", *[limited] * 3]
+        assert [test.message for test in result.tests[4:]] == ["more than 300000 steps", given_up, given_up]
+        assert result.steps < 4 * LIMITS.steps and result.num_passed == 2
+    finally:
+        slot.close()
