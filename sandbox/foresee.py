@@ -1,8 +1,10 @@
-"""Which calls the tests will surely make, read off their bytecode, so that all can be asked for in one frame.
+"""Which calls the tests will make, read off their bytecode, so that all can be asked for in one frame.
 
-A call is foreseen only where asking early cannot be told from asking in turn: it is the first thing that its test
-calls, its arguments are built from constants alone, the test names the entry point once and runs straight through,
-every other name in it is a builtin or the data set's own, and all tests before it are of the same kind.
+A call is foreseen where it is the first thing that its test calls, its arguments are built from constants alone, the
+test runs straight through, names the entry point once besides in the message of its assertion, every other name in it
+is a builtin or the data set's own, and all tests before it are of the same kind or call nothing at all.
+Should a test ask the program for more all the same, such as for an attribute of what the call gave, then asking early
+could be told from asking in turn: `remote` sees that, and the program is judged anew with nothing foreseen.
 
 Whatever a later Python compiles differently is not recognised: then calls are made in turn, which is only slower.
 """
@@ -38,6 +40,8 @@ _PREFIX = re.compile(
     + _class_of(("CALL",)),
     re.DOTALL,
 )
+# What an assertion runs only to say why it failed.
+_MESSAGE = re.compile(_class_of(("LOAD_ASSERTION_ERROR",)) + b".*?" + _class_of(("RAISE_VARARGS",)), re.DOTALL)
 _TURNS = re.compile(_class_of(_TURNING), re.DOTALL)
 
 
@@ -49,18 +53,25 @@ def _record(*args: Any) -> NoReturn:
     raise _Called(args)
 
 
-def foreseen_calls(tests: Sequence[CodeType | str], names: Set[str], known: Set[str]) -> list[list[Any]]:
-    """The arguments of the calls that the leading tests make, one list per test; a test is its code or an error.
+def foreseen_calls(tests: Sequence[CodeType | str], names: Set[str], known: Set[str]) -> list[list[Any] | None]:
+    """The arguments of the calls that the leading tests make, one list per test, None for a test that calls nothing.
 
-    `names` are what the entry point is called, `known` the names that are looked up on the judge's side.
+    A test is its code or an error. `names` are what the entry point is called, `known` the names that are looked up on the judge's side.
     """
-    calls: list[list[Any]] = []
+    calls: list[list[Any] | None] = []
     for code in tests:
-        arguments = None if isinstance(code, str) else _only_call(code, names, known)
-        if arguments is None:
+        if isinstance(code, str):
+            break
+        arguments = _only_call(code, names, known)
+        if arguments is None and not _calls_nothing(code):
             break
         calls.append(arguments)
     return calls
+
+
+def _calls_nothing(code: CodeType) -> bool:
+    """Such as `assert True`."""
+    return not code.co_names and not any(isinstance(value, CodeType) for value in code.co_consts)
 
 
 def asks_the_program(setup: CodeType | str, names: Set[str], known: Set[str]) -> bool:
@@ -100,8 +111,11 @@ def _only_call(code: CodeType, names: Set[str], known: Set[str]) -> list[Any] | 
     prefix = _PREFIX.match(operations)
     if prefix is None or _TURNS.search(operations) or len(code.co_names) > _MAX_NAMES:
         return None
+    message = _MESSAGE.search(operations)
+    text = code.co_code if message is None else code.co_code[: 2 * message.start()] + code.co_code[2 * message.end() :]
     loads = [code.co_names[number] for number in _arguments(code.co_code, _LOAD_NAME)]
-    if sum(name in names for name in loads) != 1 or not set(loads) - names <= known:
+    asked = [code.co_names[number] for number in _arguments(text, _LOAD_NAME)]
+    if sum(name in names for name in asked) != 1 or not set(loads) - names <= known:
         return None
     before = _arguments(code.co_code[: 2 * prefix.end()], _LOAD_NAME)
     if not before or code.co_names[before[-1]] not in names:

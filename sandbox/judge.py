@@ -16,6 +16,7 @@ import sys
 from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 from opcode import opmap
 from types import CodeType
 from typing import Any
@@ -50,7 +51,7 @@ Outcome = tuple[str, str, str]  # status, message, the name of the candidate's e
 class Prepared:
     """A problem's tests, compiled: per test its code, or the error that kept it from compiling.
 
-    `batch` asks for the calls that the first `foreseen` tests make.
+    `batch` asks for the calls of the first tests; of these `foreseen` gives the number of each one's call, 0 if none.
     """
 
     setup: CodeType | str
@@ -59,12 +60,12 @@ class Prepared:
     seeded: bool
     meddles: bool
     batch: bytes
-    foreseen: int
+    foreseen: tuple[int, ...]
 
     @property
     def whole(self) -> bool:
-        """Are these surely all calls there will be, and few enough to be sent before anybody reads them?"""
-        return self.foreseen == len(self.tests) and len(self.batch) < _EARLY
+        """Are these all calls there will be, and few enough to be sent before anybody reads them?"""
+        return len(self.foreseen) == len(self.tests) and len(self.batch) < _EARLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,8 @@ class Judge:
             return Turn(job, channel, link, None, False)
         prepared = self._problem(job["entry_point"], job["setup"], job["tests"])
         whole = prepared.whole and job["hurried"]
-        if len(prepared.batch) < _EARLY:
-            link.request(prepared.batch, prepared.foreseen, whole)
+        if job["hurried"] and len(prepared.batch) < _EARLY:
+            link.request(prepared.batch, max(prepared.foreseen, default=0), whole)
         return Turn(job, channel, link, prepared, whole)
 
     def _allow_seconds(self, seconds: float) -> None:
@@ -141,9 +142,9 @@ class Judge:
 
     def _function(self, turn: "Turn", prepared: Prepared) -> dict[str, Any]:
         link = turn.link
-        if len(prepared.batch) >= _EARLY:
-            link.request(prepared.batch, prepared.foreseen, False)
-        outcomes = _run_tests(prepared, link)
+        if turn.job["hurried"] and len(prepared.batch) >= _EARLY:
+            link.request(prepared.batch, max(prepared.foreseen, default=0), False)
+        outcomes = _run_tests(prepared, link, prepared.foreseen if turn.job["hurried"] else ())
         spoilt = prepared.meddles and _state() != self.state
         again = {"again": True} if link.again else {}
         return {"tests": outcomes, "steps": link.steps, "waiting": link.waiting, "spoilt": spoilt} | again
@@ -222,14 +223,16 @@ def _prepare(entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
     names = {"candidate", entry_point}
     known = _BUILTIN_NAMES | bound_names(codes[0])
     calls = [] if asks_the_program(codes[0], names, known) else foreseen_calls(codes[1:], names, known)
-    packed = [Packer(_nothing_foreign).pack_all(call) for call in calls]
+    packed = [Packer(_nothing_foreign).pack_all(call) for call in calls if call is not None]
     try:
         batch = to_bytes(Packer(_nothing_foreign), lambda: ["batch", entry_point, packed])
     except ValueError:  # ints too long for decimals: ask for them in turn
         batch, calls = b"", []
     seeded = any("random" in text for text in (setup, *tests))
     meddles = any(not isinstance(code, str) and _may_meddle(code) for code in codes)
-    return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, batch, len(calls))
+    numbers = accumulate(call is not None for call in calls)
+    foreseen = tuple(number if call is not None else 0 for number, call in zip(numbers, calls, strict=True))
+    return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, batch, foreseen)
 
 
 def _may_meddle(code: CodeType) -> bool:
@@ -275,12 +278,13 @@ class _ProgramNames(dict[str, Any]):
         return sys.modules[name] if name in _WARM else found
 
 
-def _run_tests(prepared: Prepared, link: Link) -> list[Outcome]:
+def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> list[Outcome]:
     if prepared.seeded:
         random.seed(0)  # so that a test which draws its inputs draws the same for everyone
     entry = Entry(link, -1, prepared.entry_point)
     stubs = {"candidate": entry} | ({prepared.entry_point: entry} if prepared.entry_point else {})
     namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link)} | stubs
+    link.early = any(foreseen)
     try:
         link.start()
     except BaseException as error:
@@ -291,8 +295,9 @@ def _run_tests(prepared: Prepared, link: Link) -> list[Outcome]:
         return [(problem[0], f"in the setup: {problem[1]}", problem[2])] * len(prepared.tests)
     namespace.update(stubs)  # the setup may hold the prompt, and with it an empty function of that name
     outcomes: list[Outcome] = []
-    for number, code in enumerate(prepared.tests, start=1):
-        link.prefetched = number if number <= prepared.foreseen else None
+    for place, code in enumerate(prepared.tests):
+        link.early = place < len(foreseen)
+        link.prefetched = foreseen[place] or None if link.early else None
         outcomes.append(_execute(code, dict(namespace), link))
     return outcomes
 

@@ -27,8 +27,9 @@ class Link:
     """The conversation with one program.
 
     `final` is (status, message) once the program has ended, with status "gone" when its process just went away (the
-    supervisor knows why). `raised` are the exceptions that came from the candidate, newest last. `again`: the program
-    was let go too early, and has to be judged once more without that.
+    supervisor knows why). `raised` are the exceptions that came from the candidate, newest last. `early`: what the tests
+    at hand ask for was asked for when the program started; if they want anything else, the program has to be judged
+    `again` with each call in its turn.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -40,7 +41,7 @@ class Link:
         self.steps = 0
         self.waiting = False
         self.again = False
-        self.ended = False  # the program was told that nothing more comes
+        self.early = False
         self.prefetched: int | None = None  # the number of the answer that the next call of the entry point gets
         self._number = 0
         self._expected = 0
@@ -54,7 +55,6 @@ class Link:
             self._number = size
         if end:
             self._send(size + 1, _END)
-            self.ended = True
 
     def start(self) -> None:
         """Wait until the module has run."""
@@ -88,7 +88,7 @@ class Link:
         self.calls += 1
         if self.final is not None:
             raise Ended
-        if self.ended and not self._handles:
+        if self.early:
             self.again = True
             self._end("gone", "")
         if self.calls > _MOST_CALLS:

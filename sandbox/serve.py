@@ -91,7 +91,7 @@ class Service:
         self._send(0, Packer(self._foreign, bounded=True), lambda packer: ["o", self.world.steps, self.world.stdout])
 
     def answer(self) -> None:
-        """Answer calls until the judge hangs up, or has said that these were all and was given no handle."""
+        """Answer calls until the judge hangs up, or has said that these were all."""
         while True:
             try:
                 number, payload = self.channel.receive()
@@ -99,9 +99,8 @@ class Service:
                 return
             operation, *parts = from_bytes(payload)
             if operation == "end":
-                if not self.held:
-                    return
-            elif operation == "batch":
+                return
+            if operation == "batch":
                 name, calls = parts
                 for offset, arguments in enumerate(calls):
                     self._answer_one(number + offset, "call", [name, arguments, [], []])

@@ -233,7 +233,9 @@ class Slot:
         problem = ""
         for _ in range(_ATTEMPTS):
             try:
-                rounds = self._rounds(worker, program)
+                rounds = self._rounds(worker, program, hurried=True)
+                if "again" in rounds[0].verdict:
+                    rounds = self._rounds(worker, program, hurried=False)
                 return None if "alone" in rounds[0].ending else assemble(program, rounds, self.settings.limits)
             except Gone as error:
                 if self.closing:
@@ -250,10 +252,10 @@ class Slot:
             return uniform(program, "refused", text)
         return None
 
-    def _rounds(self, worker: Role, program: Program) -> list[Round]:
+    def _rounds(self, worker: Role, program: Program, *, hurried: bool) -> list[Round]:
         """One round, or for a stdio program one for each test."""
         if program.kind == "function":
-            return [self._round(worker, program.source, "", _tests_of(program))]
+            return [self._round(worker, program.source, "", _tests_of(program, hurried))]
         rounds: list[Round] = []
         limited = 0
         for test in program.tests:
@@ -269,14 +271,14 @@ class Slot:
         return rounds
 
     def _round(self, role: Role, source: str | bytes, stdin: str, judge_job: dict[str, Any]) -> Round:
-        (number,) = self._hand_over(role, [(source, stdin, judge_job | {"hurried": False})])
+        (number,) = self._hand_over(role, [(source, stdin, judge_job)])
         return self._replies(role, number)
 
     def _chunk(self, role: Role, programs: list[Program]) -> list[Round | None]:
         """A round for each program that certainly came to the end it would have come to alone."""
         rounds: list[Round | None] = [None] * len(programs)
         try:
-            numbers = self._hand_over(role, [(one.source, "", _tests_of(one) | {"hurried": True}) for one in programs])
+            numbers = self._hand_over(role, [(one.source, "", _tests_of(one, True)) for one in programs])
             verdicts = self._gather("judge", len(programs), self.settings.limits.wall_seconds)
             endings = self._gather(role, len(programs), _GRACE_SECONDS)
         except Gone:
@@ -425,7 +427,8 @@ class Slot:
         self._drop_workers()
 
 
-def _tests_of(program: Program) -> dict[str, Any]:
-    """What a judge must know of a function program."""
+def _tests_of(program: Program, hurried: bool) -> dict[str, Any]:
+    """What a judge must know of a function program. `hurried`: foreseen calls are asked for at once."""
     tests = tuple(test.code for test in program.tests)
-    return {"kind": "function", "setup": program.setup, "tests": tests, "entry_point": program.entry_point}
+    job = {"kind": "function", "setup": program.setup, "tests": tests, "entry_point": program.entry_point}
+    return job | {"hurried": hurried}

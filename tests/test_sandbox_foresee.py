@@ -24,6 +24,7 @@ FORESEEN = {
     "before a method": ("assert candidate('a').lower() == 'x' and True", ["a"]),
     "before the data set's own": ("assert close(add(1), math.pi)", [1]),
     "no assertion": ("candidate(1)", [1]),
+    "again in the message": ("assert add(1) == 2, 'found ' + str(add(1))", [1]),
     "the display of a long list": (f"assert add({list(range(300))})", [list(range(300))]),
 }  # fmt: skip
 IN_TURN = {
@@ -48,7 +49,8 @@ IN_TURN = {
     "only looked at": "assert add.__name__ == 'add'",
     "what it gives is called": "assert candidate(1)(2) == add",
     "an exception is expected": "try:\n    add(1)\nexcept ValueError:\n    pass",
-    "no call at all": "assert True",
+    "a second call after the assertion": "assert add(1)\nadd(2)",
+    "a second assertion": "assert add(1), add(1)\nassert add(2), add(2)",
 }
 
 
@@ -68,6 +70,12 @@ def test_only_leading_tests_are_foreseen() -> None:
     codes = [compile(text, "t", "exec") for text in ("assert add(1)", "assert add(2)", "x = add(3)", "assert add(4)")]
     assert foreseen_calls(codes, NAMES, KNOWN) == [[1], [2]]
     assert foreseen_calls([codes[0], "does not compile", codes[1]], NAMES, KNOWN) == [[1]]
+
+
+@pytest.mark.parametrize("text", ["assert True", "assert True, 'a message'", "", "pass", "1 + 1"])
+def test_a_test_that_calls_nothing_does_not_end_what_is_foreseen(text: str) -> None:
+    codes = [compile(text, "t", "exec") for text in (text, "assert add(1)", text, "assert (lambda: 1)()", "add(1)")]
+    assert foreseen_calls(codes, NAMES, KNOWN) == [None, [1], None]
 
 
 def test_arguments_are_made_anew_for_every_problem() -> None:
