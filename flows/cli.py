@@ -426,7 +426,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("PAIRWRIGHT_DEBUG"):
             traceback.print_exc()
-        from sandbox.slot import HardeningError
+        from sandbox.process import HardeningError
 
         if isinstance(error, HardeningError):
             _fail(MISSING, str(error))

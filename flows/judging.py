@@ -15,7 +15,7 @@ from curation.errors import MissingError, UserError
 from curation.judging import Submission
 from flows.terminal import Bars, messages
 from sandbox.pool import run_many
-from sandbox.slot import HardeningError
+from sandbox.process import HardeningError
 from sandbox.verdict import NO_EVIDENCE, Program
 
 

@@ -35,8 +35,12 @@ Not covered
 * Who runs as another user than root shares that uid with the sandbox's processes; files and system calls are closed to
   them all the same. On macOS there is neither Landlock nor seccomp: only limits, and only when told to go on.
 * Tests are not hidden from a program that guesses them: it sees the arguments it is called with.
-* In one process (`fast` mode) a program may leave something behind in what the library shares, such as caches or the
-  registers of abstract classes; the worker is replaced now and then, and a sample is judged again in isolation.
+* In `fast` mode hundreds of programs share one process. One that names what could change an object of the library's
+  runs apart, finalizers run before the next one starts, and what a dying process says for a later program is not
+  believed; but whoever breaks out of the language layer has the programs after him in his hands, until the process is
+  replaced, and the library's caches stay warm. A sample is judged again in isolation, and a difference reported.
+* Programs are handed over in chunks: who breaks out of the language layer may read, in his copy of the zygote's memory,
+  the sources of those that come after him. Their channels and their tests are out of his reach.
 * A module that a recipe allows besides the listed ones is handed out whole: then only the operating system stands.
   numpy, for one, leads to the real `os` (by `numpy.testing`) and to any memory of the program's process (by its
   strides): its programs may break their own step count, clock and output limit, and in `fast` mode the next program.
@@ -52,7 +56,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sandbox.execution import Execution, execute
     from sandbox.pool import run_many
-    from sandbox.slot import HardeningError
+    from sandbox.process import HardeningError
     from sandbox.verdict import NO_EVIDENCE, STATUSES, Limits, Program, Result, Test, TestResult
 
 __all__ = [
@@ -76,5 +80,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'sandbox' has no attribute {name!r}")
     import importlib
 
-    places = {"execute": "execution", "Execution": "execution", "run_many": "pool", "HardeningError": "slot"}
+    places = {"execute": "execution", "Execution": "execution", "run_many": "pool", "HardeningError": "process"}
     return getattr(importlib.import_module(f"sandbox.{places.get(name, 'verdict')}"), name)

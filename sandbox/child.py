@@ -1,5 +1,6 @@
 """What happens in a program's own process: its limits, its universe, and the answers it gives the judge."""
 
+import os
 import resource
 import signal
 from dataclasses import dataclass
@@ -30,6 +31,22 @@ def allow_seconds(seconds: float, *, once: bool) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         whole += int(usage.ru_utime + usage.ru_stime) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (whole, whole + 1 if once else resource.RLIM_INFINITY))
+
+
+def wait_for(child: int) -> dict[str, Any]:
+    """How a child ended and what it used, once it has."""
+    _, status, used = os.wait4(child, 0)
+    return {
+        "exit": os.waitstatus_to_exitcode(status),
+        "cpu_ms": (used.ru_utime + used.ru_stime) * 1000,
+        "peak_kb": used.ru_maxrss,
+    }
+
+
+def usage() -> tuple[float, int]:
+    """CPU milliseconds and peak KB of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return (used.ru_utime + used.ru_stime) * 1000, used.ru_maxrss
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sandbox.assemble import between, describe, printable
 from sandbox.capture import ENDING, STDERR, STDOUT
 from sandbox.codec import Malformed
 from sandbox.pool import Mode
-from sandbox.slot import Gone, Process, Settings
+from sandbox.process import Gone, Process, Settings
 from sandbox.translate import Violation
 from sandbox.verdict import Limits
 from sandbox.wire import NONCE_BYTES, Channel, Closed

@@ -56,7 +56,8 @@ def _record(*args: Any) -> NoReturn:
 def foreseen_calls(tests: Sequence[CodeType | str], names: Set[str], known: Set[str]) -> list[list[Any] | None]:
     """The arguments of the calls that the leading tests make, one list per test, None for a test that calls nothing.
 
-    A test is its code or an error. `names` are what the entry point is called, `known` the names that are looked up on the judge's side.
+    A test is its code or an error.
+    `names` are what the entry point is called, `known` the names that are looked up on the judge's side.
     """
     calls: list[list[Any] | None] = []
     for code in tests:

@@ -16,13 +16,11 @@ import sys
 from collections import OrderedDict
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import accumulate
-from opcode import opmap
 from types import CodeType
 from typing import Any
 
-from sandbox.codec import Malformed, Packer, Tree, Uncrossable, from_bytes, to_bytes
-from sandbox.foresee import asks_the_program, bound_names, foreseen_calls
+from sandbox.codec import Malformed, Uncrossable, from_bytes
+from sandbox.prepared import EARLY, Prepared, prepare_tests
 from sandbox.remote import Ended, Entry, Link
 from sandbox.wire import Channel, Closed, Replies, receive_down
 
@@ -31,11 +29,7 @@ _MESSAGE_CHARS = 300
 _TOLERANCE = 1e-6
 _NUMBER_CHARS = 400
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
-_MEDDLING = frozenset("setattr delattr exec eval compile globals vars __import__ __builtins__".split())
-_SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 _MEMORY = 2 << 30
-_EARLY = 32_768  # bytes that a new socket takes without being read
-_BUILTIN_NAMES = frozenset(dir(builtins))
 # Imported before the walls go up, since nothing can be read afterwards.
 _WARM = (
     *("abc", "array", "bisect", "calendar", "cmath", "collections", "collections.abc", "copy", "dataclasses"),
@@ -45,27 +39,6 @@ _WARM = (
 )
 
 Outcome = tuple[str, str, str]  # status, message, the name of the candidate's exception
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A problem's tests, compiled: per test its code, or the error that kept it from compiling.
-
-    `batch` asks for the calls of the first tests; of these `foreseen` gives the number of each one's call, 0 if none.
-    """
-
-    setup: CodeType | str
-    tests: tuple[CodeType | str, ...]
-    entry_point: str
-    seeded: bool
-    meddles: bool
-    batch: bytes
-    foreseen: tuple[int, ...]
-
-    @property
-    def whole(self) -> bool:
-        """Are these all calls there will be, and few enough to be sent before anybody reads them?"""
-        return len(self.foreseen) == len(self.tests) and len(self.batch) < _EARLY
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +103,7 @@ class Judge:
             return Turn(job, channel, link, None, False)
         prepared = self._problem(job["entry_point"], job["setup"], job["tests"])
         whole = prepared.whole and job["hurried"]
-        if job["hurried"] and len(prepared.batch) < _EARLY:
+        if job["hurried"] and len(prepared.batch) < EARLY:
             link.request(prepared.batch, max(prepared.foreseen, default=0), whole)
         return Turn(job, channel, link, prepared, whole)
 
@@ -142,7 +115,7 @@ class Judge:
 
     def _function(self, turn: "Turn", prepared: Prepared) -> dict[str, Any]:
         link = turn.link
-        if turn.job["hurried"] and len(prepared.batch) >= _EARLY:
+        if turn.job["hurried"] and len(prepared.batch) >= EARLY:
             link.request(prepared.batch, max(prepared.foreseen, default=0), False)
         outcomes = _run_tests(prepared, link, prepared.foreseen if turn.job["hurried"] else ())
         spoilt = prepared.meddles and _state() != self.state
@@ -153,7 +126,7 @@ class Judge:
         key = (entry_point, setup, tests)
         prepared = self.problems.pop(key, None)
         if prepared is None:
-            prepared = _prepare(entry_point, setup, tests)
+            prepared = prepare_tests(entry_point, setup, tests)
         self.problems[key] = prepared
         while len(self.problems) > _CACHED_PROBLEMS:
             self.problems.popitem(last=False)
@@ -218,48 +191,10 @@ def _same_token(found: str, expected: str) -> bool:
     return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
-def _prepare(entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
-    codes = tuple(map(_compile, (setup, *tests)))
-    names = {"candidate", entry_point}
-    known = _BUILTIN_NAMES | bound_names(codes[0])
-    calls = [] if asks_the_program(codes[0], names, known) else foreseen_calls(codes[1:], names, known)
-    packed = [Packer(_nothing_foreign).pack_all(call) for call in calls if call is not None]
-    try:
-        batch = to_bytes(Packer(_nothing_foreign), lambda: ["batch", entry_point, packed])
-    except ValueError:  # ints too long for decimals: ask for them in turn
-        batch, calls = b"", []
-    seeded = any("random" in text for text in (setup, *tests))
-    meddles = any(not isinstance(code, str) and _may_meddle(code) for code in codes)
-    numbers = accumulate(call is not None for call in calls)
-    foreseen = tuple(number if call is not None else 0 for number, call in zip(numbers, calls, strict=True))
-    return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, batch, foreseen)
-
-
-def _may_meddle(code: CodeType) -> bool:
-    """Could this code change a module that the tests of the next program use too?"""
-    if any(name in _MEDDLING or name.startswith("_") for name in code.co_names):
-        return True
-    operations = code.co_code[::2]
-    if any(operation in operations for operation in _SETS_ATTRIBUTE):
-        return True
-    return any(isinstance(value, CodeType) and _may_meddle(value) for value in code.co_consts)
-
-
 def _state() -> int:
     """A number that differs once a builtin or a library module's global has been replaced."""
     modules = [vars(module) for name, module in list(sys.modules.items()) if name in _WARM or name == "builtins"]
     return hash(tuple(tuple(map(id, names.values())) for names in modules))
-
-
-def _nothing_foreign(value: Any) -> Tree:
-    raise Uncrossable(type(value).__name__)
-
-
-def _compile(text: str) -> CodeType | str:
-    try:
-        return compile(text, "<test>", "exec", dont_inherit=True, optimize=0)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        return f"the test does not compile: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]
 
 
 class _ProgramNames(dict[str, Any]):

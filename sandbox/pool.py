@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Literal
 
-from sandbox.slot import Gone, Settings, Slot
+from sandbox.process import Gone, Settings
+from sandbox.slot import Slot
 from sandbox.verdict import Limits, Program, Result
 from sandbox.wire import CHUNK
 

@@ -27,9 +27,9 @@ class Link:
     """The conversation with one program.
 
     `final` is (status, message) once the program has ended, with status "gone" when its process just went away (the
-    supervisor knows why). `raised` are the exceptions that came from the candidate, newest last. `early`: what the tests
-    at hand ask for was asked for when the program started; if they want anything else, the program has to be judged
-    `again` with each call in its turn.
+    supervisor knows why). `raised` are the exceptions that came from the candidate, newest last. `early`: what the
+    tests at hand ask for was asked for when the program started; if they want anything else, the program has to be
+    judged `again` with each call in its turn.
     """
 
     def __init__(self, channel: Channel) -> None:

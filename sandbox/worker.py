@@ -11,12 +11,12 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any
 
 from sandbox import harden, memory
-from sandbox.child import Language, allow_seconds, confine, make_world, serve, statuses
+from sandbox.child import Language, allow_seconds, confine, make_world, serve, statuses, usage, wait_for
 from sandbox.serve import Service, World
+from sandbox.translated import Translated, Translations
 from sandbox.verdict import Limits
 from sandbox.wire import CHUNK, NONCE_BYTES, Channel, Closed, Replies, receive_down, send_up
 
@@ -26,7 +26,6 @@ _EXIT_WORN = 72  # the next programs are for another child
 _SERIES_DESCRIPTORS = CHUNK + 8  # 0, 1, 2, the supervisor and the programs' channels, with some to spare
 _SERIES = 200  # programs a fast child judges before it is replaced
 _CHANNEL_CAP = 1 << 30  # what the judge sends is trusted
-_MESSAGE_CHARS = 500
 # Characters of a program that is translated by its own child: what CPython's compiler can be made to do with fewer
 # stays well below a second.
 _LARGE_SOURCE = 16_384
@@ -80,18 +79,6 @@ def main(heap: memory.Arenas | None, control: str, options_text: str) -> None:
     os._exit(0)
 
 
-@dataclass(frozen=True, slots=True)
-class Translated:
-    """A program's code, or what is wrong with it in words.
-
-    `leaves_traces`: it may change what the next one in its process would see.
-    """
-
-    code: CodeType | None = None
-    leaves_traces: bool = False
-    problem: dict[str, Any] | None = None
-
-
 class Zygote:
     """Forks a child per program (or, fast, per series of programs) and says how it ended."""
 
@@ -101,20 +88,17 @@ class Zygote:
         self.options = options
         self.fast = options.fast
         self.language = Language(options.language_layer, frozenset(options.allow_modules))
-        self.source: str | bytes | None = None
-        self.translated = Translated()
-        self.refused: tuple[type[BaseException], ...] = ()
+        self.translations = Translations(self.language)
         self.statuses: dict[type[BaseException], str] = {}
         self.blank: tuple[Limits, World] | None = None
         self.pid = os.getpid()
 
     def prepare(self) -> None:
         if self.language.layer:
-            from sandbox import freeze, runtime, translate
+            from sandbox import freeze, runtime
 
             runtime.prepare()
             freeze.import_allowed(self.options.allow_modules, self.options.path)
-            self.refused = (translate.Refused,)
         self.statuses = statuses(self.language)
         import resource  # noqa: F401  # while files can still be read
 
@@ -135,10 +119,10 @@ class Zygote:
                 nonce = bytes(NONCE_BYTES)
                 Channel(ours.fileno(), nonce, _CHANNEL_CAP).send(1, b'["batch","f",[[1],[[1.5]]]]')
                 ours.shutdown(socket.SHUT_WR)
-                translated = self._translate(_REHEARSAL)
+                translated = self.translations.translate(_REHEARSAL)
                 job = {"kind": "function", "stdin": "", "nonce": nonce}
                 self._serve(job, translated, theirs.fileno(), Limits())
-            self.source = None
+        self.translations.source = None
 
     def loop(self) -> None:
         gc.set_threshold(*_GC_THRESHOLDS)
@@ -158,11 +142,11 @@ class Zygote:
             replies.add(ending | {"job": job["number"]})
         replies.send()
 
-    def _translate_early(self, source: str | bytes) -> "Translated | None":
+    def _translate_early(self, source: str | bytes) -> Translated | None:
         """None for a large program: its own child translates it, under its limits."""
-        return None if len(source) > _LARGE_SOURCE else self._translate(source)
+        return None if len(source) > _LARGE_SOURCE else self.translations.translate(source)
 
-    def _one(self, job: dict[str, Any], translated: "Translated | None", channels: list[int]) -> dict[str, Any]:
+    def _one(self, job: dict[str, Any], translated: Translated | None, channels: list[int]) -> dict[str, Any]:
         try:
             if translated is not None and translated.problem:
                 return translated.problem
@@ -175,7 +159,7 @@ class Zygote:
             return {"error": f"cannot fork: {error}"}
         finally:
             os.close(channels[0])
-        return _wait(child)
+        return wait_for(child)
 
     def _large(self, job: dict[str, Any], channels: list[int], limits: Limits, world: World | None) -> dict[str, Any]:
         """Fork a child that translates the program itself, under its limits: the compiler can be made to take long.
@@ -189,7 +173,7 @@ class Zygote:
         while part := os.read(reader, 1 << 16):
             problem += part
         os.close(reader)
-        ending = _wait(child)
+        ending = wait_for(child)
         return json.loads(problem) if problem and ending["exit"] == 0 else ending
 
     def _series(self) -> None:
@@ -197,7 +181,7 @@ class Zygote:
 
         Whose end that was is not said: the child could have said anything before it ended.
         """
-        ending = _wait(self._fork(self._programs))
+        ending = wait_for(self._fork(self._programs))
         if ending["exit"] == _EXIT_CLOSED:
             raise Closed
         if ending["exit"] != _EXIT_WORN:
@@ -231,7 +215,7 @@ class Zygote:
     def _program(
         self,
         job: dict[str, Any],
-        translated: "Translated | None",
+        translated: Translated | None,
         channels: list[int],
         limits: Limits,
         world: World | None,
@@ -244,7 +228,7 @@ class Zygote:
         allow_seconds(limits.cpu_seconds, once=True)
         if translated is None:
             assert problems is not None
-            translated = self._translate(job["source"])
+            translated = self.translations.translate(job["source"])
             if translated.problem:
                 os.write(problems, json.dumps(translated.problem).encode())
                 return 0
@@ -282,18 +266,18 @@ class Zygote:
         return clean
 
     def _here(
-        self, job: dict[str, Any], channel: int, translated: "Translated | None", limits: Limits
+        self, job: dict[str, Any], channel: int, translated: Translated | None, limits: Limits
     ) -> tuple[dict[str, Any], bool]:
         """The reply, and whether this process may go on."""
-        before = _usage()
-        translated = translated or self._translate(job["source"])
+        before = usage()
+        translated = translated or self.translations.translate(job["source"])
         if translated.problem:
             return translated.problem, True
         if translated.leaves_traces and job["kind"] != "captured":
             return {"alone": True}, True
         clean = self._serve(job, translated, channel, limits)
         gc.collect()  # a program's finalizers run now, on its own account, and not in the next one's world
-        after = _usage()
+        after = usage()
         return {"exit": 0, "cpu_ms": after[0] - before[0], "peak_kb": after[1]}, clean
 
     def _serve(
@@ -307,50 +291,6 @@ class Zygote:
             return serve(service, job["kind"], translated.code)
         except Closed:
             return True
-
-    def _translate(self, source: str | bytes) -> "Translated":
-        """The program's code, or what is wrong with it. The tests of a stdio program share it."""
-        if source != self.source:
-            self.source, self.translated = source, self._examine(source)
-        return self.translated
-
-    def _examine(self, source: str | bytes) -> "Translated":
-        try:
-            return Translated(*self._compile(source))
-        except SyntaxError as error:
-            problem = {"syntax": type(error).__name__, "message": str(error)[:_MESSAGE_CHARS]}
-        except self.refused as error:
-            problem = {"refused": str(error)[:_MESSAGE_CHARS], "violations": getattr(error, "violations", ())}
-        except Exception as error:  # a bug of ours: it must cost this program's verdict and not the worker
-            problem = {"broken": f"the translator failed: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]}
-        return Translated(problem=problem)
-
-    def _compile(self, source: str | bytes) -> tuple[CodeType, bool]:
-        if not self.language.layer:
-            try:
-                return compile(source, "<program>", "exec", dont_inherit=True), False
-            except ValueError as error:  # a NUL byte, on Python 3.11
-                raise SyntaxError(str(error)) from None
-        from sandbox.translate import examine
-
-        return examine(source, allow_modules=self.language.allow_modules)
-
-
-def _wait(child: int) -> dict[str, Any]:
-    _, status, usage = os.wait4(child, 0)
-    return {
-        "exit": os.waitstatus_to_exitcode(status),
-        "cpu_ms": (usage.ru_utime + usage.ru_stime) * 1000,
-        "peak_kb": usage.ru_maxrss,
-    }
-
-
-def _usage() -> tuple[float, int]:
-    """CPU milliseconds and peak KB of this process so far."""
-    import resource
-
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return (usage.ru_utime + usage.ru_stime) * 1000, usage.ru_maxrss
 
 
 def _judge(control: int, options: Options) -> Any:

@@ -39,7 +39,9 @@ NEIGHBOURS = {
     "it answers often and at length": function("def f(x): return 'x' * (1 << 19)", *["assert len(f(1)) > 9"] * 9),
     "it is asked at length": function("def f(x): return len(x)", f"assert f('{'x' * 300_000}') == 300_000"),
     "it gives a handle out": function(
-        "def f(x):\n    class A: pass\n    a = A()\n    a.x = x + 1\n    return a", "assert f(1).x == 2", "assert f(4).x == 5"
+        "def f(x):\n    class A: pass\n    a = A()\n    a.x = x + 1\n    return a",
+        "assert f(1).x == 2",
+        "assert f(4).x == 5",
     ),
     "the tests ask for more than was foreseen": function(
         "def g(x): return x - 1\ndef f(x): return x + 1", "assert h(f(1)) == 1", setup="def h(x): return g(x)"

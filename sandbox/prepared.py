@@ -1,0 +1,77 @@
+"""A problem's tests, compiled by the judge before it judges a program, with the calls they are known to make."""
+
+import builtins
+from dataclasses import dataclass
+from itertools import accumulate
+from opcode import opmap
+from types import CodeType
+from typing import Any
+
+from sandbox.codec import Packer, Tree, Uncrossable, to_bytes
+from sandbox.foresee import asks_the_program, bound_names, foreseen_calls
+
+EARLY = 32_768  # bytes that a new socket takes without being read
+_MESSAGE_CHARS = 300
+_MEDDLING = frozenset("setattr delattr exec eval compile globals vars __import__ __builtins__".split())
+_SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
+_BUILTIN_NAMES = frozenset(dir(builtins))
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A problem's tests, compiled: per test its code, or the error that kept it from compiling.
+
+    `batch` asks for the calls of the first tests; of these `foreseen` gives the number of each one's call, 0 if none.
+    """
+
+    setup: CodeType | str
+    tests: tuple[CodeType | str, ...]
+    entry_point: str
+    seeded: bool
+    meddles: bool
+    batch: bytes
+    foreseen: tuple[int, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Are these all calls there will be, and few enough to be sent before anybody reads them?"""
+        return len(self.foreseen) == len(self.tests) and len(self.batch) < EARLY
+
+
+def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
+    """Compile `setup` and `tests`, and look what they will ask the program for."""
+    codes = tuple(map(_compile, (setup, *tests)))
+    names = {"candidate", entry_point}
+    known = _BUILTIN_NAMES | bound_names(codes[0])
+    calls = [] if asks_the_program(codes[0], names, known) else foreseen_calls(codes[1:], names, known)
+    packed = [Packer(_nothing_foreign).pack_all(call) for call in calls if call is not None]
+    try:
+        batch = to_bytes(Packer(_nothing_foreign), lambda: ["batch", entry_point, packed])
+    except ValueError:  # ints too long for decimals: ask for them in turn
+        batch, calls = b"", []
+    seeded = any("random" in text for text in (setup, *tests))
+    meddles = any(not isinstance(code, str) and _may_meddle(code) for code in codes)
+    numbers = accumulate(call is not None for call in calls)
+    foreseen = tuple(number if call is not None else 0 for number, call in zip(numbers, calls, strict=True))
+    return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, batch, foreseen)
+
+
+def _may_meddle(code: CodeType) -> bool:
+    """Could this code change a module that the tests of the next program use too?"""
+    if any(name in _MEDDLING or name.startswith("_") for name in code.co_names):
+        return True
+    operations = code.co_code[::2]
+    if any(operation in operations for operation in _SETS_ATTRIBUTE):
+        return True
+    return any(isinstance(value, CodeType) and _may_meddle(value) for value in code.co_consts)
+
+
+def _nothing_foreign(value: Any) -> Tree:
+    raise Uncrossable(type(value).__name__)
+
+
+def _compile(text: str) -> CodeType | str:
+    try:
+        return compile(text, "<test>", "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return f"the test does not compile: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]

@@ -1,0 +1,63 @@
+"""Sources made into code, or into words about what is wrong with them, for the zygote and its children."""
+
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from sandbox.child import Language
+
+_MESSAGE_CHARS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A program's code, or what is wrong with it in words.
+
+    `leaves_traces`: it may change what the next one in its process would see.
+    """
+
+    code: CodeType | None = None
+    leaves_traces: bool = False
+    problem: dict[str, Any] | None = None
+
+
+class Translations:
+    """Translates; the last one is kept, since the tests of a stdio program share it."""
+
+    def __init__(self, language: Language) -> None:
+        self.language = language
+        self.source: str | bytes | None = None
+        self.translated = Translated()
+        self.refused: tuple[type[BaseException], ...] = ()
+        if language.layer:
+            from sandbox.translate import Refused
+
+            self.refused = (Refused,)
+
+    def translate(self, source: str | bytes) -> Translated:
+        """The program's code, or what is wrong with it."""
+        if source != self.source:
+            self.source, self.translated = source, self._examine(source)
+        return self.translated
+
+    def _examine(self, source: str | bytes) -> Translated:
+        problem: dict[str, Any]
+        try:
+            return Translated(*self._compile(source))
+        except SyntaxError as error:
+            problem = {"syntax": type(error).__name__, "message": str(error)[:_MESSAGE_CHARS]}
+        except self.refused as error:
+            problem = {"refused": str(error)[:_MESSAGE_CHARS], "violations": getattr(error, "violations", ())}
+        except Exception as error:  # a bug of ours: it must cost this program's verdict and not the worker
+            problem = {"broken": f"the translator failed: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]}
+        return Translated(problem=problem)
+
+    def _compile(self, source: str | bytes) -> tuple[CodeType, bool]:
+        if not self.language.layer:
+            try:
+                return compile(source, "<program>", "exec", dont_inherit=True), False
+            except ValueError as error:  # a NUL byte, on Python 3.11
+                raise SyntaxError(str(error)) from None
+        from sandbox.translate import examine
+
+        return examine(source, allow_modules=self.language.allow_modules)
