@@ -21,7 +21,7 @@ _LENGTH = struct.Struct("<I")
 NONCE_BYTES = 8
 _READ = 1 << 13
 _MAX_REPLY = 64 << 20
-CHUNK = 16  # programs that are handed over at once, each with its descriptor
+CHUNK = 32  # programs that are handed over at once, each with its descriptor
 _PATIENCE = 0.05
 
 

@@ -18,6 +18,7 @@ from sandbox.pool import run_many, run_with
 from sandbox.process import HardeningError, Process, Settings
 from sandbox.slot import Slot
 from sandbox.verdict import Limits, Program, Result, Test
+from sandbox.wire import CHUNK
 
 LIMITS = Limits(steps=300_000, cpu_seconds=0.8, wall_seconds=30, memory_mb=256, output_bytes=1 << 20)
 GOOD = Program("def f(x): return x + 1", "function", (Test("assert f(1) == 2"),), "f", key="good")
@@ -314,7 +315,7 @@ def test_programs_are_read_ahead_only_so_far() -> None:
     results = run_many(source(), limits=LIMITS, workers=2)
     for _ in range(10):
         next(results)
-    assert read <= 10 + 2 * 32
+    assert read <= 10 + 2 * 2 * CHUNK
     results.close()  # type: ignore[attr-defined]
 
 
@@ -404,6 +405,7 @@ import sys, time
 from sandbox.pool import run_with
 from sandbox.slot import Settings
 from sandbox.verdict import Limits, Program, Test
+from sandbox.wire import CHUNK
 hang = Program("def f():\\n    while True: pass", "function", (Test("f()"),), "f")
 good = Program("def f(): return 1", "function", (Test("assert f() == 1"),), "f")
 settings = Settings(limits=Limits(cpu_seconds=300, wall_seconds=600), language_layer=False)
