@@ -21,6 +21,23 @@ class Round:
     late: bool = False
 
 
+# What the process that runs programs may say of one. In fast mode a program that broke out may be who says it.
+_ENDING: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("job", "refused", "syntax", "message", "broken", "error"), str),
+    **dict.fromkeys(("exit", "peak_kb"), int),
+    **dict.fromkeys(("alone", "again"), bool),
+    "cpu_ms": (int, float),
+    "violations": list,
+}
+
+
+def is_ending(value: Any) -> bool:
+    """Is this what a worker says of a program?"""
+    if not isinstance(value, dict) or ("syntax" in value and "message" not in value):
+        return False
+    return all(name in _ENDING and isinstance(part, _ENDING[name]) for name, part in value.items())
+
+
 def describe(status: int) -> str:
     """An exit status in words."""
     if status >= 0:

@@ -9,7 +9,7 @@ import warnings
 from dataclasses import asdict, replace
 from typing import Any
 
-from sandbox.assemble import Round, assemble, describe, outcomes, uniform
+from sandbox.assemble import Round, assemble, describe, is_ending, outcomes, uniform
 from sandbox.process import Gone, Process, Role, Settings
 from sandbox.verdict import Program, Result
 from sandbox.wire import NONCE_BYTES
@@ -252,8 +252,9 @@ class Slot:
                 self._drop_workers()
                 return [{"overrun": True}]
             raise self._gone(role, error, status) from None
-        if not isinstance(replies, list) or not replies or not all(isinstance(reply, dict) for reply in replies):
-            raise self._gone(role, Gone("a reply that is no list of objects"))
+        known = is_ending if role != "judge" else _is_object
+        if not isinstance(replies, list) or not replies or not all(map(known, replies)):
+            raise self._gone(role, Gone("a reply that makes no sense"))
         return replies
 
     def _gone(self, role: Role, error: Gone, status: int | None = None) -> Gone:
@@ -289,6 +290,10 @@ class Slot:
         self.kill()
         self._drop("judge")
         self._drop_workers()
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _tests_of(program: Program, hurried: bool) -> dict[str, Any]:

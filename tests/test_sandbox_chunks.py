@@ -140,7 +140,16 @@ def test_a_program_that_stands_still_costs_its_neighbours_nothing() -> None:
         slot.close()
 
 
-@pytest.mark.parametrize("forged", ['{"exit": 0, "cpu_ms": 0.0}', '{"exit": 0, "cpu_ms": 0.0, "job": "00"}'])
+@pytest.mark.parametrize(
+    "forged",
+    [
+        '{"exit": 0, "cpu_ms": 0.0}',
+        '{"exit": 0, "cpu_ms": 0.0, "job": "00"}',
+        '{"exit": 0, "cpu_ms": "much"}',
+        '{"syntax": "E"}',
+        "3",
+    ],
+)
 def test_what_a_broken_out_program_says_for_the_next_ones_is_not_believed(forged: str) -> None:
     """In fast mode it holds the socket to the supervisor: it may write there, then end."""
     source = f"import os, struct\nsaid = b'[{forged}]'\n"
@@ -166,5 +175,22 @@ def test_a_stdio_program_that_runs_into_limits_three_times_is_not_run_on_its_oth
         assert [test.status for test in result.tests] == [limited, "passed", limited, "passed", *[limited] * 3]
         assert [test.message for test in result.tests[4:]] == ["more than 300000 steps", given_up, given_up]
         assert result.steps < 4 * LIMITS.steps and result.num_passed == 2
+    finally:
+        slot.close()
+
+
+def test_an_answer_is_seen_as_it_was_when_its_test_asked() -> None:
+    """Both calls are foreseen; asked for at once, the second would change what the first one's test looks at."""
+    source = "class A: x = 0\na = A()\ndef f(x):\n    a.x = x\n    return a"
+    slot = Slot(Settings(limits=LIMITS))
+    try:
+        result = slot.judge(function(source, "assert f(1).x == 1", "assert f(2).x == 2"))
+        assert result.status == "passed", result
+        counting = "n = 0\ndef f(x):\n    global n\n    n += 1\n    return n"
+        result = slot.judge(function(counting, "assert f(1) == 2, f(1)", "assert f(1) == 3"))
+        assert [(test.status, test.message) for test in result.tests] == [
+            ("wrong", "AssertionError: 2"),
+            ("passed", ""),
+        ]
     finally:
         slot.close()
