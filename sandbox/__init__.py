@@ -44,7 +44,7 @@ Not covered
 * A module that a recipe allows besides the listed ones is handed out whole: then only the operating system stands.
   numpy, for one, leads to the real `os` (by `numpy.testing`) and to any memory of the program's process (by its
   strides): its programs may break their own step count, clock and output limit, and in `fast` mode the next program.
-  `test_sandbox_attacks.py` takes that way and finds no file, process or socket behind it.
+  `test_sandbox_attacks.py` takes that way and finds no file and no process behind it.
 * Repeatable are outcome and count of steps, but for what hangs on addresses: `id()`, and the order of a set of objects
   that have no hash of their own.
 

@@ -1,4 +1,4 @@
-"""What a sealed version's files are: compressed with zstd, seekable, chunked by content, bounded, a problem at a time."""
+"""What a sealed version's files are: zstd, seekable, chunked by content, bounded in size, a problem at a time."""
 
 from __future__ import annotations
 
