@@ -436,10 +436,11 @@ def _parent(pid: int) -> int:
 
 def test_a_keyboard_interrupt_ends_every_process() -> None:
     script = """
-import itertools
+import itertools, signal
 from sandbox.pool import run_many
 from sandbox.verdict import Program, Test
 good = Program("def f(): return 1", "function", (Test("assert f() == 1"),), "f")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs inherit it ignored
 try:
     for number, result in enumerate(run_many(itertools.repeat(good), workers=2)):
         if number == 3:
