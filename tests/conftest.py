@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -106,12 +105,3 @@ def tables(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / "work"
 
     return write
-
-
-_MATH = dict(vars(math))
-
-
-@pytest.fixture(autouse=True)
-def math_as_it_was() -> None:
-    """Programs that tests run in this process may patch modules: a bent pi bends the trainer's learning rate."""
-    vars(math).update(_MATH)
