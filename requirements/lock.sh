@@ -7,7 +7,7 @@ for kind in cpu gpu; do
     find_links=()
     [ "$kind" = cpu ] && [ -n "${PIP_FIND_LINKS:-}" ] && find_links=(--find-links "$PIP_FIND_LINKS" --no-emit-find-links)
     uv pip compile pyproject.toml requirements/lock.in --quiet --python-version 3.11 --no-header --no-annotate \
-        --extra "$kind" --extra ray --extra dev --override "requirements/overrides-$kind.txt" "${find_links[@]}" \
+        --extra "$kind" --extra dask --extra ray --extra s3 --extra dev --override "requirements/overrides-$kind.txt" "${find_links[@]}" \
         --output-file "requirements/$kind.lock" "$@"
 done
 # The local part of torch's version says which index it came from; the pin must hold for all of them.
