@@ -21,7 +21,7 @@ demo: $(STAMP)
 	@$(BIN)/pairwright train demo --recipe demo --root $(ROOT)
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP)
 	@for file in tests/bench/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done

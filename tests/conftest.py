@@ -12,10 +12,18 @@ import pytest
 from curation import store
 from curation.schema import identify
 from curation.store import Shard
+from sandbox.runtime import prepare
+from tests import untrusted
 
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Files that run programs in this process go last: preparing it freezes the library and bends copy for good."""
+    items.sort(key=lambda item: any(one is prepare or one is untrusted.run for one in vars(item.module).values()))
+
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -15,6 +15,7 @@ from analysis.curriculum import Curriculum, check_config
 from curation import manifest, store
 from curation.schema import TABLES
 from flows import cli, config, curating
+from tests.commands import run
 
 RECIPE = """
 dataset: {name}
@@ -33,18 +34,6 @@ OWN_METRIC = """-- One row per pair: the length of its prompt.
 -- reads: pairs
 SELECT pair_id, length(prompt) AS metric FROM pairs
 """
-
-
-def run(*arguments: object) -> int:
-    """The exit code of one command."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("PREFECT_API_URL", raising=False)
-        patch.setattr("sys.argv", ["pairwright", *map(str, arguments)])
-        try:
-            cli.main()
-        except SystemExit as exit:
-            return int(exit.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -12,19 +12,11 @@ from pathlib import Path
 import pytest
 
 import sandbox
-from flows import cli, executing
+from flows import executing
 from sandbox import Execution, Limits, execute
 from sandbox.slot import Process
 from sandbox.translate import Violation
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """The exit code of one command."""
-    monkeypatch.setattr("sys.argv", ["pairwright", "exec", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
+from tests.commands import run
 
 
 @pytest.fixture
@@ -55,15 +47,15 @@ def test_it_prints_and_exits_as_the_program_does(
 ) -> None:  # fmt: skip
     program.write_text(source)
     (tmp_path / "input").write_text(stdin)
-    assert run(monkeypatch, program, "--stdin", tmp_path / "input") == code
+    assert run("exec", program, "--stdin", tmp_path / "input") == code
     assert capfd.readouterr() == (stdout, stderr)
     plain = subprocess.run([sys.executable, program], input=stdin, capture_output=True, text=True)
     assert (plain.returncode, plain.stdout, plain.stderr) == (code, stdout, stderr), "as CPython has it"
 
 
-def test_an_exception_is_the_programs_own_traceback(program: Path, monkeypatch, capfd) -> None:
+def test_an_exception_is_the_programs_own_traceback(program: Path, capfd) -> None:
     program.write_text("def half(n):\n    return n / (n - n)\n\nprint('before')\nhalf(3)\n")
-    assert run(monkeypatch, program) == 1
+    assert run("exec", program) == 1
     out, err = capfd.readouterr()
     assert out == "before\n"
     assert err == (
@@ -74,9 +66,9 @@ def test_an_exception_is_the_programs_own_traceback(program: Path, monkeypatch, 
     )
 
 
-def test_a_recursion_is_told_in_a_few_lines(program: Path, monkeypatch, capfd) -> None:
+def test_a_recursion_is_told_in_a_few_lines(program: Path, capfd) -> None:
     program.write_text("def f(n): return f(n + 1)\nf(0)\n")
-    assert run(monkeypatch, program) == 1
+    assert run("exec", program) == 1
     err = capfd.readouterr().err
     assert err.endswith("RecursionError: maximum recursion depth exceeded\n") and err.count("\n") < 25
     assert "[Previous line repeated" in err and "[frames left out]" in err
@@ -96,25 +88,25 @@ STOPPED = {
 
 
 @pytest.mark.parametrize("name", STOPPED)
-def test_what_is_stopped_has_an_exit_code_and_one_line(name: str, program: Path, monkeypatch, capfd) -> None:
+def test_what_is_stopped_has_an_exit_code_and_one_line(name: str, program: Path, capfd) -> None:
     source, code, said = STOPPED[name]
     program.write_text(source)
-    assert run(monkeypatch, program, "--steps", 100_000) == code
+    assert run("exec", program, "--steps", 100_000) == code
     err = capfd.readouterr().err
     assert err.startswith(f"pairwright: {said}") and err.count("\n") == 1
 
 
-def test_what_was_printed_before_a_limit_is_kept(program: Path, monkeypatch, capfd) -> None:
+def test_what_was_printed_before_a_limit_is_kept(program: Path, capfd) -> None:
     program.write_text("print('early')\nwhile True: pass")
-    assert run(monkeypatch, program, "--steps", 1000) == 124
+    assert run("exec", program, "--steps", 1000) == 124
     assert capfd.readouterr().out == "early\n"
 
 
-def test_json_is_one_line_with_the_verdict(program: Path, monkeypatch, capfd) -> None:
+def test_json_is_one_line_with_the_verdict(program: Path, capfd) -> None:
     program.write_text(
         "import sys\nfor i in range(9): print('\\x1b', end='')\nprint('e', file=sys.stderr)\nsys.exit(3)"
     )
-    assert run(monkeypatch, program, "--json") == 3
+    assert run("exec", program, "--json") == 3
     out, err = capfd.readouterr()
     assert err == "" and out.count("\n") == 1 and out.isascii() and "\x1b" not in out
     row = json.loads(out)
@@ -125,17 +117,17 @@ def test_json_is_one_line_with_the_verdict(program: Path, monkeypatch, capfd) ->
     }  # fmt: skip
 
 
-def test_json_names_every_violation_with_its_line(program: Path, monkeypatch, capfd) -> None:
+def test_json_names_every_violation_with_its_line(program: Path, capfd) -> None:
     program.write_text("x = 1\nx.__globals__\n__builtins__")
-    assert run(monkeypatch, program, "--json") == 125
+    assert run("exec", program, "--json") == 125
     row = json.loads(capfd.readouterr().out)
     assert (row["status"], row["exit_code"]) == ("refused", None)
     assert [(v["line"], v["rule"]) for v in row["violations"]] == [(2, "attribute"), (3, "name")]
 
 
-def test_bytes_come_through_a_pipe_as_they_are(program: Path, monkeypatch, capfdbinary) -> None:
+def test_bytes_come_through_a_pipe_as_they_are(program: Path, capfdbinary) -> None:
     program.write_text(r"import sys; sys.stdout.buffer.write(bytes(range(256))); print('\x1b[1mé')")
-    assert run(monkeypatch, program) == 0
+    assert run("exec", program) == 0
     assert capfdbinary.readouterr().out == bytes(range(256)) + "\x1b[1mé\n".encode()
 
 
@@ -203,17 +195,17 @@ def test_an_empty_source_ends_well() -> None:
 def test_wrong_usage_is_one_line_and_two(arguments: list[str], said: str, tmp_path: Path, monkeypatch, capfd) -> None:
     (tmp_path / "here.py").write_text("print('never')")
     monkeypatch.chdir(tmp_path)
-    assert run(monkeypatch, *arguments) == 2
+    assert run("exec", *arguments) == 2
     out, err = capfd.readouterr()
     assert out == "" and err.startswith("pairwright: ") and err.count("\n") == 1 and said in err
 
 
 def test_the_program_or_its_input_may_come_from_standard_input(program: Path, monkeypatch, capfd) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"print(6 * 7)")))
-    assert run(monkeypatch, "-") == 0
+    assert run("exec", "-") == 0
     program.write_text("print(input()[::-1])")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"abc\n")))
-    assert run(monkeypatch, program, "--stdin", "-") == 0
+    assert run("exec", program, "--stdin", "-") == 0
     assert capfd.readouterr().out == "42\ncba\n"
 
 
@@ -267,12 +259,12 @@ def test_a_missing_wall_is_one_line_and_names_the_option(program: Path, monkeypa
 
     monkeypatch.setattr(Process, "receive", without_landlock)
     program.write_text("print(1)")
-    assert run(monkeypatch, program, "--require-hardening") == 3
+    assert run("exec", program, "--require-hardening") == 3
     out, err = capfd.readouterr()
     assert out == "" and err.count("\n") == 1
     assert "the sandbox lacks landlock: " in err and "(or pass --no-require-hardening to run without)" in err
     with pytest.warns(RuntimeWarning, match="the sandbox runs without landlock"):
-        assert run(monkeypatch, program, "--no-require-hardening") == 0
+        assert run("exec", program, "--no-require-hardening") == 0
 
 
 def test_the_public_names_are_fetched_when_asked_for() -> None:
@@ -310,21 +302,21 @@ def test_rows_are_plain_json() -> None:
     assert row["stdout"] == "\ufffd" and row["violations"] == [{"line": 2, "rule": "module", "message": "m"}]
 
 
-def test_a_module_that_is_allowed_is_there_and_only_behind_the_walls(program: Path, monkeypatch, capfd) -> None:
+def test_a_module_that_is_allowed_is_there_and_only_behind_the_walls(program: Path, capfd) -> None:
     pytest.importorskip("numpy", reason="needs numpy")
     program.write_text(
         "import numpy as np\nfrom numpy.linalg import det\nprint(int(np.arange(4).sum()), det(np.eye(2)))\n"
         "np.random.seed(0)\ntry:\n    np.load('/etc/hostname')\nexcept OSError as error:\n    print(error.errno)\n"
     )
-    assert run(monkeypatch, program) == 125
+    assert run("exec", program) == 125
     assert capfd.readouterr().err.startswith("pairwright: refused: line 1: the module numpy is not allowed")
-    assert run(monkeypatch, program, "--allow", "numpy") == 0
+    assert run("exec", program, "--allow", "numpy") == 0
     assert capfd.readouterr().out == "6 1.0\n13\n", "files are still out of reach"
 
 
-def test_an_allowed_module_that_is_not_installed_is_one_line(program: Path, monkeypatch, capfd) -> None:
+def test_an_allowed_module_that_is_not_installed_is_one_line(program: Path, capfd) -> None:
     program.write_text("print(1)")
-    assert run(monkeypatch, program, "--allow", "no_such_module_anywhere") == 1
+    assert run("exec", program, "--allow", "no_such_module_anywhere") == 1
     out, err = capfd.readouterr()
     assert out == "" and err.count("\n") == 1
     assert "no_such_module_anywhere, which is allowed, cannot be imported" in err

@@ -19,6 +19,7 @@ from curation import store
 from curation.schema import TOKEN_REWARDS
 from flows import build, cli, config, training, watching
 from flows.config import Recipe
+from tests.commands import run
 from tiny_policy import all_pairs, place, samples, sealed
 from training import checkpoint
 from training import train as training_run
@@ -45,31 +46,20 @@ def settings(root: Path, *more: str) -> list[str]:
     ]
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """The exit code of one command."""
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    monkeypatch.setattr("sys.argv", ["pairwright", *map(str, arguments)])
-    try:
-        cli.main()
-    except SystemExit as exit:
-        return int(exit.code or 0)
-    return 0
-
-
-def test_training_ends_with_the_policy_and_the_command_that_evaluates_it(root: Path, monkeypatch, capsys) -> None:
-    assert run(monkeypatch, "train", "demo", "--root", root, *settings(root)) == 0
+def test_training_ends_with_the_policy_and_the_command_that_evaluates_it(root: Path, capsys) -> None:
+    assert run("train", "demo", "--root", root, *settings(root)) == 0
     out, err = capsys.readouterr()
     (policy,) = (line.split()[1] for line in out.splitlines() if line.strip().startswith("policy:"))
     assert Path(policy).is_dir() and (Path(policy) / "adapter_config.json").is_file()
     assert f"pairwright eval {policy} --benchmarks humaneval --root {root}" in out
     assert "12 pairs trained on" in out and "trained: 4 steps; first loss 0.693 margin 0.00 acc 0%" in out
-    assert run(monkeypatch, "train", "demo@1", "--root", root, *settings(root)) == 0
+    assert run("train", "demo@1", "--root", root, *settings(root)) == 0
     assert f"policy: {policy}" in capsys.readouterr().out
 
 
 def test_a_killed_command_goes_on_to_the_same_weights(root: Path, monkeypatch, capsys) -> None:
     every = settings(root, "training.save_every=1")
-    assert run(monkeypatch, "train", "demo", "--root", root, "--out", root / "whole", *every) == 0
+    assert run("train", "demo", "--root", root, "--out", root / "whole", *every) == 0
 
     def stop(self: watching.TrainingBars, found: Any) -> None:
         if found["step"] == 3:
@@ -77,9 +67,9 @@ def test_a_killed_command_goes_on_to_the_same_weights(root: Path, monkeypatch, c
 
     with monkeypatch.context() as patch:
         patch.setattr(watching.TrainingBars, "see", stop)
-        assert run(monkeypatch, "train", "demo", "--root", root, "--out", root / "killed", *every) == cli.STOPPED
+        assert run("train", "demo", "--root", root, "--out", root / "killed", *every) == cli.STOPPED
     assert not (root / "killed" / "summary.json").exists()
-    assert run(monkeypatch, "train", "demo", "--root", root, "--out", root / "killed", *every) == 0
+    assert run("train", "demo", "--root", root, "--out", root / "killed", *every) == 0
     assert "going on from" in capsys.readouterr().err
     states = [
         checkpoint.found(root / name)[-1] / checkpoint.TRAINER / "state.safetensors" for name in ("whole", "killed")
@@ -177,13 +167,11 @@ def small_vocabulary(root: Path) -> None:
         (None, ("training.learning_rate=1e30", "training.mode=full"), 1, "the last good checkpoint is"),
     ],
 )
-def test_bad_input_is_one_line(
-    root: Path, spoil: Any, setting: tuple[str, ...], code: int, said: str, monkeypatch, capsys
-) -> None:
+def test_bad_input_is_one_line(root: Path, spoil: Any, setting: tuple[str, ...], code: int, said: str, capsys) -> None:
     if spoil:
         spoil(root)
     # The last setting of a key wins.
-    assert run(monkeypatch, "train", "demo", "--root", root, *settings(root, *setting)) == code
+    assert run("train", "demo", "--root", root, *settings(root, *setting)) == code
     out, err = capsys.readouterr()
     errors = [line for line in err.splitlines() if line.startswith("pairwright: ")]
     assert len(errors) == 1 and err.splitlines()[-1] == errors[0] and said in errors[0]
@@ -200,36 +188,36 @@ def test_a_number_that_is_none_leaves_the_last_good_checkpoint(root: Path, monke
 
     step = training_run._step
     monkeypatch.setattr(training_run, "_step", broken)
-    assert run(monkeypatch, "train", "demo", "--root", root, "--out", root / "run", *settings(root)) == 1
+    assert run("train", "demo", "--root", root, "--out", root / "run", *settings(root)) == 1
     assert "has loss nan" in (said := capsys.readouterr().err) and "step-000002-stage-0" in said
     assert [at.name for at in checkpoint.found(root / "run")] == ["step-000002-stage-0"]
 
 
-def test_a_pair_longer_than_the_context_is_left_out_or_cut_and_counted(root: Path, monkeypatch, capsys) -> None:
+def test_a_pair_longer_than_the_context_is_left_out_or_cut_and_counted(root: Path, capsys) -> None:
     long_pairs(root)
-    assert run(monkeypatch, "train", "demo", "--root", root, *settings(root)) == 0
+    assert run("train", "demo", "--root", root, *settings(root)) == 0
     assert "left out, longer than the context" in capsys.readouterr().out
-    assert run(monkeypatch, "train", "demo", "--root", root, *settings(root, "training.too_long=truncate")) == 0
+    assert run("train", "demo", "--root", root, *settings(root, "training.too_long=truncate")) == 0
     assert "completions cut to the context" in capsys.readouterr().out
 
 
-def test_an_empty_bucket_is_named_and_left_out(root: Path, monkeypatch, capsys) -> None:
+def test_an_empty_bucket_is_named_and_left_out(root: Path, capsys) -> None:
     empty_bucket(root)
-    assert run(monkeypatch, "train", "demo", "--root", root, *settings(root)) == 0
+    assert run("train", "demo", "--root", root, *settings(root)) == 0
     out, err = capsys.readouterr()
     # The log is folded to the terminal's width.
     said = " ".join(err.split())
     assert "bucket 1 of" in said and "is empty: its stage is left out" in said and "12 pairs trained on" in out
 
 
-def test_credit_tells_where_the_preference_sits_and_keeps_rewards_per_token(root: Path, monkeypatch, capsys) -> None:
+def test_credit_tells_where_the_preference_sits_and_keeps_rewards_per_token(root: Path, capsys) -> None:
     trained = settings(root, "training.epochs=4", "training.loss.beta=0.5")
     for name, loss in (("one", "dpo"), ("two", "dpop")):
         more = ("--set", f"training.loss.name={loss}")
-        assert run(monkeypatch, "train", "demo", "--root", root, "--out", root / name, *trained, *more) == 0
+        assert run("train", "demo", "--root", root, "--out", root / name, *trained, *more) == 0
     policies = ["--policy", root / "one", "--policy", f"dpop={root / 'two'}"]
     capsys.readouterr()
-    assert run(monkeypatch, "credit", "demo", "--root", root, *policies, "--json") == 0
+    assert run("credit", "demo", "--root", root, *policies, "--json") == 0
     means = {(row["policy"], row["side"], row["part"]): row for row in json.loads(capsys.readouterr().out)}
     assert {policy for policy, _, _ in means} == {"reference", "one/step-000016-stage-1", "dpop"}
     gaps = {
@@ -237,7 +225,7 @@ def test_credit_tells_where_the_preference_sits_and_keeps_rewards_per_token(root
         for policy in ("reference", "dpop")
     }
     assert gaps["dpop"] > gaps["reference"]
-    assert run(monkeypatch, "credit", "demo", "--root", root, *policies) == 0
+    assert run("credit", "demo", "--root", root, *policies) == 0
     out = capsys.readouterr().out
     assert "before, at and after" in out and "one/step-000016-stage-1" in out and "dpop" in out
     (folder,) = (root / "demo" / "credit").iterdir()
@@ -252,27 +240,14 @@ def test_credit_tells_where_the_preference_sits_and_keeps_rewards_per_token(root
         assert reward == pytest.approx(0.5 * (logp - start), abs=1e-5)
 
 
-def test_credit_of_what_is_no_adapter_is_one_line(root: Path, monkeypatch, capsys) -> None:
-    assert run(monkeypatch, "credit", "demo", "--root", root, "--policy", root / "model") == 1
+def test_credit_of_what_is_no_adapter_is_one_line(root: Path, capsys) -> None:
+    assert run("credit", "demo", "--root", root, "--policy", root / "model") == 1
     assert "holds no adapter: credit compares adapters with the model" in capsys.readouterr().err
     one, two = root / "one", root / "two"
     for at, rank in ((one, 4), (two, 2)):
-        assert (
-            run(
-                monkeypatch,
-                "train",
-                "demo",
-                "--root",
-                root,
-                "--out",
-                at,
-                *settings(root),
-                "--set",
-                f"training.lora.rank={rank}",
-            )
-            == 0
-        )
-    assert run(monkeypatch, "credit", "demo", "--root", root, "--policy", one, "--policy", two) == 1
+        wide = settings(root, f"training.lora.rank={rank}")
+        assert run("train", "demo", "--root", root, "--out", at, *wide) == 0
+    assert run("credit", "demo", "--root", root, "--policy", one, "--policy", two) == 1
     assert "adapters of other models or shapes" in capsys.readouterr().err
 
 
@@ -299,14 +274,14 @@ def test_an_adapter_is_merged_once_into_what_it_was_trained_to_be(root: Path, mo
     assert merged(str(root / "model"), done.policy) == folder
 
 
-def test_a_loss_that_never_was_in_the_recipe_is_said_before_anything_runs(root: Path, monkeypatch, capsys) -> None:
-    assert run(monkeypatch, "train", "demo", "--root", root, *settings(root, "training.loss.gamma=2")) == 2
+def test_a_loss_that_never_was_in_the_recipe_is_said_before_anything_runs(root: Path, capsys) -> None:
+    assert run("train", "demo", "--root", root, *settings(root, "training.loss.gamma=2")) == 2
     assert "the loss dpo does not use gamma" in capsys.readouterr().err
     assert not (root / "demo" / "policies").exists()
 
 
 @pytest.mark.slow
-def test_the_flows_train_and_evaluate_with_a_task_per_stage(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flows_train_and_evaluate_with_a_task_per_stage(root: Path) -> None:
     from prefect.client.orchestration import get_client
     from prefect.testing.utilities import prefect_test_harness
 
