@@ -24,13 +24,13 @@ LIMITS = """\
 
 @dataclass(frozen=True)
 class Files:
-    """A configuration of the card: the files that `load_dataset(repo, name)` reads, by split."""
+    """A configuration of the card: the files that `load_dataset(repo, name)` reads, their rows and bytes, by split."""
 
     name: str
     paths: Mapping[str, list[str]]
     schema: pa.Schema
     num_rows: Mapping[str, int]
-    num_bytes: int
+    num_bytes: Mapping[str, int]
 
 
 def render(
@@ -44,8 +44,9 @@ def render(
 
     `default` is the configuration that `load_dataset(repo)` gives; `repo_id` is the repository it is published in.
     """
-    files = [*extra, *(_of_table(table, entry) for table, entry in manifest["tables"].items())]
     tables = manifest["tables"]
+    # datasets refuses a split of no rows, so a table has those it has rows in, and one without rows is only listed.
+    files = [*extra, *(_of_table(table, entry) for table, entry in tables.items() if entry["num_rows"])]
     num_pairs = tables["pairs"]["num_rows"]
     licenses = sorted({source["license"] for source in manifest["sources"]})
     front = {
@@ -88,13 +89,16 @@ def _feature(kind: pa.DataType) -> dict[str, Any]:
 
 
 def _of_table(table: str, entry: Mapping[str, Any]) -> Files:
-    splits = sorted({shard["split"] for shard in entry["shards"]})
+    of: dict[str, list[Mapping[str, Any]]] = {}
+    for shard in entry["shards"]:
+        of.setdefault(shard["split"], []).append(shard)
+    splits = [split for split in sorted(of) if any(shard["num_rows"] for shard in of[split])]
     return Files(
         table,
         {split: [f"{table}/{split}-*.parquet"] for split in splits},
         TABLES[table].schema,
-        {split: sum(one["num_rows"] for one in entry["shards"] if one["split"] == split) for split in splits},
-        sum(shard["num_bytes"] for shard in entry["shards"]),
+        {split: sum(shard["num_rows"] for shard in of[split]) for split in splits},
+        {split: sum(shard["num_bytes"] for shard in of[split]) for split in splits},
     )
 
 
@@ -109,8 +113,12 @@ def _info(files: Files) -> dict[str, Any]:
     return {
         "config_name": files.name,
         "features": features(files.schema),
-        "splits": [{"name": split, "num_examples": rows} for split, rows in files.num_rows.items()],
-        "download_size": files.num_bytes,
+        "splits": [
+            {"name": split, "num_bytes": files.num_bytes[split], "num_examples": rows}
+            for split, rows in files.num_rows.items()
+        ],
+        "download_size": sum(files.num_bytes.values()),
+        "dataset_size": sum(files.num_bytes.values()),
     }
 
 

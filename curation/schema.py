@@ -208,6 +208,27 @@ PROBLEM_FEATURES = Table(
     row="the measures of one problem",
 )
 
+HOPELESS_PROBLEMS = Table(
+    "hopeless_problems",
+    pa.schema(
+        [
+            _PROBLEM_ID,
+            _SPLIT,
+            column("task_id", pa.string(), "the problem's own name in its source"),
+            column("num_judged", pa.int32(), "its samples that got a fair run; none of them passed"),
+            column("best_score", pa.float64(), "how far they got: the highest share of tests passed, 0 to below 1"),
+            column("best_completion_id", pa.string(), "the sample that got there; the first by id of several"),
+            column("usual_status", pa.string(), "their most frequent verdict"),
+            _measure("usual_error", pa.string(), "their most frequent exception class; null if none raised one"),
+            _measure("difficulty", pa.int8(), "the problem's own difficulty; null if unknown"),
+            column("prompt_chars", pa.int32(), "length of its statement in characters"),
+            column("num_tests", pa.int32(), "how many tests it has"),
+        ]
+    ),
+    key="problem_id",
+    row="one problem that no sample solved",
+)
+
 COMPLETION_FEATURES = Table(
     "completion_features",
     pa.schema(
@@ -456,7 +477,7 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         *(PROBLEMS, COMPLETIONS, EXECUTIONS, PAIRS),
-        *(PROBLEM_FEATURES, COMPLETION_FEATURES, PAIR_FEATURES, CURRICULUM),
+        *(PROBLEM_FEATURES, HOPELESS_PROBLEMS, COMPLETION_FEATURES, PAIR_FEATURES, CURRICULUM),
     )
 }
 

@@ -83,7 +83,10 @@ def write(dataset: Path, table: str, rows: Iterable[Mapping[str, Any]] | pa.Tabl
     arrow = _conform(table, rows)
     target = path(dataset, table, shard)
     with replacing(target) as partial:
-        pq.write_table(arrow, partial, **PARQUET_OPTIONS)
+        if arrow.num_rows:
+            pq.write_table(arrow, partial, **PARQUET_OPTIONS)
+        else:  # no row group at all: datasets cannot read one of no rows
+            pq.ParquetWriter(partial, arrow.schema).close()
         if partial.stat().st_size > MAX_SHARD_BYTES:
             raise ShardSizeError(
                 f"{table}/{shard.file} would have {partial.stat().st_size >> 20} MB, expected at most "

@@ -85,5 +85,5 @@ def _configuration(name: str, files: Sequence[Curated]) -> card.Files:
         {split: [one.file for one in of[split]] for split in splits},
         curated.SCHEMA,
         {split: sum(one.num_rows for one in of[split]) for split in splits},
-        sum(one.num_bytes for one in files),
+        {split: sum(one.num_bytes for one in of[split]) for split in splits},
     )

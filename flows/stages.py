@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from analysis.curriculum import Curriculum, build_curriculum, sql_texts
-from analysis.features import measure_completions, measure_pairs, measure_problems
+from analysis.features import Measures, measure_completions, measure_pairs, measure_problems
+from analysis.hopeless import set_hopeless_aside
 from curation import manifest
 from curation.errors import UserError
 from curation.execute import Execution, execute_completions
@@ -64,6 +65,14 @@ STAGES = (
     Stage("select pairs", ("pairs",), ("completions", "executions"), select_pairs, "pairs"),
     Stage("measure problems", ("problem_features",), ("problems",), measure_problems, "measures", idle=WORKERS),
     Stage(
+        "set hopeless problems aside",
+        ("hopeless_problems",),
+        ("problems", "executions"),
+        set_hopeless_aside,
+        "measures",
+        idle=frozenset(Measures.model_fields),
+    ),
+    Stage(
         "measure completions",
         ("completion_features",),
         ("completions", "executions"),
@@ -88,6 +97,7 @@ STAGES = (
             "executions",
             "pairs",
             "problem_features",
+            "hopeless_problems",
             "completion_features",
             "pair_features",
         ),

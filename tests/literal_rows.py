@@ -47,6 +47,12 @@ def execution(completion_id: str, problem_id: str = "q", passed: int = 1, tests:
     return _row("executions", values, given)
 
 
+def hopeless(problem_id: str = "q", **given: Any) -> Row:
+    values: Row = {"problem_id": problem_id, "task_id": "x", "num_judged": 2, "best_score": 0.0}
+    values |= {"best_completion_id": "r", "usual_status": "wrong", "prompt_chars": 1, "num_tests": 1}
+    return _row("hopeless_problems", values, given)
+
+
 def pair(pair_id: str, problem_id: str = "q", **given: Any) -> Row:
     values = {"pair_id": pair_id, "problem_id": problem_id, "strategy": "best_worst", "prompt": "x"}
     values |= {"chosen": "good", "rejected": "bad", "chosen_id": "c", "rejected_id": "r"}

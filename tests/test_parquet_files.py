@@ -6,6 +6,7 @@ import itertools
 import random
 from pathlib import Path
 
+import datasets
 import pyarrow.parquet as pq
 import pytest
 
@@ -83,3 +84,12 @@ def test_chunks_follow_the_content_so_that_a_removed_row_leaves_most_bytes_as_th
         written[name] = file.read_bytes(), plain.read_bytes()
     ours, without = (share_found(old, new) for old, new in zip(written["whole"], written["less"], strict=True))
     assert ours > 0.5 > without
+
+
+def test_datasets_reads_a_shard_of_no_rows(tmp_path: Path) -> None:
+    shards = [store.Shard("train", index, 2) for index in range(2)]
+    for shard, rows in zip(shards, ([], [completion("p")]), strict=True):
+        store.write(tmp_path, "completions", rows, shard)
+    files = [str(store.path(tmp_path, "completions", shard)) for shard in shards]
+    read = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    assert (read.num_rows, read.column_names) == (1, TABLES["completions"].schema.names)

@@ -4,7 +4,7 @@ import pytest
 
 from analysis import checks, engine
 from analysis.engine import SQL
-from literal_rows import completion, execution, pair, pair_feature, placed, plant, problem
+from literal_rows import completion, execution, hopeless, pair, pair_feature, placed, plant, problem
 
 SOUND = {
     "problems": [problem("q"), problem("hopeless"), problem("unsampled")],
@@ -15,6 +15,7 @@ SOUND = {
     ],
     "executions": [execution("c"), execution("r", passed=0), execution("h", "hopeless", passed=0, status="refused")],
     "pairs": [pair("p", chosen="x = 1\n", rejected="é = 2\n")],
+    "hopeless_problems": [],
     "completion_features": [],
     "pair_features": [pair_feature("p")],
     "curriculum": [placed("p", position=0, bucket=0, metric=1.0)],
@@ -25,6 +26,10 @@ BROKEN = [
         (f"ids_are_unique_in_{table}", {table: SOUND[table][:1] * 2}, 1)
         for table in ("problems", "completions", "executions", "pairs", "pair_features", "curriculum")
     ),
+    ("ids_are_unique_in_hopeless_problems", {"hopeless_problems": [hopeless("q")] * 2}, 1),
+    ("hopeless_problems_are_unsolved", {"hopeless_problems": [hopeless("q")]}, 1),
+    ("hopeless_problems_are_unsolved", {"hopeless_problems": [hopeless("unsampled")]}, 1),
+    ("hopeless_problems_are_unsolved", {"executions": [execution("c", passed=0), execution("r", passed=0)]}, 1),
     ("splits_share_no_problem", {"problems": [problem("q"), problem("q", split="test")]}, 1),
     ("splits_share_no_problem", {"pairs": [SOUND["pairs"][0] | {"split": "test"}]}, 1),
     ("splits_share_no_problem", {"curriculum": [SOUND["curriculum"][0] | {"split": "test"}]}, 1),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from analysis import engine
 from analysis.engine import SQL
 from analysis.features import Measures, measure_pairs
+from analysis.hopeless import set_hopeless_aside
 from curation import store
 from literal_rows import completion, execution, pair, pair_feature, placed, plant, problem
 
@@ -27,6 +28,7 @@ HELD = {
     "curricula/one_shard": "test_curriculum.py, cut points and buckets by hand",
     "curricula/placed": "test_curriculum.py, places equal the slow oracle",
     "measures/completions": "test_lengths_and_ranks_of_completions",
+    "measures/hopeless_problems": "test_problems_and_ranks",
     "measures/pairs": "test_measures_of_pairs",
     "measures/sides": "test_features.py, distances equal the textbook",
     "reports/buckets": "test_buckets_and_pruned_pairs",
@@ -35,7 +37,6 @@ HELD = {
     "reports/pruned": "test_buckets_and_pruned_pairs",
     "reports/verdicts": "test_problems_and_ranks",
     "versions/rules": "test_versions.py, rules side by side",
-    "views/hopeless_problems": "test_problems_and_ranks",
     "views/problem_stats": "test_problems_and_ranks",
     "views/sample_ranks": "test_problems_and_ranks",
 }
@@ -96,6 +97,7 @@ def test_problems_and_ranks(tmp_path_factory: pytest.TempPathFactory, given_runs
     assert {row["problem_id"]: tuple(row[column] for column in columns) for row in found} == stats
     found = engine.query(folder, "FROM sample_ranks").to_pylist()
     assert {row["completion_id"]: row["score_rank"] for row in found} == ranks
+    set_hopeless_aside(folder, Measures())
     found = engine.query(folder, "FROM hopeless_problems").to_pylist()
     columns = ("num_judged", "best_score", "best_completion_id", "prompt_chars")
     assert {row["problem_id"]: tuple(row[column] for column in columns) for row in found} == hopeless

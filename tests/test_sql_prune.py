@@ -4,6 +4,8 @@ import pytest
 
 from analysis import engine
 from analysis.engine import SQL
+from analysis.features import Measures
+from analysis.hopeless import set_hopeless_aside
 from analysis.rules import MEASURED
 from curation.schema import TABLES
 from literal_rows import completion, execution, pair, pair_feature, plant, problem
@@ -78,6 +80,7 @@ def test_pairs_of_problems_that_nobody_solved(tmp_path):
     rows = [pair("p", "solved"), pair("q", "hard"), pair("r", "refused")]
     problems = [problem("solved"), problem("hard", prompt="é" * 7, difficulty=3), problem("refused")]
     dataset = plant(tmp_path, problems=problems, completions=[completion("h0")], executions=runs, pairs=rows)
+    assert set_hopeless_aside(dataset, Measures()) == 1
     assert named(dataset, "hopeless_problems") == ["q"]
     [kept_aside] = engine.query(dataset, "FROM hopeless_problems").to_pylist()
     assert kept_aside == {

@@ -1,4 +1,4 @@
--- One row per problem that no sample solved, with how far they got: what is special about it?
+-- One row per problem that no sample solved, with how far they got.
 -- reads: problem_stats, executions, problems
 WITH ends AS (
     SELECT
@@ -15,15 +15,16 @@ SELECT
     problem_stats.problem_id,
     problem_stats.split,
     problems.task_id,
-    problem_stats.num_judged,
+    problem_stats.num_judged::INTEGER AS num_judged,
     problem_stats.best_score,
     ends.best_completion_id,
     ends.usual_status,
     ends.usual_error,
     problems.difficulty,
-    length(problems.prompt) AS prompt_chars,
-    len(problems.tests) AS num_tests
+    length(problems.prompt)::INTEGER AS prompt_chars,
+    len(problems.tests)::INTEGER AS num_tests
 FROM problem_stats
 JOIN ends USING (problem_id)
 JOIN problems USING (problem_id)
 WHERE problem_stats.num_solved = 0
+ORDER BY problem_stats.problem_id
