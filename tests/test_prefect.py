@@ -16,7 +16,7 @@ import pytest
 from curation import manifest
 
 ROOT = Path(__file__).parents[1]
-STAGES = 10
+STAGES = 10  # nine that make tables, and the seal
 PATIENCE = 240  # a fresh database takes Prefect about 14 s of processor time; the machine may be busy
 RECIPE = """
 dataset: watched
