@@ -44,7 +44,7 @@ class StepSums:
     def __init__(self, device: torch.device) -> None:
         self.values = torch.zeros(len(SUMS), dtype=torch.float64, device=device)
 
-    def add(self, losses: Tensor, batch: Batch, p: PairLogps, loss: Loss, policy: Tensor, reference: Tensor) -> None:
+    def add(self, losses: Tensor, p: PairLogps, loss: Loss, policy: Tensor, reference: Tensor) -> None:
         """One batch. Everything is detached already."""
         zero = losses.new_zeros(())
         found = {name: zero for name in SUMS}

@@ -267,7 +267,7 @@ def _step(
             _check_start(run, p)
         if counts:
             detached = _detached(p)
-            sums.add(losses.detach(), batch, detached, loss, token_logps.detach(), reference_logps)
+            sums.add(losses.detach(), detached, loss, token_logps.detach(), reference_logps)
             sums.count(batch, metrics.flops_of(batch, run.scorer.causal, reports.body, full=run.config.mode == "full"))
             if loss.form.pairwise and step.epoch == 0:
                 reports.samples(batch, losses.detach(), detached)
