@@ -82,3 +82,8 @@ def test_the_recipe_and_the_problems_of_the_readme_are_valid() -> None:
     (problems,) = blocks("json")
     kinds = [problem_from_own(json.loads(line))["kind"] for line in problems.splitlines()]
     assert kinds == ["function", "stdio"]
+
+
+def test_no_heading_stands_twice() -> None:
+    headings = re.findall(r"(?m)^## .*", README)
+    assert len(headings) > 5 and len(set(headings)) == len(headings)
