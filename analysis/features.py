@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -91,20 +92,24 @@ def _problem_row(row: dict[str, Any], twin: overlaps.Twin | None, config: Measur
     }
 
 
-def measure_completions(dataset: Path, config: Measures, *, on_progress: Progress = silent) -> int:
+def measure_completions(
+    dataset: Path, config: Measures, *, executor: Executor | None = None, on_progress: Progress = silent
+) -> int:
     """completions + executions -> completion_features, in the shards that lack it. Returns the completions measured."""
-    over_shards(_measure_completions, dataset, "completions", "completion_features", config, on_progress)
+    over_shards(_measure_completions, dataset, "completions", "completion_features", config, on_progress, executor)
     return engine.count(dataset, "completion_features")
 
 
-def measure_pairs(dataset: Path, config: Measures, *, on_progress: Progress = silent) -> int:
+def measure_pairs(
+    dataset: Path, config: Measures, *, executor: Executor | None = None, on_progress: Progress = silent
+) -> int:
     """pairs + completions + executions + completion_features -> pair_features. Returns the pairs measured.
 
     Problems and completions that have no measures yet get them first.
     """
     measure_problems(dataset, config)
-    measure_completions(dataset, config)
-    over_shards(_measure_pairs, dataset, "pairs", "pair_features", config, on_progress)
+    measure_completions(dataset, config, executor=executor)
+    over_shards(_measure_pairs, dataset, "pairs", "pair_features", config, on_progress, executor)
     return engine.count(dataset, "pair_features")
 
 

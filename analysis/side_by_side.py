@@ -1,4 +1,4 @@
-"""Work on the shards of a table in several processes, where there is enough of it to be worth their start."""
+"""Work on the shards of a table in several processes: ours, where there is enough of it, or those of a cluster."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import ctypes
 import multiprocessing
 import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,26 +37,38 @@ def over_shards(
     target: str,
     config: Configured,
     on_progress: Progress,
+    executor: Executor | None = None,
 ) -> None:
-    """Call `work` for every shard that `target` lacks; progress is in the shards of the plan."""
+    """Call `work` for every shard that `target` lacks; progress is in the shards of the plan.
+
+    With an executor every shard is one call in it, where the dataset must be within reach.
+    """
     total = len(store.plan(dataset))
     todo = store.missing(dataset, target)
     done = total - len(todo)
     on_progress(done, total)
     workers = min(config.workers, len(todo))
-    if workers < 2 or engine.count(dataset, source) < WORTH_A_PROCESS * workers:
+    if executor is None and (workers < 2 or engine.count(dataset, source) < WORTH_A_PROCESS * workers):
         for shard in todo:
             work(dataset, shard, config)
             done += 1
             on_progress(done, total)
         return
-    # Spawned, not forked: DuckDB and Arrow hold threads and locks that a fork would copy mid-use.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start) as pool:
-        for future in as_completed([pool.submit(work, dataset, shard, config) for shard in todo]):
-            future.result()
-            done += 1
-            on_progress(done, total)
+    with nullcontext(executor) if executor is not None else _processes(workers) as pool:
+        running = [pool.submit(work, dataset, shard, config) for shard in todo]
+        try:
+            for future in as_completed(running):
+                future.result()
+                done += 1
+                on_progress(done, total)
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _processes(workers: int) -> ProcessPoolExecutor:
+    """Processes of our own. Spawned, not forked: DuckDB and Arrow hold threads and locks that a fork would copy."""
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start)
 
 
 def _start() -> None:

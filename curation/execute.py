@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, as_completed, wait
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from curation import store
 from curation.progress import Progress, silent
+from curation.store import Shard
 from sandbox.policy import policy_digest
 from sandbox.pool import run_many
 from sandbox.verdict import Limits, Program, Result, Test
@@ -53,22 +56,117 @@ class Execution(BaseModel):
         )
 
 
-def execute_completions(dataset: Path, config: Execution, *, on_progress: Progress = silent) -> int:
-    """problems + completions -> executions, shard by shard. Returns the number of rows written."""
+Arriving = Mapping[Shard, Future[Any]]
+"""Shards that are still being sampled, and what is done, or fails, when they are written or never will be."""
+
+
+def execute_completions(
+    dataset: Path,
+    config: Execution,
+    *,
+    arriving: Arriving = MappingProxyType({}),
+    executor: Executor | None = None,
+    on_progress: Progress = silent,
+) -> int:
+    """problems + completions -> executions, shard by shard. Returns the number of rows written.
+
+    Shards that are `arriving` are run as soon as they are there. With an executor every shard is one call of
+    `execute_shard` in it, where the dataset must be within reach; else the shards are run here, one after the other.
+    Progress counts the programs of the shards that are there.
+
+    Raises:
+        UserError: an arriving shard never came, or the executor lost its machines.
+    """
     todo = store.missing(dataset, "executions")
-    total = sum(store.num_rows(dataset, "completions", shard) for shard in todo)
-    done = 0
-    on_progress(done, total)
-    for shard in todo:
-        problems = {row["problem_id"]: row for row in store.read(dataset, "problems", shard=shard).to_pylist()}
-        columns = ["completion_id", "problem_id", "split", "code"]
-        completions = store.read(dataset, "completions", columns=columns, shard=shard).to_pylist()
-        rows = []
-        for row in judge(problems, completions, config):
-            rows.append(row)
-            on_progress(done + len(rows), total)
-        done += store.write(dataset, "executions", rows, shard)
+    coming = {arriving[shard]: shard for shard in todo if shard in arriving}
+    ready = [shard for shard in todo if shard not in arriving]
+    if executor is None:
+        return _run_here(dataset, config, ready, coming, on_progress)
+    return _run_there(dataset, config, ready, coming, executor, on_progress)
+
+
+def _run_here(
+    dataset: Path, config: Execution, ready: list[Shard], coming: Mapping[Future[Any], Shard], on_progress: Progress
+) -> int:
+    """Every shard in this process, with progress at every program."""
+    sizes = {shard: store.num_rows(dataset, "completions", shard) for shard in ready}
+
+    def there() -> int:
+        for future, shard in coming.items():
+            if shard not in sizes and future.done() and future.exception() is None:
+                sizes[shard] = store.num_rows(dataset, "completions", shard)
+        return sum(sizes.values())
+
+    def tell(ran: int) -> None:
+        on_progress(done + ran, total)
+
+    done, total = 0, there()
+    tell(0)
+    for shard in _arrivals(ready, coming):
+        total = there()
+        done += execute_shard(dataset, shard, config, on_program=tell)
     return done
+
+
+def _arrivals(ready: Iterable[Shard], coming: Mapping[Future[Any], Shard]) -> Iterator[Shard]:
+    """The shards in the order in which they are there. Raises what kept one from coming."""
+    yield from ready
+    for future in as_completed(coming):
+        future.result()
+        yield coming[future]
+
+
+def _run_there(
+    dataset: Path,
+    config: Execution,
+    ready: list[Shard],
+    coming: Mapping[Future[Any], Shard],
+    executor: Executor,
+    on_progress: Progress,
+) -> int:
+    """Every shard as a call in the executor; progress is at every shard that is done."""
+    done = total = 0
+    running: set[Future[Any]] = set()
+
+    def submit(shard: Shard) -> None:
+        nonlocal total
+        total += store.num_rows(dataset, "completions", shard)
+        running.add(executor.submit(execute_shard, dataset, shard, config))
+        on_progress(done, total)
+
+    try:
+        on_progress(done, total)
+        for shard in ready:
+            submit(shard)
+        left = dict(coming)
+        while left or running:
+            finished = wait([*left, *running], return_when=FIRST_COMPLETED).done
+            for arrived in finished & left.keys():
+                arrived.result()
+                submit(left.pop(arrived))
+            for ran in finished & running:
+                running.remove(ran)
+                done += ran.result()
+                on_progress(done, total)
+    finally:
+        for call in running:
+            call.cancel()
+    return done
+
+
+def execute_shard(
+    dataset: Path, shard: Shard, config: Execution, *, on_program: Callable[[int], None] | None = None
+) -> int:
+    """Run the programs of one shard and write its executions; `on_program` is called with how many have run."""
+    problems = {row["problem_id"]: row for row in store.read(dataset, "problems", shard=shard).to_pylist()}
+    columns = ["completion_id", "problem_id", "split", "code"]
+    completions = store.read(dataset, "completions", columns=columns, shard=shard).to_pylist()
+    rows = []
+    for row in judge(problems, completions, config):
+        rows.append(row)
+        if on_program is not None:
+            on_program(len(rows))
+    return store.write(dataset, "executions", rows, shard)
 
 
 def judge(

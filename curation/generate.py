@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,27 @@ from curation.sampling import USES, Sampling
 from curation.schema import identify
 from curation.store import Shard
 
+OnShard = Callable[[Shard], None]
+"""Called with every shard that has just been written, from the thread that wrote it; what it raises ends the stage."""
+
+
+def nobody(shard: Shard) -> None:
+    """Nobody waits for the shard."""
+
 
 def generate_completions(
-    dataset: Path, config: Sampling, *, sampler: Sampler | None = None, on_progress: Progress = silent
+    dataset: Path,
+    config: Sampling,
+    *,
+    sampler: Sampler | None = None,
+    on_shard: OnShard = nobody,
+    on_progress: Progress = silent,
 ) -> int:
     """problems -> completions, shard by shard. Returns the number of rows written.
 
     Rows stand in the order of the problems, then of the samples. A model is loaded only where a shard is missing.
-    Progress counts completions, or problems where completions are replayed.
+    Progress counts completions, or problems where completions are replayed. A sampler that is given stays the
+    caller's to close, who may do so at any time to end the stage.
 
     Raises:
         UserError: the model cannot be loaded, no server answers, or the file to replay is not as it must be.
@@ -31,33 +44,48 @@ def generate_completions(
     todo = store.missing(dataset, "completions")
     if not todo:
         return 0
-    columns = ["problem_id", "task_id"]
-    task_ids = store.read(dataset, "problems", columns=columns).column("task_id").to_pylist()
-    opened = sampler or open_sampler(config, task_ids)
+    opened = sampler or sampler_for(dataset, config)
     per_problem = config.n if "n" in USES[config.sampler] else 1
     counter = _Counter(on_progress, sum(store.num_rows(dataset, "problems", shard) for shard in todo) * per_problem)
     try:
-        return _run(dataset, config, opened, todo, counter)
+        return _run(dataset, config, opened, todo, counter, on_shard)
     finally:
         if sampler is None:
             opened.close()
 
 
-def _run(dataset: Path, config: Sampling, sampler: Sampler, todo: Sequence[Shard], counter: _Counter) -> int:
-    """Every shard, as many at once as the sampler takes; after the first error no other begins."""
-    stopped = threading.Event()
+def sampler_for(dataset: Path, config: Sampling) -> Sampler:
+    """The sampler a recipe asks for, for the problems of a dataset. Cheap: a model is loaded at the first `sample`."""
+    task_ids = store.read(dataset, "problems", columns=["problem_id", "task_id"]).column("task_id").to_pylist()
+    return open_sampler(config, task_ids)
 
-    def run(shard: Shard) -> int:
-        if stopped.is_set():
-            return 0
+
+def _run(
+    dataset: Path, config: Sampling, sampler: Sampler, todo: Sequence[Shard], counter: _Counter, on_shard: OnShard
+) -> int:
+    """Every shard, as many at once as the sampler takes; after the first error no other begins.
+
+    Twice as many threads: while one writes its shard, another has the sampler at work on the next.
+    """
+    left, stopped, asking = iter(todo), threading.Event(), threading.Semaphore(sampler.at_once)
+
+    def run() -> int:
+        written = 0
         try:
-            return _shard(dataset, config, sampler, shard, counter)
+            while True:
+                with asking:
+                    shard = None if stopped.is_set() else next(left, None)
+                    if shard is None:
+                        return written
+                    rows = _sample(dataset, config, sampler, shard, counter)
+                written += store.write(dataset, "completions", rows, shard)
+                on_shard(shard)
         except BaseException:
             stopped.set()
             raise
 
-    with ThreadPoolExecutor(sampler.at_once, thread_name_prefix="generate") as threads:
-        running = [threads.submit(run, shard) for shard in todo]
+    with ThreadPoolExecutor(2 * sampler.at_once, thread_name_prefix="generate") as threads:
+        running = [threads.submit(run) for _ in range(min(len(todo), 2 * sampler.at_once))]
         try:
             return sum(future.result() for future in as_completed(running))
         except BaseException:
@@ -66,11 +94,14 @@ def _run(dataset: Path, config: Sampling, sampler: Sampler, todo: Sequence[Shard
             raise
 
 
-def _shard(dataset: Path, config: Sampling, sampler: Sampler, shard: Shard, counter: _Counter) -> int:
+def _sample(
+    dataset: Path, config: Sampling, sampler: Sampler, shard: Shard, counter: _Counter
+) -> Iterator[dict[str, Any]]:
+    """The rows of one shard; the sampler is done with it when this returns."""
     problems = store.read(dataset, "problems", shard=shard).to_pylist()
     requests = [request_for(problem, config) for problem in problems]
     answers = sampler.sample(requests, shard_seed(config.seed, shard), counter.add)
-    return store.write(dataset, "completions", completion_rows(requests, answers, config, sampler), shard)
+    return completion_rows(requests, answers, config, sampler)
 
 
 def shard_seed(seed: int, shard: Shard) -> int:

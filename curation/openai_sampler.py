@@ -37,8 +37,10 @@ class OpenAISampler:
     """A model behind one or more servers. Safe to call from several threads."""
 
     def __init__(self, config: Sampling) -> None:
-        self.at_once = 1
+        # The next shard's requests take the places that the slow ones at a shard's end leave free.
+        self.at_once = 2
         self._config = config
+        self._threads = ThreadPoolExecutor(config.concurrency, thread_name_prefix="openai")
         self._servers = _Servers(config.base_urls)
         headers = {"Authorization": f"Bearer {_key(config.api_key_env)}"} if config.api_key_env else {}
         limits = httpx.Limits(max_connections=config.concurrency, max_keepalive_connections=config.concurrency)
@@ -54,17 +56,16 @@ class OpenAISampler:
             UserError: no server answers, or one refuses the key, the model or the request.
         """
         answers: dict[int, Answers] = {}
-        with ThreadPoolExecutor(self._config.concurrency, thread_name_prefix="openai") as threads:
-            running = {threads.submit(self._ask, request): place for place, request in enumerate(requests)}
-            try:
-                for future in as_completed(running):
-                    answers[running[future]] = future.result()
-                    on_done(self._config.n)
-            except BaseException:
-                self._closed.set()  # those that wait for another try give up
-                for future in running:
-                    future.cancel()
-                raise
+        running = {self._threads.submit(self._ask, request): place for place, request in enumerate(requests)}
+        try:
+            for future in as_completed(running):
+                answers[running[future]] = future.result()
+                on_done(self._config.n)
+        except BaseException:
+            self._closed.set()  # those that wait for another try give up
+            for future in running:
+                future.cancel()
+            raise
         return [answers[place] for place in range(len(requests))]
 
     def model(self) -> Model:
@@ -76,8 +77,9 @@ class OpenAISampler:
         return code_of(request.problem, text, continues=answers.continues)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; what is under way fails, what waits never begins."""
         self._closed.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
     def _ask(self, request: Request) -> Answers:

@@ -1,36 +1,31 @@
 """Build a dataset version: the stages in order, the checks, the seal.
 
 The same list of stage calls runs with and without Prefect. With it, every stage is a task, so the run can be watched
-in Prefect's UI; tasks pass the folder's path, never rows, because the tables are already on disk.
+in Prefect's UI; tasks pass the folder's path, never rows, because the tables are already on disk. Programs are run
+while others are still sampled (flows/overlap.py), and on this machine or on a cluster (flows/runners.py).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from analysis.catalog import rebuild_catalog
 from analysis.checks import bad_rows, run_checks
 from analysis.curriculum import Curriculum, check_config, cut_points
 from curation import manifest, workspace
-from curation.progress import silent
+from curation.generate import generate_completions
+from flows.calling import Call, plain
 from flows.config import Recipe
+from flows.overlap import sample_and_run
+from flows.runners import opened
 from flows.stages import STAGES, build_key, table_keys
 
 log = logging.getLogger(__name__)
-
-
-class Call(Protocol):
-    """How a stage is called: plainly, under a progress bar, or as a Prefect task."""
-
-    def __call__(self, title: str, function: Callable[..., Any], *args: Any, progress: bool = True) -> Any: ...
-
-
-def plain(title: str, function: Callable[..., Any], *args: Any, progress: bool = True) -> Any:
-    """Call a stage and nothing more."""
-    return function(*args, on_progress=silent) if progress else function(*args)
 
 
 def build(recipe: Recipe, root: Path, call: Call = plain) -> tuple[Path, bool]:
@@ -46,12 +41,29 @@ def build(recipe: Recipe, root: Path, call: Call = plain) -> tuple[Path, bool]:
             workspace.close_work(root / recipe.dataset / workspace.WORK / build_key(keys))
             return sealed, False
         work = workspace.open_work(root, recipe.dataset, build_key(keys), keys)
-        for stage in STAGES:
-            call(stage.title, stage.run, work, getattr(recipe, stage.section))
+        with opened(recipe.runner) as executor:
+            make_tables(work, recipe, call, executor)
         version = call("check and seal", seal_version, work, root, recipe, keys, progress=False)
         workspace.close_work(work)
     rebuild_catalog(root)
     return version, True
+
+
+def make_tables(work: Path, recipe: Recipe, call: Call, executor: Executor | None = None) -> None:
+    """Every stage in turn, but programs run as soon as they are sampled."""
+    stages = iter(STAGES)
+    for stage in stages:
+        config = getattr(recipe, stage.section)
+        if stage.run is generate_completions:
+            running = next(stages)
+            execution = recipe.execute
+            if executor is not None and execution.workers is None:
+                execution = execution.model_copy(update={"workers": recipe.runner.cpus})
+            sample_and_run(call, (stage.title, running.title), work, config, execution, executor)
+        elif executor is not None and stage.spreads:
+            call(stage.title, partial(stage.run, executor=executor), work, config)
+        else:
+            call(stage.title, stage.run, work, config)
 
 
 def seal_version(work: Path, root: Path, recipe: Recipe, keys: Mapping[str, str]) -> Path:

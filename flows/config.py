@@ -27,6 +27,7 @@ from curation.execute import Execution
 from curation.generate import Sampling
 from curation.pairs import PairSelection
 from curation.problems import ProblemSource
+from flows.runners import Runner
 
 
 class ConfigError(UserError, ValueError):
@@ -101,8 +102,9 @@ class Recipe(BaseModel):
     pairs: PairSelection = Field(default_factory=PairSelection, description="Which completions become pairs.")
     measures: Measures = Field(default_factory=Measures, description="What is measured of a pair.")
     curriculum: Curriculum = Field(default_factory=Curriculum, description="How pairs are ordered and pruned.")
-    # The rest says nothing about the version, so it is not written into one. Training is checked where it is used:
-    # its options are declared beside torch, which a light install lacks.
+    # The rest says nothing about the version, so it is not written into one.
+    runner: Runner = Field(default_factory=Runner, exclude=True, description="Where programs are run and measured.")
+    # Checked where it is used: its options are declared beside torch, which a light install lacks.
     training: dict[str, Any] = Field(
         {}, exclude=True, description="How a policy is trained on the version; see docs/training.md."
     )

@@ -27,7 +27,8 @@ class Stage(NamedTuple):
     """One step of a build: what it is called, the tables it makes, from which tables, by which function.
 
     `version` is raised by hand when the function's rows change: finished shards of older versions are then made anew.
-    `idle` names settings that do not change the rows, so changing one keeps finished shards.
+    `idle` names settings that do not change the rows, so changing one keeps finished shards. A stage that `spreads`
+    takes an executor of a cluster.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Stage(NamedTuple):
     section: str
     version: int = 1
     idle: frozenset[str] = frozenset()
+    spreads: bool = False
 
 
 IDLE_SAMPLING = frozenset(
@@ -61,6 +63,7 @@ STAGES = (
         execute_completions,
         "execute",
         idle=frozenset({"workers", "mode", "require_hardening"}),
+        spreads=True,
     ),
     Stage("select pairs", ("pairs",), ("completions", "executions"), select_pairs, "pairs"),
     Stage("measure problems", ("problem_features",), ("problems",), measure_problems, "measures", idle=WORKERS),
@@ -79,6 +82,7 @@ STAGES = (
         measure_completions,
         "measures",
         idle=WORKERS,
+        spreads=True,
     ),
     Stage(
         "measure pairs",
@@ -87,6 +91,7 @@ STAGES = (
         measure_pairs,
         "measures",
         idle=WORKERS,
+        spreads=True,
     ),
     Stage(
         "order the curriculum",

@@ -1,0 +1,78 @@
+"""Programs run while others are still sampled: a shard goes to the sandbox as soon as it is written.
+
+    sample completions    shard 0 │ shard 1 │ shard 2 │ ...     a thread; the next is asked for while one is written
+    run programs                  │ shard 0     │ shard 1 ...   the caller's thread, or a cluster
+
+The sampler never waits for the sandbox: between them lies the disk, with room for every shard. Both stay stages as they
+are alone, each under its own bar or in its own task, so rows and digest are the same, and a killed build goes on from
+the shards of both. An error on either side ends the other.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from pathlib import Path
+
+from curation import store
+from curation.errors import UserError
+from curation.execute import Execution, execute_completions
+from curation.generate import generate_completions, sampler_for
+from curation.sampling import Sampling
+from curation.store import Shard
+from flows.calling import Call
+
+
+def sample_and_run(
+    call: Call,
+    titles: tuple[str, str],
+    dataset: Path,
+    sampling: Sampling,
+    execution: Execution,
+    executor: Executor | None = None,
+) -> None:
+    """problems -> completions -> executions, the second of a shard as soon as the first is there.
+
+    Raises:
+        UserError: as either stage does; the other has ended by then.
+    """
+    arriving: dict[Shard, Future[None]] = {shard: Future() for shard in store.missing(dataset, "completions")}
+    run = partial(execute_completions, arriving=arriving, executor=executor)
+    if not arriving:
+        call(titles[0], generate_completions, dataset, sampling)
+        call(titles[1], run, dataset, execution)
+        return
+    sampler = sampler_for(dataset, sampling)
+    stage = partial(generate_completions, sampler=sampler, on_shard=partial(_hand_over, arriving))
+
+    def sample() -> None:
+        try:
+            call(titles[0], stage, dataset, sampling)
+        except BaseException as error:
+            for future in arriving.values():
+                if not future.done():
+                    future.set_exception(error)
+            raise
+
+    try:
+        # A task that Prefect runs in a thread finds its flow in the context.
+        with ThreadPoolExecutor(1, thread_name_prefix="sampling") as thread:
+            sampled = thread.submit(copy_context().run, sample)
+            try:
+                call(titles[1], run, dataset, execution)
+            except BaseException:
+                for future in arriving.values():
+                    future.cancel()
+                sampler.close()
+                raise
+            sampled.result()
+    finally:
+        sampler.close()
+
+
+def _hand_over(arriving: dict[Shard, Future[None]], shard: Shard) -> None:
+    """Say that a shard is there; where nobody waits any more, end the sampling."""
+    if not arriving[shard].set_running_or_notify_cancel():
+        raise UserError("sampling was stopped, as running the programs failed")
+    arriving[shard].set_result(None)
