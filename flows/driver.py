@@ -30,15 +30,18 @@ LIBRARIES = {"ray": "ray", "dask": "distributed"}
 ROOMS = ("sandbox", "curation", "analysis")
 TRIES = 5  # lost workers after which a call is given up: it may be what kills them
 LOOK_SECONDS = 2.0
-# Ray's own is a minute, after which it ends this process.
-GCS_SECONDS = "20"
+# Seconds without the head or the scheduler after which the cluster counts as gone, and this process ends; Ray ends it
+# by itself, after a minute where it is not told otherwise.
+GONE_SECONDS = 20
 
 
 class Joined(NamedTuple):
-    """A cluster: how to call `on_node` there, how many nodes fit a call, how to leave, what an error of its means."""
+    """A cluster: how to call `on_node` there, how many nodes fit a call, whether it still answers, how to leave it, and
+    what an error of its means."""
 
     submit: Callable[..., Future[Any]]
     fitting: Callable[[], int]
+    answers: Callable[[], bool]
     leave: Callable[[], None]
     why: Callable[[BaseException], BaseException]
 
@@ -75,7 +78,7 @@ def on_node(expected: str, function: Callable[..., Any], args: tuple[Any, ...]) 
 def join_ray(address: str, cpus: int) -> Joined:
     """Become a driver of a Ray cluster."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", GCS_SECONDS)
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", str(GONE_SECONDS))
     import ray
 
     ray.init(address=address, namespace="pairwright", log_to_driver=False, logging_level=logging.WARNING)
@@ -91,7 +94,7 @@ def join_ray(address: str, cpus: int) -> Joined:
         lost = (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError, ray.exceptions.OutOfMemoryError)
         return _lost(error) if isinstance(error, lost) else error
 
-    return Joined(lambda *args: call.remote(*args).future(), fitting, ray.shutdown, why)
+    return Joined(lambda *args: call.remote(*args).future(), fitting, lambda: True, ray.shutdown, why)
 
 
 def join_dask(address: str, cpus: int) -> Joined:
@@ -102,12 +105,15 @@ def join_dask(address: str, cpus: int) -> Joined:
     executor = client.get_executor(pure=False)
 
     def fitting() -> int:
-        return len(client.scheduler_info(n_workers=-1)["workers"]) if client.status == "running" else 0
+        return len(client.scheduler_info(n_workers=-1)["workers"])
+
+    def answers() -> bool:
+        return bool(client.status == "running")
 
     def why(error: BaseException) -> BaseException:
         return _lost(error) if isinstance(error, KilledWorker) else error
 
-    return Joined(partial(executor.submit, on_node), fitting, client.close, why)
+    return Joined(partial(executor.submit, on_node), fitting, answers, client.close, why)
 
 
 def _lost(error: BaseException) -> UserError:
@@ -159,8 +165,14 @@ class Driver:
     def _watch(self, joined: Joined, cpus: int, patience: float) -> None:
         """Give up what waits when the cluster has had no node for it for too long."""
         since: float | None = None
+        answered = time.monotonic()
         while True:
             time.sleep(LOOK_SECONDS)
+            if not joined.answers():
+                if time.monotonic() - answered > GONE_SECONDS:
+                    os._exit(1)
+                continue
+            answered = time.monotonic()
             if not self._running or joined.fitting():
                 since = None
                 continue
