@@ -154,9 +154,9 @@ class Driver:
         if number not in self._running:
             return
         self._running.discard(number)
-        error = None if done.cancelled() else done.exception()
-        if done.cancelled():
-            error = UserError("the cluster dropped a call: start the cluster and run the same command")
+        if done.cancelled():  # Dask lost its scheduler, or that was started anew
+            os._exit(1)
+        error = done.exception()
         if error is None:
             self._send((number, done.result(), None))
         else:
