@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import problem
 from curation import manifest, store
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 PATIENCE = 240
 RECIPE = """
 dataset: spread
-problems: {source: builtin, limit: 20, shard_size: 2}
+problems: {source: builtin, limit: 16, shard_size: 2}
 generate: {sampler: scripted, n: 3}
 pairs: {strategy: all_pairs}
 measures: {decontaminate: false}
@@ -44,10 +45,11 @@ def recipe(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture
-def digest(recipe: Path, tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def digest(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the recipe gives on this machine alone."""
-    return str(manifest.read_manifest(build(load(str(recipe)), tmp_path / "local")[0])["digest"])
+    version, _ = build(parse(yaml.safe_load(RECIPE), "test"), tmp_path_factory.mktemp("local"))
+    return str(manifest.read_manifest(version)["digest"])
 
 
 def start(recipe: Path, root: Path, kind: str, address: str) -> subprocess.Popen[str]:
@@ -107,7 +109,7 @@ def process(module: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextmanager
-def dask(folder: Path, workers: int = 2) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+def dask(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """A scheduler and workers of one thread each: the address and the processes, the scheduler's first."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -116,7 +118,7 @@ def dask(folder: Path, workers: int = 2) -> Iterator[tuple[str, list[subprocess.
     worker = (f"tcp://{address}", "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder))
     with ExitStack() as stack:
         begun = [stack.enter_context(process("distributed.cli.dask_scheduler", *scheduler))]
-        for _ in range(workers):
+        for _ in range(2):
             begun.append(stack.enter_context(process("distributed.cli.dask_worker", *worker)))
 
         def listens() -> bool:
@@ -145,19 +147,8 @@ def test_a_dask_worker_killed_changes_nothing_and_a_scheduler_killed_is_one_line
 
 
 @pytest.mark.slow
-def test_a_cluster_without_nodes_is_waited_for_and_then_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with dask(tmp_path, workers=0) as (address, _):
-        with opened(Runner(kind="dask", address=address, patience=3)) as executor:
-            assert executor is not None
-            call = executor.submit(len, tmp_path, Shard("train"), None)
-            with pytest.raises(UserError, match="the cluster has had no node with 1 CPUs for 3 s: start one"):
-                call.result(PATIENCE)
-    assert "has no node with 1 CPUs; waiting up to 3 s for one" in caplog.text
-
-
-@pytest.mark.slow
-def test_a_ray_node_killed_changes_nothing_and_a_head_killed_is_one_line(
-    recipe: Path, tmp_path: Path, digest: str, monkeypatch: pytest.MonkeyPatch
+def test_a_ray_node_killed_changes_nothing_none_left_is_said_and_a_head_killed_too(
+    recipe: Path, tmp_path: Path, digest: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Workers of Ray are nice by 15, so that a busy machine would leave them nothing.
     for name, value in {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}.items():
@@ -165,20 +156,27 @@ def test_a_ray_node_killed_changes_nothing_and_a_head_killed_is_one_line(
     from ray.cluster_utils import Cluster as RayCluster
 
     options = {"object_store_memory": 80 << 20, "include_dashboard": False, "include_log_monitor": False}
-    cluster = RayCluster(initialize_head=True, head_node_args=options | {"num_cpus": 0})
+    cluster = RayCluster(initialize_head=True, head_node_args=options | {"num_cpus": 0, "no_monitor": True})
     try:
-        first, _ = (cluster.add_node(num_cpus=1, **options) for _ in range(2))
+        first, second = (cluster.add_node(num_cpus=1, **options) for _ in range(2))
         building = start(recipe, tmp_path / "ray", "ray", cluster.address)
         said = in_the_middle(building, tmp_path / "ray", lambda: cluster.remove_node(first, allow_graceful=False))
         assert building.returncode == 0, said
         assert f"running programs on the ray cluster at {cluster.address}" in said
         assert digest_of(tmp_path / "ray") == digest
 
-        again = start(recipe, tmp_path / "again", "ray", cluster.address)
-        head = [one.process.pid for kind in cluster.head_node.all_processes.values() for one in kind]
-        said = in_the_middle(again, tmp_path / "again", lambda: [os.kill(pid, signal.SIGKILL) for pid in head])
-        assert_gone(again, said, f"the ray cluster at {cluster.address}")
-        assert finished(tmp_path / "again") >= 2
+        cluster.remove_node(second, allow_graceful=False)
+        with opened(Runner(kind="ray", address=cluster.address, patience=5)) as executor:
+            assert executor is not None
+            with pytest.raises(UserError, match="the cluster has had no node with 1 CPUs for 5 s: start one and run"):
+                executor.submit(len, tmp_path, Shard("train"), None).result(PATIENCE)
+            assert "has no node with 1 CPUs; waiting up to 5 s for one" in caplog.text
+            waiting = executor.submit(len, tmp_path, Shard("train"), None)
+            for one in (one for kind in cluster.head_node.all_processes.values() for one in kind):
+                os.kill(one.process.pid, signal.SIGKILL)
+            with pytest.raises(UserError, match=f"the ray cluster at {cluster.address} is gone: start it") as gone:
+                waiting.result(PATIENCE)
+            Path(str(gone.value).rpartition("(log: ")[2].removesuffix(")")).unlink()
     finally:
         cluster.shutdown()
 
