@@ -31,6 +31,8 @@ LIVES_IN = {
     "transformers": ("training/", "curation/vllm_sampler.py", "curation/embedded.py"),
     "peft": ("training/",),
     "prefect": ("flows/",),
+    "ray": ("flows/driver.py",),
+    "distributed": ("flows/driver.py",),
     "cyclopts": ("flows/",),
     "rich": ("flows/",),
 }
@@ -71,6 +73,7 @@ def test_imports_follow_the_table(file: Path) -> None:
         ("curation.generate", "vllm torch transformers datasets"),
         ("curation.problems", "datasets"),
         ("flows.cli", "prefect torch vllm duckdb pyarrow"),
+        ("flows.runners", "ray distributed prefect pyarrow"),
         ("analysis.engine", "torch prefect"),
     ],
 )
