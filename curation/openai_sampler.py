@@ -11,10 +11,13 @@ from __future__ import annotations
 import logging
 import os
 import random
+import socket
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from typing import Any, NoReturn
+from weakref import WeakSet
 
 import httpx
 
@@ -48,6 +51,7 @@ class OpenAISampler:
         # vLLM's extras, dropped for good when a server refuses a request because of them.
         self._extras = True
         self._closed = threading.Event()
+        self._streams: WeakSet[Any] = WeakSet()
 
     def sample(self, requests: Sequence[Request], seed: int, on_done: Done = nobody) -> list[Answers]:
         """`n` completions of every request; each problem has a seed of its own, whatever its shard.
@@ -80,7 +84,16 @@ class OpenAISampler:
         """Close the connections; what is under way fails, what waits never begins."""
         self._closed.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for stream in list(self._streams):
+            # Closing a socket does not wake a thread that reads from it, which would wait for the answer all the same.
+            with suppress(OSError):
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._client.close()
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Remember the connections, to end them."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._streams.add(info["return_value"])
 
     def _ask(self, request: Request) -> Answers:
         chats = self._config.prompt != "completion"
@@ -121,10 +134,10 @@ class OpenAISampler:
             server = self._servers.next(reason)
             extras = self._extras
             try:
-                response = self._client.post(f"{server}/{route}", json=body_with(extras))
+                response = self._send(f"{server}/{route}", body_with(extras))
                 if response.status_code in (400, 422) and extras:
                     # Perhaps it knows no extras. If it is about something else, the plain request says so.
-                    response = self._client.post(f"{server}/{route}", json=body_with(False))
+                    response = self._send(f"{server}/{route}", body_with(False))
                     if response.is_success:
                         self._extras = False
             except httpx.TransportError as error:
@@ -142,6 +155,9 @@ class OpenAISampler:
             f"gave up after {self._config.retries + 1} tries ({reason}): see to the server and run the same command; "
             "finished shards are kept"
         )
+
+    def _send(self, url: str, body: Mapping[str, Any]) -> httpx.Response:
+        return self._client.post(url, json=body, extensions={"trace": self._trace})
 
     def _answers(self, reply: Mapping[str, Any], request: Request, chats: bool) -> Answers:
         choices = sorted(reply["choices"], key=lambda choice: choice.get("index", 0))

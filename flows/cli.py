@@ -28,6 +28,7 @@ app = App(
     help="Preference data for code models: sample, judge, pair, order, seal; query, publish, train, evaluate.",
     help_format="plaintext",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # main says what Ctrl-C leaves
 )
 Root = Annotated[Path, Parameter(name="--root", env_var="PAIRWRIGHT_ROOT")]
 Format = Annotated[Literal["table", "csv", "json", "parquet"], Parameter(name="--format")]

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -223,3 +224,40 @@ def test_the_key_comes_from_the_environment_and_must_be_there(monkeypatch: pytes
     assert server.headers[0]["Authorization"] == "Bearer s3cret"
     with pytest.raises(UserError, match="names the variable OTHER_KEY, which is not set"):
         ask("http://127.0.0.1:1/v1", api_key_env="OTHER_KEY")
+
+
+def test_closing_ends_what_waits_for_an_answer() -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(body: dict[str, Any]) -> Reply:
+        asked.set()
+        answer.wait(60)
+        return chat(body)
+
+    with serving(slow) as (server,):
+        config = Sampling(sampler="openai", model="m", n=1, base_urls=(server.url,), concurrency=1)
+        sampler = OpenAISampler(config)
+        closing = threading.Thread(target=lambda: asked.wait(60) and sampler.close())
+        closing.start()
+        with pytest.raises((UserError, CancelledError)):
+            sampler.sample([request_for(problem(f"t{number}"), config) for number in range(2)], seed=0)
+        closing.join()
+        assert not answer.is_set() and len(server.bodies) == 1
+        answer.set()
+
+
+def test_requests_of_the_next_shard_take_the_places_that_are_free_at_a_shards_end() -> None:
+    meeting = threading.Barrier(2)
+
+    def together(body: dict[str, Any]) -> Reply:
+        meeting.wait(60)  # lets nobody through before two are under way
+        return chat(body)
+
+    with serving(together) as (server,):
+        config = Sampling(sampler="openai", model="m", n=1, base_urls=(server.url,), concurrency=2)
+        sampler = OpenAISampler(config)
+        with ThreadPoolExecutor(sampler.at_once) as shards:
+            requests = [[request_for(problem(f"t{number}"), config)] for number in range(2)]
+            answers = list(shards.map(lambda one: sampler.sample(one, seed=0), requests))
+        sampler.close()
+    assert [len(one) for one in answers] == [1, 1]

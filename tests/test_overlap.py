@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from flows.config import Recipe, parse
 from flows.overlap import sample_and_run
 
 SAMPLING, EXECUTION = Sampling(sampler="scripted", n=3), Execution(workers=1)
+ROOT = Path(__file__).parents[1]
 TITLES = ("sample completions", "run programs")
 PATIENCE = 60
 
@@ -256,3 +261,31 @@ def test_a_build_has_the_same_digest_here_and_in_an_executor(tmp_path: Path, mon
     assert [given.count(one) for one in (("execute_shard", 3), ("_measure_completions", 2), ("_measure_pairs", 2))] == [
         len(store.plan(here))
     ] * 3
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_a_server_does_not_answer_is_one_line_at_once(tmp_path: Path) -> None:
+    asked, answer = threading.Event(), threading.Event()
+
+    class Silent(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.set()
+            answer.wait(10 * PATIENCE)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Silent) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        recipe = tmp_path / "silent.yaml"
+        sampling = f"{{sampler: openai, model: m, base_urls: ['http://127.0.0.1:{server.server_port}/v1']}}"
+        recipe.write_text(f"dataset: silent\nproblems: {{limit: 2}}\ngenerate: {sampling}\n")
+        command = [sys.executable, "-m", "flows.cli", "build", str(recipe), "--root", str(tmp_path), "--server", "off"]
+        building = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        assert asked.wait(10 * PATIENCE)
+        building.send_signal(signal.SIGINT)
+        said, _ = building.communicate()
+        assert not answer.is_set()
+        answer.set()
+        server.shutdown()
+    assert building.returncode == 130 and said.splitlines()[-1] == (
+        "pairwright: stopped; finished shards are kept, the same command goes on from them"
+    )
+    assert "Traceback" not in said
