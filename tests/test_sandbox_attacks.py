@@ -12,12 +12,13 @@ import platform
 import types
 import typing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox import execute, guards, modules, policy, runtime, standins, streams, translate
+from sandbox import execute, execution, guards, modules, policy, runtime, standins, streams, translate
 from sandbox.pool import run_many, run_with
 from sandbox.slot import Settings
 from sandbox.verdict import Limits, Program, Result, Test
@@ -1220,6 +1221,56 @@ def test_a_memory_error_whose_message_fails_is_a_memory_error() -> None:
         "class E(MemoryError):\n    def __str__(self): raise ValueError\ndef f(): raise E()", "assert f() == 1"
     )
     assert result.status == "memory_limit", result
+
+
+DEEP = (
+    "import sys\nsys.setrecursionlimit(10**5)\ndef f():\n    x = []\n    for i in range(20000): x = [x]\n    return x"
+)
+
+
+def test_an_answer_that_only_its_maker_can_read_is_no_lack_of_evidence() -> None:
+    result = judged(DEEP, "assert f() == 1")
+    assert (result.status, result.error_message) == ("output_limit", "a result that is nested too deep to be read")
+
+
+def test_a_recursion_error_of_the_programs_is_its_own() -> None:
+    result = judged("def f(): raise RecursionError('mine')", "assert f() == 1")
+    assert (result.status, result.error_message) == ("exception", "RecursionError: mine")
+
+
+GREEDY = "def f(x):\n    for i in range(x): pass\n    if not x:\n        a = []\n        while True: a.append(bytearray(1 << 20))"
+
+
+def test_steps_do_not_depend_on_where_the_memory_ended() -> None:
+    tests = ("n = 5\nassert f(n) is None", "n = 0\nassert f(n) == 1")
+    results = [judged(GREEDY, *tests[:many]) for many in (1, 2)]
+    assert [result.status for result in results] == ["passed", "memory_limit"]
+    assert results[0].steps == results[1].steps == 6
+    alone = execute(GREEDY + "\nf(0)", limits=LIMITS)
+    assert (alone.status, alone.steps) == ("memory_limit", 0)
+
+
+FINALIZER = "def g():\n    try: yield\n    finally: sum(range(10**12))\nx = g()\nnext(x)\nprint(1)"
+
+
+def test_a_finalizer_that_hangs_is_out_of_time_where_finalizers_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "_END_SECONDS", 0.1)  # the end of its process is waited for as long as for itself
+    ended = execute(FINALIZER, limits=replace(LIMITS, cpu_seconds=60, wall_seconds=3), mode="fast")
+    assert (ended.status, ended.error_message) == ("time_limit", "stopped after 3 seconds of wall clock")
+
+
+@pytest.mark.parametrize("base", ["MemoryError", "SystemExit"])
+def test_no_word_of_a_program_is_asked_for_out_of_turn(base: str) -> None:
+    source = (
+        f"class E({base}):\n    violations = property(lambda self: 1 / 0)\n    def __str__(self): raise ValueError\n"
+    )
+    ended = execute(source + "    def __bool__(self): raise ValueError\nraise E(E())", limits=LIMITS)
+    assert (ended.status, ended.exit_code) in (("memory_limit", None), ("ended", 1)), ended
+
+
+def test_an_exit_at_exit_changes_nothing() -> None:
+    ended = execute("import atexit, sys\natexit.register(sys.exit, 1)\nprint(1)", limits=LIMITS)
+    assert (ended.status, ended.exit_code, ended.stdout) == ("ended", 0, b"1\n"), ended
 
 
 def test_a_crash_is_not_forgotten_for_an_exit_in_the_flush() -> None:
