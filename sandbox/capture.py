@@ -55,7 +55,7 @@ def _exit(service: "Service", code: Any) -> list[Any]:
 
 def _text(service: "Service", value: Any) -> str:
     try:
-        return str(service.world.call(str, [value]))[:_MESSAGE_CHARS]
+        return str.__str__(service.world.call(str, [value]))[:_MESSAGE_CHARS]  # str() may give a subclass
     except BaseException as second:  # its own __str__ failed, or ran into the limit
         return f"(no message: {type(second).__name__})"
 

@@ -127,6 +127,20 @@ def _warm() -> None:
     format(1234.5, ",.2f")
 
 
+def forget() -> None:
+    """Empty the library's caches: a program's keys in them would be asked for their hash and `==` by the next one."""
+    import _strptime
+    import re
+    import struct
+    import typing
+
+    re.purge()
+    vars(struct)["_clearcache"]()
+    vars(_strptime)["_regex_cache"].clear()
+    for clear in vars(typing)["_cleanups"]:
+        clear()
+
+
 def _own_classes() -> list[type]:
     from sandbox import runtime
 

@@ -129,6 +129,7 @@ CLASS_MACHINERY = frozenset(
 CHANGING_ATTRIBUTES = frozenset(
     _words("attrgetter delattr eval exec getattr methodcaller register setattr unicode_whitespace_trans vars")
 )
+CHANGING_STORES = CHANGING_ATTRIBUTES | {"format"}  # calendar.day_name has one
 CHANGING_DUNDERS = frozenset(_words("__delattr__ __dict__ __getattribute__ __init__ __setattr__"))
 
 # Underscored names of the standard library that are documented interfaces.

@@ -220,7 +220,7 @@ class Service:
             text = self.world.call(str, [error], {})
         except BaseException as second:  # its own __str__ failed, or ran into the limit
             text = f"(no message: {type(second).__name__})"
-        return str(text)[:_MESSAGE_CHARS]
+        return str.__str__(text)[:_MESSAGE_CHARS]  # str() may give a subclass of the program's
 
 
 def _is_zero(code: object) -> bool:

@@ -1238,7 +1238,7 @@ def test_a_recursion_error_of_the_programs_is_its_own() -> None:
     assert (result.status, result.error_message) == ("exception", "RecursionError: mine")
 
 
-GREEDY = "def f(x):\n    for i in range(x): pass\n    if not x:\n        a = []\n        while True: a.append(bytearray(1 << 20))"
+GREEDY = "def f(x):\n    for i in range(x): pass\n    if not x:\n        a = []\n        while True: a.append(bytes(1 << 20))"
 
 
 def test_steps_do_not_depend_on_where_the_memory_ended() -> None:
@@ -1271,6 +1271,19 @@ def test_no_word_of_a_program_is_asked_for_out_of_turn(base: str) -> None:
 def test_an_exit_at_exit_changes_nothing() -> None:
     ended = execute("import atexit, sys\natexit.register(sys.exit, 1)\nprint(1)", limits=LIMITS)
     assert (ended.status, ended.exit_code, ended.stdout) == ("ended", 0, b"1\n"), ended
+
+
+LATE = "class S(str):\n    def __str__(self): return self\n    def __getitem__(self, i): raise ValueError('late')\nclass E(Exception):\n    def __str__(self): return S('x')\n"
+
+
+@pytest.mark.parametrize("where", ["raise E()", "def f(): raise E()"])
+def test_a_message_that_runs_when_it_is_cut_is_an_exception(where: str) -> None:
+    result = judged(LATE + where, "assert f() == 1")
+    assert (result.status, result.error_message) == ("exception", "E: x")
+
+
+def test_a_message_that_runs_when_it_is_cut_is_shown() -> None:
+    assert execute(LATE + "raise E()", limits=LIMITS).error_message == "x"
 
 
 def test_a_crash_is_not_forgotten_for_an_exit_in_the_flush() -> None:
@@ -1335,6 +1348,12 @@ CLEANED = {
     "standard output": ("import sys\nsys.stdout = None", "print(1)", "1"),
     "a function of a module": ("import json\njson.dumps = 3", "import json\nprint(json.dumps(1))", "1"),
     "a method": ("from collections import Counter\ntry: Counter.most_common = 3\nexcept TypeError: pass", "from collections import Counter\nprint(Counter('aa').most_common(1))", "[('a', 2)]"),
+    "a pattern in a cache": ("import re\nclass Z(int):\n    def __hash__(s): return 0\n    def __eq__(s, o): return True\nre.compile('a', Z(2))", "import re\nprint(re.match('a', 'A'))", "None"),
+    "an alias in a cache": ("import typing\nclass Z:\n    on = False\n    def __hash__(s): return hash(int)\n    def __eq__(s, o): return Z.on and open('/x')\ntyping.Deque[Z()]\nZ.on = True", "import typing\nprint(typing.Deque[int] is not None)", "True"),
+    "a format in a cache": ("import struct\nclass S(str):\n    def __hash__(s): return hash('3q')\n    def __eq__(s, o): return True\nstruct.calcsize(S('i'))", "import struct\nprint(struct.calcsize('3q'))", "24"),
+    "a date's format in a cache": ("from datetime import datetime\nclass S(str):\n    def __hash__(s): return hash('%Y:%m')\n    def __eq__(s, o): return True\ndatetime.strptime('5', S('%d'))", "from datetime import datetime\nprint(datetime.strptime('2005:1', '%Y:%m').year)", "2005"),
+    "a public table": ("import textwrap\ntextwrap.TextWrapper.unicode_whitespace_trans[97] = 98", "import textwrap\nprint(textwrap.fill('a'))", "a"),
+    "a name's format": ("import calendar\ncalendar.day_name.format = '%d'", "import calendar\nprint(calendar.day_name[0])", "Monday"),
     "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
     "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
 }  # fmt: skip
