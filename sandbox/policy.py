@@ -121,6 +121,7 @@ CLASS_MACHINERY = frozenset(
     __firstlineno__ __module__ __non_callable_proto_members__ __optional_keys__ __orig_bases__ __parameters__
     __protocol_attrs__ __qualname__ __readonly_keys__ __mutable_keys__ __required_keys__ __static_attributes__
     __subclasshook__ __total__ __type_params__ __weakref__ __callable_proto_members_only__ __extra_items__ __closed__
+    __new_member__
 """)
 )
 

@@ -90,7 +90,7 @@ def _field(options: dict[str, Any]) -> Any:
 def dataclass(kind: Any = None, /, **options: Any) -> Any:
     if kind is None:
         return lambda kind: dataclass(kind, **options)
-    if kind not in guards._made:
+    if not issubclass(type(kind), type) or kind not in guards._made:  # an instance may equal any class
         raise TypeError("dataclass() should be called on a class of the program")
     options = {name: bool(value) for name, value in options.items()}
     # From here on nothing of the program's runs until the real one has written its source.

@@ -595,6 +595,19 @@ refused(
     "import enum\nclass T:\n    def __eq__(self, o): return True\nenum.Enum('X', 'a b', type=T())",
 )
 
+contained(
+    "an Enum with a __new__ of its own",
+    "ended",
+    "P.A 2\n",
+    "import enum\nclass P(enum.Enum):\n    A = 1, 2\n    def __new__(cls, a, b):\n        new = object.__new__(cls)\n        new._value_, new.b = a, b\n        return new\nprint(P(1), P.A.b)",
+)
+contained(
+    "an instance that equals every class, made a dataclass",
+    "TypeError",
+    "on a class of the program",
+    "import dataclasses\nclass A: pass\nclass K:\n    def __hash__(self): return hash(A)\n    def __eq__(self, other): print('got', other); return True\ndataclasses.dataclass(K())",
+)
+
 # The program while its dataclass is made
 TURN = "from dataclasses import dataclass, field\nran = []\nclass Turn:\n    def __bool__(self): ran.append([n for n, v in vars(A).items() if 'Field(' in repr(v)]); return True\n"
 contained(
