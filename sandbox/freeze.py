@@ -9,6 +9,7 @@ import sys
 import types
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 from sandbox import (
     asyncloop,
@@ -51,6 +52,7 @@ def prepare() -> None:
                 modules.library_names(name)
     sys.modules.setdefault("candidate", types.ModuleType("candidate"))  # dataclasses look a class's module up
     library_private()
+    _known_flags()
     _harmless_bases()
     _warm()
     copying.UNCOPIED.update(_uncopied())
@@ -127,6 +129,14 @@ def _warm() -> None:
     format(1234.5, ",.2f")
 
 
+@functools.cache
+def _known_flags() -> dict[Any, Any]:
+    """The library's own: it keeps whatever else was asked for."""
+    import re
+
+    return dict(vars(re.RegexFlag)["_value2member_map_"])
+
+
 def forget() -> None:
     """Empty the library's caches: a program's keys in them would be asked for their hash and `==` by the next one."""
     import _strptime
@@ -135,6 +145,8 @@ def forget() -> None:
     import typing
 
     re.purge()
+    vars(re.RegexFlag)["_value2member_map_"].clear()
+    vars(re.RegexFlag)["_value2member_map_"].update(_known_flags())
     vars(struct)["_clearcache"]()
     vars(_strptime)["_regex_cache"].clear()
     for clear in vars(typing)["_cleanups"]:
