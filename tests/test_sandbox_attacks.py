@@ -1363,6 +1363,8 @@ CLEANED = {
     "a method": ("from collections import Counter\ntry: Counter.most_common = 3\nexcept TypeError: pass", "from collections import Counter\nprint(Counter('aa').most_common(1))", "[('a', 2)]"),
     "a pattern in a cache": ("import re\nclass Z(int):\n    def __hash__(s): return 0\n    def __eq__(s, o): return True\nre.compile('a', Z(2))", "import re\nprint(re.match('a', 'A'))", "None"),
     "a flag in a cache": ("import re\nclass Z(int):\n    def __and__(s, o): return 0\n    __or__ = __ror__ = __and__\nre.RegexFlag(Z(10))", "import re\nprint(re.compile('^a', re.I | re.M).findall('x\\nA'))", "['A']"),
+    # Fraction's hashes are kept from Python 3.12 on.
+    "a fraction in a cache": ("from fractions import Fraction\nclass W(int):\n    def __hash__(s): return hash(7)\n    def __eq__(s, o): return True\nclass Z(int): numerator = W(3)\nhash(Fraction(Z(3)))", "from fractions import Fraction\nprint(hash(Fraction(7)) == 7)", "True"),
     "an alias in a cache": ("import typing\nclass Z:\n    on = False\n    def __hash__(s): return hash(int)\n    def __eq__(s, o): return Z.on and open('/x')\ntyping.Deque[Z()]\nZ.on = True", "import typing\nprint(typing.Deque[int] is not None)", "True"),
     "a format in a cache": ("import struct\nclass S(str):\n    def __hash__(s): return hash('3q')\n    def __eq__(s, o): return True\nstruct.calcsize(S('i'))", "import struct\nprint(struct.calcsize('3q'))", "24"),
     "a date's format in a cache": ("from datetime import datetime\nclass S(str):\n    def __hash__(s): return hash('%Y:%m')\n    def __eq__(s, o): return True\ndatetime.strptime('5', S('%d'))", "from datetime import datetime\nprint(datetime.strptime('2005:1', '%Y:%m').year)", "2005"),
