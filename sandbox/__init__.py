@@ -38,7 +38,7 @@ Not covered
 * In `fast` mode hundreds of programs share one process. One that names what could change an object of the library's
   runs apart, finalizers run before the next one starts, and what a dying process says for a later program is not
   believed; but whoever breaks out of the language layer has the programs after him in his hands, until the process is
-  replaced, and the library's caches stay warm. A sample is judged again in isolation, and a difference reported.
+  replaced. A sample is judged again in isolation, and a difference reported.
 * Programs are handed over in chunks: who breaks out of the language layer may read, in his copy of the zygote's memory,
   the sources of those that come after him. Their channels and their tests are out of his reach.
 * A module that a recipe allows besides the listed ones is handed out whole: then only the operating system stands.

@@ -29,7 +29,9 @@ def run_captured(service: "Service", code: CodeType) -> None:
     for number, output in ((STDOUT, "output"), (STDERR, "errors")):
         kept = getattr(service.world, output, None)
         service.channel.send(number, kept.data() if kept is not None else b"")
-    service.channel.send(ENDING, json.dumps([service.world.steps, ending]).encode())
+    # Where the memory ends depends on addresses, and so would the steps until then.
+    steps = 0 if ending[1] == "memory_limit" else service.world.steps
+    service.channel.send(ENDING, json.dumps([steps, ending]).encode())
 
 
 def _ending(service: "Service", error: BaseException) -> list[Any]:
@@ -53,7 +55,7 @@ def _exit(service: "Service", code: Any) -> list[Any]:
 
 def _text(service: "Service", value: Any) -> str:
     try:
-        return str(service.world.call(str, [value]))[:_MESSAGE_CHARS]
+        return str.__str__(service.world.call(str, [value]))[:_MESSAGE_CHARS]  # str() may give a subclass
     except BaseException as second:  # its own __str__ failed, or ran into the limit
         return f"(no message: {type(second).__name__})"
 

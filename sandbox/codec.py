@@ -394,11 +394,11 @@ def to_bytes(packer: Packer, build: Callable[[], Tree]) -> bytes:
 
 
 def from_bytes(data: bytes) -> Tree:
-    """The tree of a frame; `Malformed` unless it is one."""
+    """The tree of a frame; `Malformed` unless it is one, RecursionError when it is nested too deep for this side."""
     try:
         text = data.decode("utf-8", "surrogatepass")
         tree, end = _scan(text)
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise Malformed(f"no tree: {type(error).__name__}") from None
     if end != len(text):
         raise Malformed("no tree: something follows it")

@@ -191,13 +191,13 @@ Lock.__module__ = RLock.__module__ = Thread.__module__ = "threading"
 
 
 def threading_names(machine: Machine) -> Names:
-    main = guards.namespace(name="MainThread", ident=1, daemon=False)
+    main = guards.Namespace(name="MainThread", ident=1, daemon=False)
     return {
         "Thread": Thread,
         "Lock": Lock,
         "RLock": RLock,
         "Semaphore": Lock,
-        "local": guards.namespace,
+        "local": guards.Namespace,
         "stack_size": lambda size=0, /: 0,
         "setrecursionlimit": machine.set_recursion_limit,
         "current_thread": lambda: main,

@@ -4,8 +4,12 @@ copy.deepcopy asks an object how to rebuild it, and sets whatever names the answ
 the same work, done on a state of exact built-in types whose every name was looked at after it was made for good.
 """
 
+import array
 import copy
+import copyreg
+import enum
 import types
+import typing
 from types import NoneType
 from typing import Any
 
@@ -15,6 +19,18 @@ from sandbox.translate import is_dunder, store_rule
 
 # Classes of ours whose objects are not copied, nor what they hold, which leads to the world. `freeze` fills it.
 UNCOPIED: set[type] = set()
+# What rebuilds an object, besides its class and functions of the program's. Not getattr nor operator.getitem, which
+# would fetch what the object names: a method's name can be set, and an alias's key of typing's globals chosen.
+_MAKERS: frozenset[Any] = frozenset({
+    *(copyreg.__newobj__, copyreg.__newobj_ex__, iter, reversed),  # type: ignore[attr-defined]
+    vars(array)["_array_reconstructor"],
+})  # fmt: skip
+# Objects that are rebuilt in those ways, and never change: a copy is the same one.
+_UNCHANGING: tuple[type, ...] = (
+    *(types.MethodType, types.BuiltinMethodType, types.MethodWrapperType, types.WrapperDescriptorType),
+    *(types.MethodDescriptorType, types.ClassMethodDescriptorType, types.MemberDescriptorType),
+    *(types.GetSetDescriptorType, types.GenericAlias, types.UnionType, vars(typing)["_BaseGenericAlias"], enum.Enum),
+)
 
 
 class _Kept:
@@ -51,6 +67,10 @@ def _reconstruct(
 ) -> Any:
     """copy._reconstruct, with the rules for setting attributes."""
     if not UNCOPIED.isdisjoint(type(x).__mro__):
+        raise TypeError(f"cannot pickle {type(x).__name__!r} object")
+    if not (isinstance(func, type) or func in _MAKERS or guards.made_by_program(func)):
+        if issubclass(type(x), _UNCHANGING):
+            return x
         raise TypeError(f"cannot pickle {type(x).__name__!r} object")
     deep = memo is not None
     if deep and args:

@@ -95,7 +95,7 @@ def _run(process: Process, source: str | bytes, stdin: str | bytes, limits: Limi
                 process.send([job], [theirs.fileno()])
             late.start()
             frames = _frames(Channel(ours.fileno(), nonce, 6 * limits.output_bytes + _FRAME_ROOM))
-            endings = process.receive(_END_SECONDS)
+            endings = process.receive(limits.wall_seconds + _END_SECONDS)  # `late` is the first to lose patience
         except Malformed as error:
             return Execution("killed", None, error_message=f"protocol violation: {error}")
         except (Gone, TimeoutError) as error:

@@ -8,7 +8,8 @@ import os
 import sys
 import types
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from sandbox import (
     asyncloop,
@@ -51,6 +52,7 @@ def prepare() -> None:
                 modules.library_names(name)
     sys.modules.setdefault("candidate", types.ModuleType("candidate"))  # dataclasses look a class's module up
     library_private()
+    _known_flags(), _clearing()
     _harmless_bases()
     _warm()
     copying.UNCOPIED.update(_uncopied())
@@ -125,6 +127,39 @@ def _warm() -> None:
     string.Template("$a").substitute(a=1)
     unicodedata.lookup("LATIN SMALL LETTER A")
     format(1234.5, ",.2f")
+
+
+@functools.cache
+def _known_flags() -> dict[Any, Any]:
+    """The library's own: it keeps whatever else was asked for."""
+    import re
+
+    return dict(vars(re.RegexFlag)["_value2member_map_"])
+
+
+@functools.cache
+def _clearing() -> list[Callable[[], None]]:
+    """What empties the caches of the library's functions."""
+    import typing
+
+    rooms = [sys.modules[name] for name in sorted(policy.MODULES) if name in sys.modules]
+    cached = [value for room in rooms for value in vars(room).values() if hasattr(type(value), "cache_clear")]
+    return [*vars(typing)["_cleanups"], *(value.cache_clear for value in cached)]
+
+
+def forget() -> None:
+    """Empty the library's caches: a program's keys in them would be asked for their hash and `==` by the next one."""
+    import _strptime
+    import re
+    import struct
+
+    re.purge()
+    vars(re.RegexFlag)["_value2member_map_"].clear()
+    vars(re.RegexFlag)["_value2member_map_"].update(_known_flags())
+    vars(struct)["_clearcache"]()
+    vars(_strptime)["_regex_cache"].clear()
+    for clear in _clearing():
+        clear()
 
 
 def _own_classes() -> list[type]:

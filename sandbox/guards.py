@@ -9,6 +9,7 @@ import copy
 import datetime
 import functools
 import itertools
+import reprlib
 import types
 import typing
 import weakref
@@ -200,6 +201,8 @@ def attr(value: Any, name: str) -> Any:
     if name == "__annotations__":
         return dict(value.__annotations__)
     found = getattr(value, name)
+    if type(found) is types.MappingProxyType:
+        return types.MappingProxyType(dict(found))  # `==` hands the dictionary behind it to the other side
     if name in policy.CLOCKS:
         return _own_clock(found)
     if name == "obj":
@@ -287,9 +290,7 @@ class Attributes(dict[str, Any]):
         self._sandbox_real, self._sandbox_owner = real, owner
 
     def __setitem__(self, key: str, value: Any) -> None:
-        name = _settable(self._sandbox_owner, key)
-        if is_dunder(name):
-            refuse("attribute", f"the attribute {name} may not be set in a __dict__")
+        name = attribute_name(self._sandbox_owner, key)
         self._sandbox_real[name] = value
         super().__setitem__(name, value)
 
@@ -426,19 +427,42 @@ def refuser(name: str) -> Callable[..., NoReturn]:
     return refused
 
 
-def _settable_names(owner: Any, names: Mapping[str, Any]) -> Mapping[str, Any]:
-    for name in names:
-        if is_dunder(_settable(owner, name)):
-            refuse("attribute", f"the attribute {name} may not be set in a namespace")
-    return names
+def attribute_name(owner: Any, name: Any) -> str:
+    """The name, if it may be that of an attribute in `owner`'s own dictionary.
+
+    No special one: copy, class headers and others ask an object's own attributes what to do.
+    """
+    name = _settable(owner, name)
+    if is_dunder(name):
+        refuse("attribute", f"the attribute {name} may not be set in a __dict__")
+    return name
 
 
-# repr() shows the class's name, which is this one for the real SimpleNamespace
-class namespace(types.SimpleNamespace):
-    """types.SimpleNamespace for programs: copy, for one, asks an object's own attributes how it is made."""
+class Namespace:
+    """types.SimpleNamespace for programs. The real one is no base of it: that takes any name."""
 
     def __init__(self, mapping: Any = (), /, **more: Any) -> None:
-        super().__init__(**_settable_names(self, {**dict(mapping), **more}))
+        names = object.__getattribute__(self, "__dict__")
+        for name, value in {**dict(mapping), **more}.items():
+            names[attribute_name(self, name)] = value
+
+    @reprlib.recursive_repr("namespace(...)")
+    def __repr__(self) -> str:
+        if not issubclass(type(self), Namespace):
+            raise TypeError(f"expected a SimpleNamespace, found a {type(self).__name__}")
+        name = "namespace" if type(self) is Namespace else type(self).__name__
+        return f"{name}({', '.join(f'{key}={value!r}' for key, value in self.__dict__.items())})"
+
+    def __eq__(self, other: object) -> bool:
+        if issubclass(type(self), Namespace) and issubclass(type(other), Namespace):
+            return self.__dict__ == other.__dict__
+        return NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+Namespace.__name__ = Namespace.__qualname__ = "SimpleNamespace"
+Namespace.__module__ = "types"
 
 
 class Forbidden:

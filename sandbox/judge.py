@@ -153,7 +153,7 @@ class Judge:
                 raise Malformed("a reply of no known kind")
         except Closed:
             pass
-        except (Malformed, IndexError, TypeError) as error:
+        except (Malformed, IndexError, TypeError, RecursionError) as error:
             outcome = ("killed", f"protocol violation: {error}", "")
         return {"tests": [outcome], "steps": steps, "waiting": waiting}
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
-from sandbox import guards, policy
+from sandbox import guards, modules, policy, stops
 from sandbox.private import classes_of, library_inner, library_private, names_in
 
 # What tells the class of an object, and so may call it: type(self)(...), self.__class__(...).
@@ -39,7 +39,9 @@ def hold_to_their_objects() -> None:
             type.__setattr__(kind, name, property(_of_instances(value.fget), value.fset, value.fdel, value.__doc__))
     _read_by_the_rules(vars(typing)["_BaseGenericAlias"], "__getattr__")
     _read_by_the_rules(enum.property, "__get__")
-    type.__setattr__(functools.cached_property, "__get__", _of_an_instance(functools.cached_property.__get__))
+    type.__setattr__(functools.cached_property, "__get__", _named_like(_cached, functools.cached_property.__get__))
+    call = _calling(enum.EnumMeta.__call__)
+    type.__setattr__(enum.EnumMeta, "__call__", _named_like(call, enum.EnumMeta.__call__))
     vars(statistics)["_convert"] = _to_no_metaclass(vars(statistics)["_convert"])
 
 
@@ -67,15 +69,33 @@ def _of_instances(function: FunctionType) -> Callable[..., Any]:
     return _named_like(method, function)
 
 
-def _of_an_instance(get: Callable[..., Any]) -> Callable[..., Any]:
-    """cached_property.__get__, which reads any name off the `__dict__` of the instance: not of a class."""
+def _cached(self: Any, instance: Any, owner: Any = None) -> Any:
+    """cached_property.__get__, which sets a name that a program may choose: by the rules, and on objects only.
 
-    def __get__(self: Any, instance: Any, owner: Any = None) -> Any:
-        if isinstance(instance, type):
-            raise TypeError("the '__dict__' attribute of a class does not support item assignment for caching")
-        return get(self, instance, owner)
+    The real one takes for the object's dictionary whatever `instance.__dict__` is: for an alias that of its class.
+    """
+    if instance is None:
+        return self
+    if self.attrname is None:
+        raise TypeError("Cannot use cached_property instance without calling __set_name__ on it.")
+    name = guards.attribute_name(instance, self.attrname)
+    cache = object.__getattribute__(instance, "__dict__")
+    if type(cache) is not dict:
+        raise TypeError("the '__dict__' attribute of a class does not support item assignment for caching")
+    if name not in cache:
+        cache[name] = self.func(instance)
+    return cache[name]
 
-    return _named_like(__get__, get)
+
+def _calling(call: Callable[..., Any]) -> Callable[..., Any]:
+    """EnumMeta.__call__, whose functional form names members by strings: while a program runs, by its rules."""
+
+    def __call__(cls: Any, /, *args: Any, **options: Any) -> Any:
+        if not stops.running() or (len(args) == 1 and not options):
+            return call(cls, *args, **options)
+        return modules.enum_of(call, cls, *args, **options)
+
+    return __call__
 
 
 def _read_by_the_rules(kind: type, name: str) -> None:

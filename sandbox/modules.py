@@ -205,49 +205,31 @@ def _namedtuple(
     )
 
 
-def _enum_names() -> Names:
+def enum_of(
+    call: Callable[..., Any], base: Any, value: Any, names: Any = None, *, start: int = 1, type: Any = None, **more: Any
+) -> Any:
+    """Enum(name, names): a class with these members, by the rules of a class statement; else `call`, the real one."""
     import enum
 
-    class ClassOnly(enum.EnumMeta):
-        """The functional call names members by strings: the same rules hold for them as in a class statement."""
-
-        def __call__(cls, value: Any, names: Any = None, *, start: int = 1, type: Any = None, **more: Any) -> Any:
-            if names is None:
-                return super().__call__(value)
-            if type not in (None, int, str, float) or more.keys() - {"module", "qualname"}:
-                refuse("module-name", "Enum() takes a name, the members, start and type=int, str or float here")
-            return _enum_of(cls, value, names, start, type)
-
-    made: Names = {}
-    for name in ("Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"):
-        real = getattr(enum, name)
-        body = ClassOnly.__prepare__(name, (real,))
-        made[name] = ClassOnly(name, (real,), body)
-        made[name].__module__ = "enum"
-    return made
-
-
-def _enum_of(base: Any, name: Any, names: Any, start: int, mixin: Any) -> Any:
-    """Enum(name, names): a class with these members, as the class statement would make it."""
-    import enum
-
+    if names is None or base.__members__:
+        return call(base, value) if names is None else call(base, value, names)
+    if not any(type is one for one in (None, int, str, float)) or more.keys() - {"module", "qualname"}:
+        refuse("module-name", "Enum() takes a name, the members, start and type=int, str or float here")
     if isinstance(names, str):
         names = str.__str__(names).replace(",", " ").split()
     members = list(names.items()) if isinstance(names, dict) else list(names)
     if not all(isinstance(member, tuple | list) for member in members):
         flags = issubclass(base, enum.Flag)
         members = [(member, enum.auto() if flags or start == 1 else start + i) for i, member in enumerate(members)]
-    if base.__members__:
-        raise TypeError(f"{name}: cannot extend {base!r}")
-    bases = (base,) if mixin is None else (mixin, base)
-    kind = type(base)
-    body = kind.__prepare__(guards.exact_name(name), bases)
-    for member, value in members:
+    bases = (base,) if type is None else (type, base)
+    name, kind = guards.exact_name(value), base.__class__
+    body = kind.__prepare__(name, bases)
+    for member, item in members:
         member = guards.exact_name(member)
         if member.startswith("_") or load_rule(member) != "free":
             refuse("special-name", f"a member of an Enum may not be called {member!r}")
-        body[member] = value
-    return guards.checked_class(kind(guards.exact_name(name), bases, body))
+        body[member] = item
+    return guards.checked_class(kind(name, bases, body))
 
 
 def _get_type_hints(value: Any, *options: Any, **more: Any) -> dict[str, Any]:
@@ -304,14 +286,13 @@ REPLACED: dict[str, Callable[[], Names]] = {
     "collections": lambda: {"namedtuple": _namedtuple},
     "copy": copying.names,
     "dataclasses": records.names,
-    "enum": _enum_names,
     "functools": lambda: {
         "wraps": _wraps,
         "update_wrapper": _update_wrapper,
         "singledispatch": _singledispatch,
     },
     "operator": lambda: {"attrgetter": _attrgetter, "methodcaller": _methodcaller},
-    "types": lambda: {"SimpleNamespace": guards.namespace},
+    "types": lambda: {"SimpleNamespace": guards.Namespace},
     "typing": _typing_names,
 }
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from sandbox.verdict import Limits
 
-TRANSLATOR_VERSION = 4  # raise it when the same source would translate, or count steps, differently
+TRANSLATOR_VERSION = 5  # raise it when the same source would translate, or count steps, differently
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -50,14 +50,16 @@ FORBIDDEN_ATTRIBUTES = frozenset(
 )
 
 # Read through a guard that looks at what comes out. `format` and `format_map` read attributes by the format string;
-# `obj` is what an AttributeError holds; `now` and its like ask the real clock where they are a date's.
+# `obj` is what an AttributeError holds; `now` and its like ask the real clock where they are a date's; `groupindex` and
+# `__members__` are views of dictionaries that a pattern and an Enum live by.
 CLOCKS = frozenset({"now", "today", "utcnow"})
-GUARDED_ATTRIBUTES = CLOCKS | {"format", "format_map", "obj"}
+GUARDED_ATTRIBUTES = CLOCKS | {"format", "format_map", "groupindex", "obj"}
 GUARDED_DUNDERS = frozenset(
     {
         "__class__",
         "__dict__",
         "__annotations__",
+        "__members__",
         "__setattr__",
         "__delattr__",
         "__getattribute__",
@@ -91,7 +93,7 @@ DEFINABLE = OPERATOR_METHODS | frozenset(
 
 READABLE_DUNDERS = OPERATOR_METHODS | frozenset(
     _words("""
-    __base__ __bases__ __cause__ __context__ __doc__ __getattr__ __init_subclass__ __match_args__ __members__ __module__
+    __base__ __bases__ __cause__ __context__ __doc__ __getattr__ __init_subclass__ __match_args__ __module__
     __mro__ __name__ __notes__ __qualname__ __slots__ __suppress_context__ __wrapped__
 """)
 )
@@ -119,12 +121,16 @@ CLASS_MACHINERY = frozenset(
     __firstlineno__ __module__ __non_callable_proto_members__ __optional_keys__ __orig_bases__ __parameters__
     __protocol_attrs__ __qualname__ __readonly_keys__ __mutable_keys__ __required_keys__ __static_attributes__
     __subclasshook__ __total__ __type_params__ __weakref__ __callable_proto_members_only__ __extra_items__ __closed__
+    __new_member__
 """)
 )
 
 # By these a program may change objects of the library, which a process that runs one program after another shares
 # among them. Such a program gets a process of its own.
-CHANGING_ATTRIBUTES = frozenset(_words("attrgetter delattr eval exec getattr methodcaller register setattr vars"))
+CHANGING_ATTRIBUTES = frozenset(
+    _words("attrgetter delattr eval exec getattr methodcaller register setattr unicode_whitespace_trans vars")
+)
+CHANGING_STORES = CHANGING_ATTRIBUTES | {"format"}  # calendar.day_name has one
 CHANGING_DUNDERS = frozenset(_words("__delattr__ __dict__ __getattribute__ __init__ __setattr__"))
 
 # Underscored names of the standard library that are documented interfaces.

@@ -3,7 +3,9 @@ may hold a real Field, whose name can be set: `field()` gives a description, and
 
 import copy
 import dataclasses
+import re
 import types
+import typing
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,6 +20,7 @@ class FieldDescription:
     __slots__ = ("_sandbox_options",)
 
     def __init__(self, **options: Any) -> None:
+        options |= {name: _flag(options[name]) for name in _FLAGS & options.keys()}
         dataclasses.field(**options)  # complains as the real one does
         self._sandbox_options = options
 
@@ -26,6 +29,12 @@ class FieldDescription:
 
 
 _OPTIONS: Any = vars(FieldDescription)["_sandbox_options"]
+_FLAGS = frozenset({"compare", "hash", "init", "kw_only", "repr"})
+
+
+def _flag(value: Any) -> Any:
+    """Yes, no or not said: asked of the program's object now, and not while the class is made."""
+    return value if value is None or value is dataclasses.MISSING else bool(value)
 
 
 FieldView = dataclasses.make_dataclass("Field", ["name", "type", "default", "default_factory", "metadata"], frozen=True)
@@ -44,6 +53,13 @@ def names() -> dict[str, Any]:
 
 
 _NAME: Any = vars(dataclasses.Field)["name"]
+_KW_ONLY = dataclasses.KW_ONLY
+_ANNOTATION = re.compile(r"(?:\s*\w+\s*\.)?\s*(\w+)")
+_PSEUDO_FIELDS: dict[str, Any] = {
+    "ClassVar": typing.ClassVar,
+    "InitVar": dataclasses.InitVar,
+    "KW_ONLY": _KW_ONLY,
+}
 
 
 class _NamedOnce(dataclasses.Field):
@@ -74,9 +90,13 @@ def _field(options: dict[str, Any]) -> Any:
 def dataclass(kind: Any = None, /, **options: Any) -> Any:
     if kind is None:
         return lambda kind: dataclass(kind, **options)
-    if kind not in guards._made:
+    if not issubclass(type(kind), type) or kind not in guards._made:  # an instance may equal any class
         raise TypeError("dataclass() should be called on a class of the program")
-    fields = {name: _field(_options(kind, name)) for name in _field_names(kind)}
+    options = {name: bool(value) for name, value in options.items()}
+    # From here on nothing of the program's runs until the real one has written its source.
+    given = _annotations(kind)
+    annotations = {name: _said(annotation) for name, annotation in given.items()}
+    fields = {name: _field(_options(kind, name)) for name, said in annotations.items() if said is not _KW_ONLY}
     before = dict(vars(kind))
     for name, value in before.items():
         if isinstance(value, FieldDescription) and name not in fields:
@@ -90,6 +110,8 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
     try:
         for name, field in fields.items():
             type.__setattr__(kind, name, field)
+        if "__annotations__" in before:
+            type.__setattr__(kind, "__annotations__", annotations)  # nobody else holds this one
         if type(doc) is not str or not doc:
             type.__setattr__(kind, "__doc__", "-")  # or it is made of signatures, which evaluate text of the program's
         # Before its positional patterns are looked at, hooks of its bases may run: slots=True makes the class again.
@@ -97,6 +119,8 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
     finally:
         for one in {kind, made or kind}:
             type.__setattr__(one, "__doc__", doc)
+            if "__annotations__" in before:
+                type.__setattr__(one, "__annotations__", given)
             for name, value in list(vars(one).items()):
                 if isinstance(value, dataclasses.Field):
                     type.__delattr__(one, name)
@@ -141,14 +165,28 @@ def _of_instances(kind: type, function: Any) -> Any:
     return method
 
 
-def _field_names(kind: type) -> Iterator[str]:
-    """The names that `dataclass` will take for fields, each one that a field may have."""
-    for name, annotation in dict(vars(kind).get("__annotations__", {})).items():
-        if annotation is dataclasses.KW_ONLY or (isinstance(annotation, str) and annotation.endswith("KW_ONLY")):
-            continue
+def _annotations(kind: type) -> dict[str, Any]:
+    """A copy of the annotations of the class, whose names `dataclass` takes for fields: each one may have its name."""
+    found = vars(kind).get("__annotations__", {})
+    if type(found) is not dict:
+        refuse("special-name", f"the annotations of {kind.__name__} may only be a plain dict")
+    found = dict(found)
+    for name, annotation in found.items():
         if type(name) is not str or not name.isidentifier() or load_rule(name) == "refuse":
-            refuse("special-name", f"a field may not be called {name!r}")
-        yield name
+            if _said(annotation) is not _KW_ONLY:
+                refuse("special-name", f"a field may not be called {name!r}")
+    return found
+
+
+def _said(annotation: Any) -> Any:
+    """The annotation, or what it stands for where it is a string and no type of a field.
+
+    The real one looks a string's name up in the real module of that name, where a program's names are not.
+    """
+    if not isinstance(annotation, str):
+        return annotation
+    named = _ANNOTATION.match(annotation)
+    return _PSEUDO_FIELDS.get(named[1], annotation) if named else annotation
 
 
 def _options(kind: type, name: str) -> dict[str, Any]:
@@ -160,6 +198,8 @@ def _options(kind: type, name: str) -> dict[str, Any]:
         return dict(_OPTIONS.__get__(value))
     if isinstance(value, dataclasses.Field):
         refuse("special-name", f"the default of the field {name} may not be a field of the library's")
+    if not _hashes_plainly(value):
+        refuse("special-name", f"the default of the field {name} has a hash that is no method")
     without = value is dataclasses.MISSING or isinstance(value, types.MemberDescriptorType)
     return {} if without else {"default": value}
 
@@ -174,10 +214,21 @@ def _runs_when_read(kind: type, name: str) -> bool:
     return False
 
 
+def _hashes_plainly(value: Any) -> bool:
+    """Whether asking the class of the value for its `__hash__`, as `dataclass` does, runs nothing of the program's."""
+    found = next(vars(base)["__hash__"] for base in type(value).__mro__ if "__hash__" in vars(base))
+    return found is None or type(found) in (types.FunctionType, types.WrapperDescriptorType)
+
+
 def _check_fields(kind: type) -> None:
     """The fields of the bases still have the names that they were made with."""
+    if _runs_when_read(kind, "__post_init__"):
+        refuse("special-name", f"__post_init__ of {kind.__name__} may only be a function")
     for base in kind.__mro__:
-        for name, field in vars(base).get("__dataclass_fields__", {}).items():
+        fields = vars(base).get("__dataclass_fields__", {})
+        if type(fields) is not dict or not all(type(name) is str for name in fields):
+            refuse("special-name", f"the fields of {base.__name__} may only be a plain dict")
+        for name, field in fields.items():
             if type(field) is not _NamedOnce or field.name != name or not name.isidentifier():
                 refuse("special-name", f"a field may not be called {field.name!r}")
         if base in guards._made and any(isinstance(value, dataclasses.Field) for value in vars(base).values()):

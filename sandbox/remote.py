@@ -15,6 +15,7 @@ _REMEMBERED = 8
 _MOST_CALLS = 10_000
 # Items of a result with what is in it twice counted twice: comparing or printing it walks all of them.
 _MOST_ITEMS = 10_000_000
+_TOO_DEEP = "a result that is nested too deep to be read"
 _END = b'["end"]'
 _PRIVATE = ("_link", "_number", "_label")
 
@@ -131,7 +132,10 @@ class Link:
 
     def _read(self, data: bytes, objects: list[Any], is_next: bool) -> Any:
         """The value of a reply; raises the exception that the candidate raised, or `Ended`."""
-        tree = from_bytes(data)
+        try:
+            tree = from_bytes(data)
+        except RecursionError:
+            self._end("output_limit", _TOO_DEEP)
         if type(tree) is not list or len(tree) < 4 or type(tree[1]) is not int or tree[1] < 0:
             raise Malformed("not a reply")
         kind, self.steps = tree[0], max(self.steps, tree[1])
@@ -150,7 +154,9 @@ class Link:
                 raise Malformed("a reply of no known kind")
             for number, trees in updates:
                 unpacker.fill(number, trees)
-        except (IndexError, TypeError, ValueError, AttributeError, RecursionError) as fault:
+        except RecursionError:
+            self._end("output_limit", _TOO_DEEP)
+        except (IndexError, TypeError, ValueError, AttributeError) as fault:
             raise Malformed(f"a reply that makes no sense: {type(fault).__name__}") from None
         if unpacker.aliased and written_out(unpacker.objects) > _MOST_ITEMS:
             self._end("output_limit", f"a result that is more than {_MOST_ITEMS} items when written out")

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from sandbox import freeze, guards, standins
+from sandbox import freeze, guards, policy, standins
 from sandbox.modules import Importer, hidden_import
 from sandbox.stops import EPOCH, OutputLimit, ProgramExit, StepLimit, enter, refuse, stop
 from sandbox.streams import Kept, Output
@@ -127,7 +127,7 @@ class World:
             return Globals(self.namespace)
         if frame.f_globals.get("__builtins__") is not self.builtins:
             refuse("builtin", "locals() may only be called by the program itself")
-        return {key: value for key, value in frame.f_locals.items() if _visible(key)}
+        return _names_of(frame)
 
     def _make_vars(self) -> Callable[..., Any]:
         def vars(*args: Any) -> Any:
@@ -170,7 +170,7 @@ class World:
                 return eval(code, self.namespace)
             if frame.f_locals is frame.f_globals:
                 return eval(code, frame.f_globals)
-            return eval(code, frame.f_globals, {k: v for k, v in frame.f_locals.items() if _visible(k)})
+            return eval(code, frame.f_globals, _names_of(frame))
         space = self.namespace if globals is None else _copied(globals)
         if space is not self.namespace:
             space["__builtins__"] = self.builtins
@@ -185,6 +185,11 @@ class World:
         finally:
             if globals is not None and space is not self.namespace:
                 _copy_back(space, globals)
+
+
+def _names_of(frame: types.FrameType) -> dict[str, Any]:
+    """A function's or class body's names as they are now, without what the compiler keeps there for the class."""
+    return {k: v for k, v in frame.f_locals.items() if _visible(k) and k not in policy.CLASS_MACHINERY}
 
 
 def _copied(mapping: Any) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Service:
     ) -> None:
         self.world, self.channel, self.limits, self.statuses = world, channel, limits, statuses
         self.clean = True  # nothing but answers and exceptions so far
+        self.steps = 0  # the program's when it last came to an answer of its own
         self.held: list[Any] = []
         self.held_numbers: dict[int, int] = {}
 
@@ -75,7 +76,8 @@ class Service:
         except BaseException as error:  # a candidate may raise anything
             failure = error
         if failure is None:
-            self._send(0, Packer(self._foreign, bounded=True), lambda packer: ["v", self.world.steps, None, []])
+            self.steps = self.world.steps
+            self._send(0, Packer(self._foreign, bounded=True), lambda packer: ["v", self.steps, None, []])
         else:
             self._send_failure(0, Packer(self._foreign, bounded=True), failure, lambda packer: [])
         return failure is None
@@ -118,6 +120,8 @@ class Service:
             value = self.world.call(function, args, kwargs)
         except BaseException as error:
             failure = error
+        if not isinstance(failure, MemoryError):
+            self.steps = self.world.steps
         changed = [i for i, old in enumerate(before) if not _same(old, _snapshot(unpacker.objects[i]))]
         packer = Packer(self._foreign, unpacker.objects, bounded=True)
 
@@ -187,7 +191,9 @@ class Service:
             # A program may raise a MemoryError of its own making: its words are not asked for.
             memory = isinstance(error, MemoryError)
             message = f"out of {self.limits.memory_mb} MB" if memory else str(error)[:_MESSAGE_CHARS]
-            self._send(number, packer, lambda p: ["x", self.world.steps, status, message])
+            # Where the memory ends depends on addresses, and so would the steps until then.
+            steps = self.steps if memory else self.world.steps
+            self._send(number, packer, lambda p: ["x", steps, status, message])
             return
         message = self._message(error)
         names = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)]
@@ -214,7 +220,7 @@ class Service:
             text = self.world.call(str, [error], {})
         except BaseException as second:  # its own __str__ failed, or ran into the limit
             text = f"(no message: {type(second).__name__})"
-        return str(text)[:_MESSAGE_CHARS]
+        return str.__str__(text)[:_MESSAGE_CHARS]  # str() may give a subclass of the program's
 
 
 def _is_zero(code: object) -> bool:

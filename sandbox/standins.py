@@ -234,7 +234,7 @@ class System:
     def _os_fstat(self, descriptor: int, /) -> Any:
         if descriptor not in (0, 1, 2):
             refuse("file", "os.fstat is only allowed on descriptors 0, 1 and 2")
-        return guards.namespace(st_size=self.input_size if descriptor == 0 else 0)
+        return guards.Namespace(st_size=self.input_size if descriptor == 0 else 0)
 
     # The rest
 

@@ -334,7 +334,7 @@ class Translator:
 
     def _look_for_changes(self, node: ast.Attribute, name: str, loading: bool) -> None:
         if not name.startswith("_"):
-            self.changes_library |= name in policy.CHANGING_ATTRIBUTES
+            self.changes_library |= name in (policy.CHANGING_ATTRIBUTES if loading else policy.CHANGING_STORES)
         elif is_dunder(name):
             self.changes_library |= not loading or (name in policy.CHANGING_DUNDERS and not _is_super(node.value))
         else:

@@ -99,7 +99,9 @@ class Result:
     `status` is `passed` when every test passed (and there is one), else the first no-evidence status among the tests,
     else the status of the first test that did not pass. `score` is the share of tests passed. `steps`, `cpu_ms` and
     `peak_kb` are the child's own, summed (peak: the largest) over its runs; `wall_ms` is its share of the time that
-    the judgement took of all programs that were handed over with it.
+    the judgement took of all programs that were handed over with it. Steps are the same in every run: of a program that
+    ran out of memory, where addresses decide how far it gets, and of one that the kernel ended, they count up to its
+    last answer.
 
     A stdio program of which three tests ended in `step_limit` or `time_limit` is not run on the tests after these: they
     get the status of the third, and a message that says so.

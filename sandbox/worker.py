@@ -276,6 +276,10 @@ class Zygote:
         if translated.leaves_traces and job["kind"] != "captured":
             return {"alone": True}, True
         clean = self._serve(job, translated, channel, limits)
+        if self.language.layer:
+            from sandbox import freeze
+
+            freeze.forget()
         gc.collect()  # a program's finalizers run now, on its own account, and not in the next one's world
         after = usage()
         return {"exit": 0, "cpu_ms": after[0] - before[0], "peak_kb": after[1]}, clean

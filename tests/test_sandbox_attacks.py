@@ -12,18 +12,19 @@ import platform
 import types
 import typing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sandbox import execute, guards, modules, policy, runtime, standins, streams, translate
+from sandbox import execute, execution, guards, modules, policy, runtime, standins, streams, translate
 from sandbox.pool import run_many, run_with
 from sandbox.slot import Settings
 from sandbox.verdict import Limits, Program, Result, Test
 from tests.test_sandbox_pool import FRAMES
 from tests.test_sandbox_walls import judge
-from tests.untrusted import run
+from tests.untrusted import Planted, run
 
 # The language layer: (rule, culprit, program). The rule must have fired and the message name the culprit.
 REFUSED: dict[str, tuple[str, str, str]] = {}
@@ -139,15 +140,11 @@ contained(
 
 # What copy is told to set
 PLANT = """
-import copy, types, functools
+import copy, types
 class A: pass
-class K:
-    @functools.cached_property
-    def p(self): return lambda protocol: (lambda: %s, (), %s)
-k = vars(K)['p']
-k.attrname = '__reduce_ex__'
+def answer(protocol): return lambda: %s, (), %s
 """
-GO = "o = K()\no.p\ncopy.deepcopy(o)\nprint('set')\n"
+GO = "copy.deepcopy(Planted(reduce_ex=answer))\nprint('set')\n"
 LIAR = "class D(dict):\n    def __iter__(self): return iter(())\n    def keys(self): return ['__match_args__']\n    def items(self): return [('__match_args__', ('__globals__',))]\n"
 refused(
     "a state made by __deepcopy__",
@@ -359,10 +356,10 @@ contained(
     "4\n",
     "n = 0\nfor name in ['os', 'zlib_codec', '../../x', 'antigravity']:\n    try: 'x'.encode(name)\n    except LookupError: n += 1\nprint(n)",
 )
-contained(
+refused(
     "an attrname of cached_property",
-    "ended",
-    "<class '__main__.K'>\n",
+    "attribute",
+    "__class__ may not be set",
     "import functools\nclass K:\n    p = functools.cached_property(lambda s: 1)\nK.p.attrname = '__class__'\nk = K()\nk.p\nprint(k.__class__)",
 )
 contained(
@@ -433,13 +430,13 @@ contained(
     "a property of an Enum that reads by name",
     "refused|AttributeError",
     "gi_frame|_member_map_",
-    "import enum\nP = type(object.__getattribute__(enum.Enum.__mro__[1], 'value'))\np = P()\nclass K:\n    q = p\n    _value_ = (i for i in [])\np.name, p._attr_type = 'gi_frame', 'desc'\nprint('got', K().q)",
+    "import enum\nP = type(object.__getattribute__(enum.Enum, 'value'))\np = P()\nclass K:\n    q = p\n    _value_ = (i for i in [])\np.name, p._attr_type = 'gi_frame', 'desc'\nprint('got', K().q)",
 )
 contained(
     "the dictionary of a class by cached_property",
     "TypeError",
     "'__dict__' attribute|not subscriptable",
-    "import dataclasses, functools\nc = functools.cached_property(lambda s: 1)\nc.attrname = '__dataclass_fields__'\n@dataclasses.dataclass\nclass A:\n    x: int = 1\n    q = classmethod(c)\nA.q['x']",
+    "import functools\nc = functools.cached_property(lambda s: 1)\nc.attrname = 'x'\nclass A:\n    x = [1]\n    q = classmethod(c)\nA.q['x']",
 )
 
 # What a dataclass's methods read
@@ -528,10 +525,157 @@ contained(
 )
 
 
+# What an object says it is made by, when copied
+RENAMED = "import copy, time, types\ndef f(): pass\nf.__name__ = %r\ndef g(): yield\nm = types.MethodType(f, %s)\nprint(copy.copy(m) is m)"
+contained("a frame by the copy of a method", "ended", "True\n", RENAMED % ("gi_frame", "g()"))
+contained("the world by the copy of a method", "ended", "True\n", RENAMED % ("__self__", "time.sleep"))
+contained(
+    "copy of an alias called __builtins__",
+    "ended",
+    "True\n",
+    "import copy, typing\na = type(typing.List[int])(list, ('eval',), name='__builtins__')\nprint(copy.copy(a) is a, copy.deepcopy(a) is a)",
+)
+for kind in ("Enum", "Flag"):
+    contained(
+        f"copy of a member of an {kind} that has another name",
+        "ended",
+        "True\n",
+        f"import copy, enum\nclass C(enum.{kind}):\n    A = 1\n    __copy__ = None\nC.A._name_ = '__class__'\nprint(copy.copy(C.A) is C.A)",
+    )
+contained(
+    "copy by a function of the library's",
+    "TypeError",
+    "cannot pickle 'Planted'",
+    "import copy, operator\ncopy.copy(Planted(reduce_ex=lambda p: (operator.getitem, ([1], 0))))",
+)
+
+# What may be planted in an object's own dictionary
+refused(
+    "the fields of a dataclass by an alias's cached_property",
+    "attribute",
+    "__dataclass_fields__ may not be set",
+    "import dataclasses, functools, types\nc = functools.cached_property(lambda s: 1)\nclass G(types.GenericAlias):\n    p = c\nc.attrname = '__dataclass_fields__'\n@dataclasses.dataclass\nclass A:\n    x: int = 1\nobject.__getattribute__(G(A, int), 'p')",
+)
+contained(
+    "a class's attribute by an alias's cached_property",
+    "ended",
+    "1\n",
+    "import functools, types\nc = functools.cached_property(lambda s: 1)\nclass G(types.GenericAlias):\n    p = c\nc.attrname = 'x'\nclass A:\n    x = classmethod(len)\nprint(object.__getattribute__(G(A, int), 'p'))",
+)
+contained(
+    "the real namespace under ours",
+    "TypeError",
+    "no arguments",
+    "import types\ntypes.SimpleNamespace.__mro__[1](**{'__reduce_ex__': print})",
+)
+refused(
+    "a namespace given a lying name",
+    "attribute",
+    "__mro_entries__ may not be set",
+    "import types\nclass S(str):\n    def startswith(self, x): return False\ntypes.SimpleNamespace({S('__mro_entries__'): print})",
+)
+contained(
+    "repr and == of a namespace on another's object",
+    "TypeError",
+    "expected a SimpleNamespace",
+    "import sys, types\nprint(types.SimpleNamespace.__eq__(sys.stdout, types.SimpleNamespace()))\ntypes.SimpleNamespace.__repr__(sys.stdout)",
+)
+
+# The functional form of the real Enum
+refused(
+    "special names in the real Enum's call",
+    "special-name",
+    "'__reduce_ex__'",
+    "import enum\nenum.Enum.__mro__[-2]('X', {'__reduce_ex__': print, 'A': 1})",
+)
+refused(
+    "an Enum's mixin that equals every type",
+    "module-name",
+    "type=int, str or float",
+    "import enum\nclass T:\n    def __eq__(self, o): return True\nenum.Enum('X', 'a b', type=T())",
+)
+
+contained(
+    "an Enum with a __new__ of its own",
+    "ended",
+    "P.A 2\n",
+    "import enum\nclass P(enum.Enum):\n    A = 1, 2\n    def __new__(cls, a, b):\n        new = object.__new__(cls)\n        new._value_, new.b = a, b\n        return new\nprint(P(1), P.A.b)",
+)
+contained(
+    "an instance that equals every class, made a dataclass",
+    "TypeError",
+    "on a class of the program",
+    "import dataclasses\nclass A: pass\nclass K:\n    def __hash__(self): return hash(A)\n    def __eq__(self, other): print('got', other); return True\ndataclasses.dataclass(K())",
+)
+
+# The program while its dataclass is made
+TURN = "from dataclasses import dataclass, field\nran = []\nclass Turn:\n    def __bool__(self): ran.append([n for n, v in vars(A).items() if 'Field(' in repr(v)]); return True\n"
+contained(
+    "a base's option that runs",
+    "ended",
+    "[[]]\n",
+    TURN
+    + "class A: pass\n@dataclass(frozen=Turn())\nclass B:\n    x: int = 1\nclass A(B):\n    y: int = 2\ndataclass(frozen=True)(A)\nprint(ran)",
+)
+contained(
+    "a field's options that run",
+    "ended",
+    "3\n",
+    TURN
+    + "class A: pass\nclass A:\n    x: int = field(default=1, init=Turn(), repr=Turn(), compare=Turn())\nn = len(ran)\ndataclass(A)\nA(), A() == A(), repr(A())\nprint(len(ran)) if n == len(ran) else print('got', ran)",
+)
+refused(
+    "a default whose hash is a descriptor",
+    "special-name",
+    "hash that is no method",
+    "from dataclasses import dataclass\nclass D:\n    def __get__(self, o, t): print('got')\nclass V: __hash__ = D()\n@dataclass\nclass A:\n    x: int = V()",
+)
+refused(
+    "a __post_init__ that is a descriptor",
+    "special-name",
+    "__post_init__ of A",
+    "from dataclasses import dataclass\nclass D:\n    def __get__(self, o, t): print('got')\n@dataclass\nclass A:\n    __post_init__ = D()\n    x: int = 1",
+)
+contained(
+    "an annotation that runs when looked at",
+    "ended",
+    "0\n",
+    "from dataclasses import dataclass\nn = 0\nclass S(str):\n    def endswith(self, x):\n        global n\n        n += 1\n        return False\n@dataclass\nclass A:\n    x: S('int') = 1\nprint(n)",
+)
+for way in ("locals()", "vars()"):
+    contained(
+        f"the annotations of a class by {way}",
+        "KeyError",
+        "__annotations__",
+        f"class A:\n    x: int = 1\n    {way}['__annotations__']",
+    )
+contained(
+    "the annotations of a class by exec",
+    "ended",
+    "{'x': <class 'int'>}\n",
+    "class A:\n    x: int = 1\n    exec('y: int = 2')\nprint(A.__annotations__)",
+)
+
+# A view of a dictionary, compared: the other side gets the dictionary
+VIEW = "class X:\n    def __eq__(self, other): other.clear(); return True\n"
+contained(
+    "the members of the library's flags",
+    "ended",
+    "re.IGNORECASE\n",
+    VIEW + "import re\nre.RegexFlag.__members__ == X()\nprint(repr(re.RegexFlag['I']))",
+)
+contained(
+    "the groups of a pattern",
+    "ended",
+    "1\n",
+    VIEW + "import re\np = re.compile('(?P<a>1)')\np.groupindex == X()\nprint(p.match('1')['a'])",
+)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_by_the_rule_meant_for_it(name: str) -> None:
     rule, culprit, source = REFUSED[name]
-    ending = run(source, steps=100_000)
+    ending = run(source, steps=100_000, Planted=Planted)
     assert ending.status == "refused", f"{ending.status}: {ending.message} {ending.stdout!r}"
     assert rule in ending.rules and culprit in ending.message, ending.message
     assert "reached" not in ending.stdout and "got" not in ending.stdout, "the refusal came too late"
@@ -540,7 +684,7 @@ def test_refused_by_the_rule_meant_for_it(name: str) -> None:
 @pytest.mark.parametrize("name", CONTAINED)
 def test_contained(name: str) -> None:
     status, found, source = CONTAINED[name]
-    ending = run(source, steps=100_000)
+    ending = run(source, steps=100_000, Planted=Planted)
     assert ending.status in status.split("|"), f"{ending.status}: {ending.message} {ending.stdout[:200]!r}"
     said = ending.stdout + ending.message
     assert any(part in said for part in found.split("|")) and "got" not in ending.stdout, said
@@ -1092,6 +1236,69 @@ def test_a_memory_error_whose_message_fails_is_a_memory_error() -> None:
     assert result.status == "memory_limit", result
 
 
+DEEP = (
+    "import sys\nsys.setrecursionlimit(10**5)\ndef f():\n    x = []\n    for i in range(20000): x = [x]\n    return x"
+)
+
+
+def test_an_answer_that_only_its_maker_can_read_is_no_lack_of_evidence() -> None:
+    result = judged(DEEP, "assert f() == 1")
+    assert (result.status, result.error_message) == ("output_limit", "a result that is nested too deep to be read")
+
+
+def test_a_recursion_error_of_the_programs_is_its_own() -> None:
+    result = judged("def f(): raise RecursionError('mine')", "assert f() == 1")
+    assert (result.status, result.error_message) == ("exception", "RecursionError: mine")
+
+
+GREEDY = "def f(x):\n    for i in range(x): pass\n    if not x:\n        a = []\n        while True: a.append(bytes(1 << 20))"
+
+
+def test_steps_do_not_depend_on_where_the_memory_ended() -> None:
+    tests = ("n = 5\nassert f(n) is None", "n = 0\nassert f(n) == 1")
+    results = [judged(GREEDY, *tests[:many]) for many in (1, 2)]
+    assert [result.status for result in results] == ["passed", "memory_limit"]
+    assert results[0].steps == results[1].steps == 6
+    alone = execute(GREEDY + "\nf(0)", limits=LIMITS)
+    assert (alone.status, alone.steps) == ("memory_limit", 0)
+
+
+FINALIZER = "def g():\n    try: yield\n    finally: sum(range(10**12))\nx = g()\nnext(x)\nprint(1)"
+
+
+def test_a_finalizer_that_hangs_is_out_of_time_where_finalizers_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execution, "_END_SECONDS", 0.1)  # the end of its process is waited for as long as for itself
+    ended = execute(FINALIZER, limits=replace(LIMITS, cpu_seconds=60, wall_seconds=3), mode="fast")
+    assert (ended.status, ended.error_message) == ("time_limit", "stopped after 3 seconds of wall clock")
+
+
+@pytest.mark.parametrize("base", ["MemoryError", "SystemExit"])
+def test_no_word_of_a_program_is_asked_for_out_of_turn(base: str) -> None:
+    source = (
+        f"class E({base}):\n    violations = property(lambda self: 1 / 0)\n    def __str__(self): raise ValueError\n"
+    )
+    ended = execute(source + "    def __bool__(self): raise ValueError\nraise E(E())", limits=LIMITS)
+    assert (ended.status, ended.exit_code) in (("memory_limit", None), ("ended", 1)), ended
+
+
+def test_an_exit_at_exit_changes_nothing() -> None:
+    ended = execute("import atexit, sys\natexit.register(sys.exit, 1)\nprint(1)", limits=LIMITS)
+    assert (ended.status, ended.exit_code, ended.stdout) == ("ended", 0, b"1\n"), ended
+
+
+LATE = "class S(str):\n    def __str__(self): return self\n    def __getitem__(self, i): raise ValueError('late')\nclass E(Exception):\n    def __str__(self): return S('x')\n"
+
+
+@pytest.mark.parametrize("where", ["raise E()", "def f(): raise E()"])
+def test_a_message_that_runs_when_it_is_cut_is_an_exception(where: str) -> None:
+    result = judged(LATE + where, "assert f() == 1")
+    assert (result.status, result.error_message) == ("exception", "E: x")
+
+
+def test_a_message_that_runs_when_it_is_cut_is_shown() -> None:
+    assert execute(LATE + "raise E()", limits=LIMITS).error_message == "x"
+
+
 def test_a_crash_is_not_forgotten_for_an_exit_in_the_flush() -> None:
     source = "import sys\nclass O:\n    def write(s, x): pass\n    def flush(s): raise SystemExit(0)\nsys.stdout = O()\n1 / 0"
     (result,) = run_many([Program(source, "stdio", (Test(stdout=""),))], limits=LIMITS, workers=1)
@@ -1154,6 +1361,15 @@ CLEANED = {
     "standard output": ("import sys\nsys.stdout = None", "print(1)", "1"),
     "a function of a module": ("import json\njson.dumps = 3", "import json\nprint(json.dumps(1))", "1"),
     "a method": ("from collections import Counter\ntry: Counter.most_common = 3\nexcept TypeError: pass", "from collections import Counter\nprint(Counter('aa').most_common(1))", "[('a', 2)]"),
+    "a pattern in a cache": ("import re\nclass Z(int):\n    def __hash__(s): return 0\n    def __eq__(s, o): return True\nre.compile('a', Z(2))", "import re\nprint(re.match('a', 'A'))", "None"),
+    "a flag in a cache": ("import re\nclass Z(int):\n    def __and__(s, o): return 0\n    __or__ = __ror__ = __and__\nre.RegexFlag(Z(10))", "import re\nprint(re.compile('^a', re.I | re.M).findall('x\\nA'))", "['A']"),
+    # Fraction's hashes are kept from Python 3.12 on.
+    "a fraction in a cache": ("from fractions import Fraction\nclass W(int):\n    def __hash__(s): return hash(7)\n    def __eq__(s, o): return True\nclass Z(int): numerator = W(3)\nhash(Fraction(Z(3)))", "from fractions import Fraction\nprint(hash(Fraction(7)) == 7)", "True"),
+    "an alias in a cache": ("import typing\nclass Z:\n    on = False\n    def __hash__(s): return hash(int)\n    def __eq__(s, o): return Z.on and open('/x')\ntyping.Deque[Z()]\nZ.on = True", "import typing\nprint(typing.Deque[int] is not None)", "True"),
+    "a format in a cache": ("import struct\nclass S(str):\n    def __hash__(s): return hash('3q')\n    def __eq__(s, o): return True\nstruct.calcsize(S('i'))", "import struct\nprint(struct.calcsize('3q'))", "24"),
+    "a date's format in a cache": ("from datetime import datetime\nclass S(str):\n    def __hash__(s): return hash('%Y:%m')\n    def __eq__(s, o): return True\ndatetime.strptime('5', S('%d'))", "from datetime import datetime\nprint(datetime.strptime('2005:1', '%Y:%m').year)", "2005"),
+    "a public table": ("import textwrap\ntextwrap.TextWrapper.unicode_whitespace_trans[97] = 98", "import textwrap\nprint(textwrap.fill('a'))", "a"),
+    "a name's format": ("import calendar\ncalendar.day_name.format = '%d'", "import calendar\nprint(calendar.day_name[0])", "Monday"),
     "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
     "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
 }  # fmt: skip

@@ -7,7 +7,7 @@ so that a test goes red when its own rule is deleted even though another one wou
 
 import pytest
 
-from tests.untrusted import run
+from tests.untrusted import Planted, run
 
 REFUSED: list[tuple[str, str, str]] = []  # source, rule, part of the message
 CONTAINED: list[tuple[str, str, str]] = []  # source, status, output or message
@@ -344,34 +344,26 @@ contained(
 
 # What copy sets, and what an object's dictionary takes
 PLANTED = """
-import copy, functools
+import copy
 class A: pass
-class K:
-    @functools.cached_property
-    def p(self): return %s
-k = vars(K)['p']
-k.attrname = '%s'
-o = K()
-o.p
+o = Planted(%s=%s)
 %s
 """
 for name in ("__match_args__", "__del__", "__class__", "__code__"):
     state = f"lambda protocol: (lambda: A, (), (None, {{'{name}': ('__globals__',)}}))"
-    refused(
-        "attribute", f"copy may not set the attribute {name}", PLANTED % (state, "__reduce_ex__", "copy.deepcopy(o)")
-    )
+    refused("attribute", f"copy may not set the attribute {name}", PLANTED % ("reduce_ex", state, "copy.deepcopy(o)"))
 for state in ("S()", "(None, S())"):
     refused(
         "attribute",
         "copy may not set the attribute __match_args__",
         "class S:\n    def __deepcopy__(self, memo): return {'__match_args__': ('__globals__',)}\n"
-        + PLANTED % (f"lambda protocol: (lambda: A, (), {state})", "__reduce_ex__", "copy.deepcopy(o)"),
+        + PLANTED % ("reduce_ex", f"lambda protocol: (lambda: A, (), {state})", "copy.deepcopy(o)"),
     )
 refused(
     "attribute",
     "from a plain dict only",
     "class S(dict):\n    def __iter__(self): return iter(())\n"
-    + PLANTED % ("lambda protocol: (lambda: A, (), (None, S(x=1)))", "__reduce_ex__", "copy.copy(o)"),
+    + PLANTED % ("reduce_ex", "lambda protocol: (lambda: A, (), (None, S(x=1)))", "copy.copy(o)"),
 )
 refused("attribute", "__reduce_ex__ may not be set", "import types\ntypes.SimpleNamespace(**{'__reduce_ex__': print})")
 refused("attribute", "__deepcopy__ may not be set", "import types\ntypes.SimpleNamespace(**{'__deepcopy__': print})")
@@ -423,7 +415,7 @@ S(type(ref), ref)._evaluate
 )
 refused("attribute", "_create_", "from enum import Enum\nclass C(Enum):\n    A = 1\nC._create_('X', {'__del__': 1})")
 refused("attribute", "__class__", "import types\ntypes.GenericAlias(str, int).format('{0.__class__}', 1)")
-refused("metaclass", "inherit from type", PLANTED % ("lambda bases: (type,)", "__mro_entries__", "class M(o): pass"))
+refused("metaclass", "inherit from type", PLANTED % ("mro_entries", "lambda bases: (type,)", "class M(o): pass"))
 contained("AttributeError", "", "import types\nclass A:\n    format = 1\nclass B: pass\nB().format")
 contained(
     "ended",
@@ -613,7 +605,7 @@ contained("ended", "", "")
 
 @pytest.mark.parametrize(("source", "rule", "culprit"), REFUSED, ids=[c[0][-60:] for c in REFUSED])
 def test_refused_by_the_rule_meant_for_it(source: str, rule: str, culprit: str) -> None:
-    ending = run(source)
+    ending = run(source, Planted=Planted)
     assert ending.status == "refused", f"{ending.status}: {ending.message} {ending.stdout!r}"
     assert rule in ending.rules, ending.message
     assert culprit in ending.message

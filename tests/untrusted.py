@@ -3,7 +3,9 @@
 import contextlib
 import io
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from sandbox import policy
 from sandbox.runtime import OutputLimit, ProgramExit, StepLimit, World, prepare
@@ -22,9 +24,23 @@ class Ending:
     steps: int
 
 
-def run(source: str | bytes, stdin: str | bytes = "", steps: int = 2_000_000, output_bytes: int = 1 << 20) -> Ending:
+class Planted:
+    """An object that tells copy how it is made, and class headers what it stands for: no program can make one.
+
+    For the rules behind those that see to that.
+    """
+
+    def __init__(self, **answers: Callable[..., Any]) -> None:
+        self.__dict__.update({f"__{name}__": answer for name, answer in answers.items()})
+
+
+def run(
+    source: str | bytes, stdin: str | bytes = "", steps: int = 2_000_000, output_bytes: int = 1 << 20, **names: Any
+) -> Ending:
+    """`names` are given to the program besides."""
     prepare()
     world = World(limits=Limits(steps=steps, output_bytes=output_bytes), stdin=stdin)
+    world.namespace.update(names)
     status, message, rules = "ended", "", frozenset[str]()
     try:
         world.run(translate(source))
