@@ -35,7 +35,7 @@ def bars(rows: Rows, label: str, value: str, title: str, *, colour: str = CHOSEN
         tooltip=_tips(rows, *(rows[0] if rows else ())),
     )
     numbers = base.mark_text(align="left", dx=5).encode(text=alt.Text(f"{value}:Q", format=","))
-    return _spec((base.mark_bar(color=colour, cornerRadiusEnd=2) + numbers), height=alt.Step(height))
+    return _spec((base.mark_bar(color=colour, cornerRadiusEnd=2) + numbers), height=height * max(1, len(rows)))
 
 
 def grouped_bars(rows: Rows, label: str, value: str, group: str, title: str, order: Sequence[str]) -> Spec:
@@ -51,7 +51,7 @@ def grouped_bars(rows: Rows, label: str, value: str, group: str, title: str, ord
             tooltip=_tips(rows, label, group, value),
         )
     )
-    return _spec(chart, height=alt.Step(14))
+    return _spec(chart, height=14 * max(1, len(order) * len({row[label] for row in rows})))
 
 
 def histogram(rows: Rows, cuts: Sequence[float] = (), *, height: int = 110) -> Spec:
@@ -68,7 +68,7 @@ def histogram(rows: Rows, cuts: Sequence[float] = (), *, height: int = 110) -> S
             x2="end:Q",
             y=alt.Y("pairs:Q", title=None, axis=_axis(binned, "pairs", tickCount=3)),
             color=alt.Color("fate:N", title=None, scale=KEPT, legend=None),
-            order=alt.Order("fate:N"),
+            order=alt.Order("fate:O"),
             tooltip=_tips(binned, "start", "end", "fate", "pairs"),
         )
     )
@@ -163,7 +163,7 @@ def spread(rows: Rows) -> Spec:
     whisker = base.mark_rule(size=2).encode(x=alt.X("p05:Q", title=None, axis=_axis(rows, "p95")), x2="p95:Q")
     box = base.mark_bar(height={"band": 0.5}, opacity=0.85).encode(x="p25:Q", x2="p75:Q")
     middle = base.mark_tick(thickness=3, size=18).encode(x="p50:Q", color=alt.value("#222"))
-    return _spec(whisker + box + middle, height=alt.Step(36))
+    return _spec(whisker + box + middle, height=36 * max(1, len(rows)))
 
 
 QUANTILES = ("p05", "p25", "p50", "p75", "p95")
@@ -199,7 +199,7 @@ def intervals(rows: Rows, label: str, group: str, title: str) -> Spec:
     span = base.mark_rule(size=3).encode(x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False)), x2="high:Q")
     tooltip = _tips(rows, label, group, "mean", "low", "high")
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(x="mean:Q", tooltip=tooltip)
-    return _spec(span + dots, height=alt.Step(26))
+    return _spec(span + dots, height=26 * max(1, len({row[label] for row in rows})))
 
 
 def parts(rows: Rows) -> Spec:
@@ -241,10 +241,11 @@ def _sized(spec: Spec, width: int) -> Spec:
 
 
 def _axis(rows: Rows, name: str, **given: Any) -> alt.Axis:
-    """An axis for a column: no marks between whole numbers, thousands as 1k, shares as they are."""
+    """An axis for a column: no marks between whole numbers, millions as 1M."""
     values = [abs(row[name]) for row in rows if row[name] is not None]
     whole = all(value == int(value) for value in values)
-    form = "~s" if max(values, default=0) >= 1000 else ".3~g"
+    most = max(values, default=0)
+    form = "~s" if most >= 1e6 else ",~f" if most >= 10 else ".3~g"
     return alt.Axis(format=form, tickMinStep=1, **given) if whole else alt.Axis(format=form, **given)
 
 
@@ -252,11 +253,12 @@ def _data(rows: Rows) -> alt.Data:
     return alt.Data(values=[dict(row) for row in rows])
 
 
-def _spec(chart: Any, *, height: Any = HEIGHT) -> Spec:
+def _spec(chart: Any, *, height: int = HEIGHT) -> Spec:
     """The chart as plain values, as wide as its place. Altair's own look is left out."""
-    spec: Spec = chart.properties(width="container", height=height).to_dict()
+    # Not validated again here: that takes longer than all the counting, and every chart is drawn in the tests.
+    spec: Spec = chart.properties(width="container", height=height).to_dict(validate=False)
     spec.pop("config", None)
-    return spec | {"autosize": {"type": "fit-x", "contains": "padding"}}
+    return spec
 
 
 def _tips(rows: Rows, *names: str) -> list[alt.Tooltip]:

@@ -132,9 +132,9 @@ def _order(con: duckdb.DuckDBPyConnection, sealed: Mapping[str, Any]) -> Iterato
     chart = charts.bars(buckets, "bucket", "pairs", "pairs")
     yield Figure("buckets", "Curriculum", "Pairs per bucket", "Bucket 0 is trained first.", chart)
     for measure in dict.fromkeys((*ALONG[:1], PRESETS.get(metric, metric), *ALONG[1:])):
-        if measure in MEASURES and _hold(con, measure):
+        if measure in MEASURES and _hold(con, measure) and (spread := _report(con, "spread")):
             caption = "Quartiles and median; the line goes from the 5th to the 95th percentile."
-            chart = charts.spread(_report(con, "spread"))
+            chart = charts.spread(spread)
             yield Figure(f"spread-{measure}", "Curriculum", f"{measure} by bucket", caption, chart, small=True)
 
 

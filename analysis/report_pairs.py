@@ -38,6 +38,7 @@ SHOWN: tuple[str, ...] = (
 SHOWN += ("logp_distance", "chosen_status", "rejected_status")
 # A condition of a user's that has not answered by then is stopped.
 SECONDS = 10.0
+
 SETTINGS = {**engine.SETTINGS, "memory_limit": "1GB"}
 
 
@@ -172,7 +173,7 @@ class Pairs:
     ) -> list[dict[str, Any]]:
         """The rows of one table's shard that a condition of ours holds for."""
         scan = engine.scan(table, engine.table_files(self.version, table, where))
-        return engine.select(con, f"FROM ({scan}) WHERE {condition}", params).to_pylist()
+        return con.execute(f"FROM ({scan}) WHERE {condition}", params).to_arrow_table().to_pylist()
 
     def _ask(self, con: duckdb.DuckDBPyConnection, where: Shard, name: str, **params: Any) -> list[dict[str, Any]]:
         """One of sql/pairs on one shard: its tables stand before those of the whole version."""
@@ -181,7 +182,8 @@ class Pairs:
             f"{table} AS ({engine.scan(table, engine.table_files(self.version, table, where))})"
             for table in query.reads
         ]
-        return engine.select(con, f"WITH {', '.join(scans)} {query.text}", query.bind(params)).to_pylist()
+        found = con.execute(f"WITH {', '.join(scans)} {query.text}", query.bind(params))
+        return found.to_arrow_table().to_pylist()
 
     @contextmanager
     def _asked(self, where: str | None) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -207,6 +209,8 @@ def open_pairs(version: Path) -> Iterator[Pairs]:
         tempfile.TemporaryDirectory(prefix="pairwright-pairs-") as folder,
         engine.connect(version, settings=SETTINGS) as con,
     ):
+        # Sealed files do not change: what is known of their layout need not be read again for every pair.
+        con.execute("SET parquet_metadata_cache = true")
         source = f"SELECT *, filename FROM read_parquet([{', '.join(map(engine.quote, files))}], filename = true)"
         if not files:
             source = f"SELECT *, '' AS filename FROM ({engine.scan('pair_features', [])})"

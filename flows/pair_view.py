@@ -31,6 +31,7 @@ UNSEEN = re.compile(
     "[\\x00-\\x08\\x0a-\\x1f\\x7f-\\xa0\\xad\\u034f\\u061c\\u115f\\u1160\\u1680\\u17b4\\u17b5\\u180b-\\u180f\\u2000-\\u200f\\u2028-\\u202f"
     "\\u205f-\\u206f\\u2800\\u3000\\u3164\\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff0-\\ufffb\\U000e0000-\\U000e0fff]"
 )
+SIGNS = {"\n": "↵", "\r": "‹CR›", "\x1b": "‹ESC›", "\0": "‹NUL›", "\x7f": "‹DEL›", "\xa0": "‹NBSP›"}
 # Lines less alike than this are shown as other lines, not as a changed one.
 ALIKE = 0.4
 KINDS = (
@@ -226,9 +227,8 @@ def visible(text: str) -> str:
 
 
 def sign(letter: str) -> str:
-    """What is shown for a character that cannot be seen: a control picture, or its number."""
-    code = ord(letter)
-    return chr(0x2400 + code) if code < 32 else "\u2421" if code == 127 else f"⟦U+{code:04X}⟧"
+    """What is shown for a character that cannot be seen: its name or its number."""
+    return SIGNS.get(letter) or f"‹U+{ord(letter):04X}›"
 
 
 def _is_plain(text: str) -> bool:

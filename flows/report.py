@@ -14,6 +14,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from importlib import resources
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,14 @@ from analysis.report_figures import Figure, figures
 from analysis.report_pairs import Filter, Pairs, open_pairs
 from analysis.report_training import training_figures
 from curation import manifest, store
+from curation.embedded import cache_folder
 from flows import pair_view, token_texts
 from flows.build import Call, plain
 from flows.config import ConfigError, parse
 
 FOLDER = "reports"
 PAIRS = 200
+NOTES = {"Measures": "Blue: pairs trained on. Grey: pruned ones. Dashed lines: the curriculum's cut points."}
 # What all the pairs of a report may take, so that it stays a file that can be mailed.
 PAIR_BYTES = 1_500_000
 MOST_CANDIDATES = 20
@@ -43,7 +46,9 @@ def write_report(version: Path, root: Path, out: Path | None = None, *, pairs: i
     sealed = manifest.read_manifest(version)
     drawn = call("draw figures", lambda on_progress: [*figures(version), *training_figures(version, root)])
     sampled = call("gather pairs", lambda on_progress: _pairs(version, sealed, pairs, on_progress))
-    page = render({**_head(version, sealed, root), "figures": [_plain(figure) for figure in drawn], **sampled})
+    page = render(
+        {**_head(version, sealed, root), "figures": [_plain(figure) for figure in drawn], "notes": NOTES, **sampled}
+    )
     with store.replacing(target) as partial:
         partial.write_text(page, encoding="utf-8")
     return target
@@ -53,7 +58,7 @@ def render(data: Mapping[str, Any]) -> str:
     """The page that shows `data`."""
     pages = {name: page(name) for name in ("report.html", "pages.css", "pairs.js", "report.js")}
     parts = {
-        "library": charts.script(),
+        "library": library(),
         "script": f"{pages['pairs.js']}\n{pages['report.js']}",
         "style": pages["pages.css"],
     }
@@ -78,6 +83,15 @@ def embedded(data: Any) -> str:
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return text
+
+
+def library() -> str:
+    """The drawing library of a page. Putting it together takes seconds, so it is kept in the cache."""
+    file = cache_folder() / f"vega-{version_of('vl-convert-python')}.js"
+    if not file.is_file():
+        with store.replacing(file) as partial:
+            partial.write_text(charts.script(), encoding="utf-8")
+    return file.read_text(encoding="utf-8")
 
 
 def page(name: str) -> str:

@@ -114,7 +114,7 @@ def _tokens(run: Mapping[str, Any]) -> Text:
     told = Text()
     for text, logp in run["tokens"]:
         style = next((style for least, style in SHADES if logp > least), "bold white on red")
-        told.append(text.replace("␊", "␊\n"), style=style)
+        told.append(text.replace("↵", "↵\n"), style=style)
     return told
 
 

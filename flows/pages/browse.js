@@ -30,7 +30,7 @@ async function ask(what, query = {}, posted = null) {
       const told = await ask("mark", {}, { pair_id: id, mark, comment });
       document.getElementById("marks").textContent = told.said;
       const row = document.querySelector(`[data-pair="${CSS.escape(id)}"] > span:last-child`);
-      if (row) row.replaceChildren(mark ? el("span", { class: `pill ${mark}` }, mark) : "");
+      if (row) row.replaceChildren(mark ? el("span", { class: `pill ${mark}` }, mark) : row.dataset.place);
     },
   };
   document.getElementById("marks").textContent = start.said;

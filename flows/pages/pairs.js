@@ -62,7 +62,7 @@ function diffOf(rows) {
 
 function tokensOf(run) {
   const shade = (logp) => (logp > -0.05 ? null : logp > -0.5 ? "t1" : logp > -1.5 ? "t2" : logp > -3 ? "t3" : logp > -6 ? "t4" : "t5");
-  if (run.tokens) return el("div", { class: "code" }, run.tokens.map(([text, logp]) => el("span", { class: shade(logp), title: `${logp} nats` }, text.replaceAll("␊", "␊\n"))));
+  if (run.tokens) return el("div", { class: "code" }, run.tokens.map(([text, logp]) => el("span", { class: shade(logp), title: `${logp} nats` }, text.replaceAll("↵", "↵\n"))));
   if (run.logps) return el("div", { class: "code" }, run.logps.map((logp, n) => el("span", { class: shade(logp), title: `token ${n}: ${logp} nats` }, "▮")));
   return el("div", { class: "notice" }, "no log-probabilities were recorded");
 }
@@ -173,7 +173,7 @@ function browser(place, source) {
     const place = one.pruned_by ? "pruned" : `bucket ${one.bucket}`;
     const mark = one.mark?.mark ? el("span", { class: `pill ${one.mark.mark}` }, one.mark.mark) : null;
     return el("a", { href: `#pair=${one.pair_id}`, "data-pair": one.pair_id }, el("span", {}, one.task_id), el("span", { class: "soft" }, number(one.metric)),
-      el("span", { class: "soft" }, `${one.chosen_status} / ${one.rejected_status}`), el("span", { class: "soft" }, mark ?? place));
+      el("span", { class: "soft" }, `${one.chosen_status} / ${one.rejected_status}`), el("span", { class: "soft", "data-place": place }, mark ?? place));
   }
 
   async function open(id, link = true) {
@@ -206,15 +206,19 @@ function browser(place, source) {
     if (by < 0 && state.rows.length) open(state.rows.at(-1).pair_id);
   }
 
+  // One key after the other: a mark must meet the pair that was stepped to, even where that is still on its way.
+  let before = Promise.resolve();
   const keys = { j: () => step(1), k: () => step(-1), n: () => turn(1), p: () => turn(-1), t: "#tokens", d: "#drop", x: "#keep", c: "#comment" };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea")) return;
     const act = keys[event.key];
     if (!act) return;
     event.preventDefault();
-    if (typeof act === "function") return act();
-    const target = shown.querySelector(act);
-    return act === "#comment" ? target?.focus() : target?.click();
+    before = before.then(() => {
+      if (typeof act === "function") return act();
+      const target = shown.querySelector(act);
+      return act === "#comment" ? target?.focus() : target?.click();
+    });
   });
   addEventListener("hashchange", () => {
     const linked = new URLSearchParams(location.hash.slice(1)).get("pair");

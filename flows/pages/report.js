@@ -103,7 +103,7 @@ function held({ pairs, problems, facets, measures }) {
   for (const title of new Set(data.figures.map((figure) => figure.section))) {
     const own = data.figures.filter((figure) => figure.section === title);
     const groups = [own.filter((one) => !one.small), own.filter((one) => one.small)].filter((group) => group.length);
-    section(title, ...groups.map((group) => el("div", { class: group[0].small ? "figures few" : "figures" }, group.map((figure) => figureOf(figure, plots)))));
+    section(title, el("p", { class: "soft small" }, data.notes[title] ?? ""), ...groups.map((group) => el("div", { class: group[0].small ? "figures few" : "figures" }, group.map((figure) => figureOf(figure, plots)))));
   }
   const place = el("div", {});
   section("Pairs", el("p", { class: "soft" }, data.sampled), place);
