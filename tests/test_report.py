@@ -19,6 +19,7 @@ from analysis import charts, engine
 from analysis.curriculum import Curriculum, build_curriculum, cut_points
 from analysis.engine import SQL
 from analysis.features import Measures, measure_completions, measure_pairs, measure_problems
+from analysis.hopeless import set_hopeless_aside
 from analysis.report_figures import figures
 from analysis.report_training import runs, training_figures
 from analysis.rules import Rule
@@ -381,6 +382,7 @@ def _real(root: Path, samples: Path) -> Path:
     select_pairs(work, PairSelection(strategy="best_worst"))
     measure_problems(work, Measures())
     measure_completions(work, Measures())
+    set_hopeless_aside(work, Measures())
     measure_pairs(work, Measures())
     curriculum = Curriculum(metric="edit_distance", prune=(Rule(rule="near_identical_pairs"),))
     build_curriculum(work, curriculum)

@@ -165,6 +165,7 @@ function browser(place, source) {
     list.replaceChildren(...(state.rows.length ? state.rows.map(row) : [el("div", { class: "notice" }, "no pair is like that")]));
     const linked = new URLSearchParams(location.hash.slice(1)).get("pair");
     if (first && linked) open(linked, false);
+    else if (state.rows.some((one) => one.pair_id === state.current)) point(state.current);
     else if (state.rows.length) open(state.rows[0].pair_id, !first);
     else shown.replaceChildren();
   }
@@ -176,14 +177,19 @@ function browser(place, source) {
       el("span", { class: "soft" }, `${one.chosen_status} / ${one.rejected_status}`), el("span", { class: "soft", "data-place": place }, mark ?? place));
   }
 
+  function point(id) {
+    for (const one of list.children) {
+      const here = one.dataset.pair === id;
+      one.setAttribute("aria-current", String(here));
+      const top = one.offsetTop - list.offsetTop;
+      if (here && (top < list.scrollTop || top > list.scrollTop + list.clientHeight - 50)) list.scrollTop = top - 60;
+    }
+  }
+
   async function open(id, link = true) {
     if (link) history.replaceState(null, "", `#pair=${id}`);
     state.current = id;
-    for (const one of list.children) {
-      const here = one.dataset?.pair === id;
-      one.setAttribute?.("aria-current", String(here));
-      if (here) { const box = one.offsetTop - list.offsetTop; if (box < list.scrollTop || box > list.scrollTop + list.clientHeight - 50) list.scrollTop = box - 60; }
-    }
+    point(id);
     try {
       const pair = await source.pair(id);
       if (state.current === id) shown.replaceChildren(...pairOf(pair, source));
