@@ -238,7 +238,9 @@ function filtersOf(source, changed) {
     values.map(([value, text]) => el("option", { value }, text)));
   const { bucket, rule, strategy } = source.facets;
   const counted = (facet, label = (value) => value) => Object.entries(facet).map(([value, pairs]) => [value, `${label(value)} (${number(pairs)})`]);
-  const typed = (id, text, more = {}) => el("input", { id, placeholder: text, "aria-label": text, onchange: changed, ...more });
+  // Enter lets go of the field, which is its change, and the keys go through the pairs again.
+  const leave = (event) => event.key === "Enter" && event.target.blur();
+  const typed = (id, text, more = {}) => el("input", { id, placeholder: text, "aria-label": text, onchange: changed, onkeydown: leave, ...more });
   const buckets = counted(bucket, (value) => `bucket ${value}`).sort(([a], [b]) => a - b);
   const measures = source.measures.map((name) => [name, name]);
   const parts = {
@@ -254,7 +256,7 @@ function filtersOf(source, changed) {
   const range = el("div", { class: "range" }, parts.measure, parts.low, parts.high);
   const { bucket: b, fate, strategy: s, problem, sort, marked, where } = parts;
   if (!marked) sort.classList.add("full");
-  const fields = el("form", { class: "filters", onsubmit: (event) => { event.preventDefault(); changed(); } }, b, fate, s, problem, range, sort, marked, where);
+  const fields = el("div", { class: "filters" }, b, fate, s, problem, range, sort, marked, where);
   const filter = () => Object.fromEntries(Object.entries(parts).filter(([, field]) => field?.value).map(([name, field]) => [name, field.value.trim()]));
   return { fields, filter };
 }
