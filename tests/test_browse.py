@@ -100,6 +100,7 @@ def test_pairs_are_paged_filtered_looked_at_and_marked(hostile: Path, address: s
         opened.fill("#where", "")
         opened.select_option("#marked", "drop")
         expect(opened.locator(".list a")).to_have_count(1, timeout=60_000)
+        expect(opened.locator(".pair header a")).to_have_text(str(second), timeout=60_000)
         opened.locator("tbody tr[tabindex]").nth(3).click()
         opened.wait_for_selector(".side.sample")
         assert opened.evaluate("window.ran") is None and opened.locator("img").count() == 0
