@@ -223,7 +223,7 @@ def session(dataset: Path) -> Iterator[Callable[[str], pa.Table]]:
         lock(con, [file for table in TABLES for file in table_files(dataset, table)])
 
         def ask(sql: str) -> pa.Table:
-            _readable(sql)
+            check_select(sql)
             with explained("the SQL"):
                 return select(con, sql)
 
@@ -268,7 +268,7 @@ def first_line(error: Exception) -> str:
     return "; ".join(kept) or type(error).__name__
 
 
-def _readable(sql: str) -> None:
+def check_select(sql: str) -> None:
     """Refuse everything but one SELECT without parameters, or an EXPLAIN of one: `EXPLAIN ANALYZE COPY` would write."""
     statement = _one_select(re.sub(r"(?is)^\s*explain(\s+analyze)?\b", "", sql), "the SQL")
     if statement.named_parameters:

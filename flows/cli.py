@@ -6,7 +6,6 @@ Heavy libraries are imported inside the commands, so that `--help` answers at on
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -17,7 +16,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 from rich.console import Console
 
 from curation.errors import MissingError, UserError
-from flows import curate_commands, train_commands
+from flows import curate_commands, look_commands, train_commands
 
 GROUPS = ("Make", "Train", "Look", "Share", "Run programs", "System")
 MAKE, TRAIN, LOOK, SHARE, RUN, SYSTEM = (Group.create_ordered(name) for name in GROUPS)
@@ -71,39 +70,6 @@ def build(
         with Bars() as bars:
             version, made = building.build(resolved, root, bars)
     summary.show(version, made, root, Console(highlight=False))
-
-
-@app.command(group=LOOK)
-def show(dataset: str | None = None, *, root: Root = Path("data"), as_json: Json = False) -> None:
-    """List the datasets; with a name, show a version: its tables, checks, buckets and digest.
-
-    Parameters
-    ----------
-    dataset
-        NAME or NAME@VERSION.
-    root
-        Folder that holds the datasets.
-    as_json
-        Print JSON, for scripts.
-    """
-    from curation import manifest
-    from flows import summary
-
-    if dataset is None:
-        listing = {name: manifest.versions(root, name) for name in manifest.datasets(root)}
-        if as_json:
-            print(json.dumps(listing))
-            return
-        for name, numbers in listing.items():
-            print(f"{name}: {len(numbers)} sealed, newest {name}@{numbers[-1]}")
-        if not listing:
-            print(f"no datasets under {root}: pairwright build demo makes one")
-        return
-    folder = manifest.open_version(root, *manifest.parse_reference(dataset))
-    if as_json:
-        print(json.dumps(manifest.read_manifest(folder), indent=2, sort_keys=True))
-    else:
-        summary.show(folder, None, root, Console(highlight=False))
 
 
 @app.command(group=LOOK)
@@ -398,6 +364,9 @@ def doctor(*, root: Root = Path("data"), as_json: Json = False) -> None:
         sys.exit(MISSING)
 
 
+app.command(look_commands.show, group=LOOK)
+app.command(look_commands.report, group=LOOK)
+app.command(look_commands.browse, group=LOOK)
 app.command(curate_commands.curate, group=MAKE)
 app.command(curate_commands.merge, group=MAKE)
 app.command(curate_commands.funnel, group=LOOK)

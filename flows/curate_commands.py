@@ -22,6 +22,7 @@ def curate(
     *,
     recipe: str | None = None,
     set_: Settings = (),
+    marks: Annotated[bool, Parameter(negative="")] = False,
     root: Root = Path("data"),
 ) -> None:
     """Make a new version of a dataset from a sealed one: other pairs, rules or order; nothing is sampled or run again.
@@ -35,6 +36,8 @@ def curate(
         files lie beside it.
     set_
         Override a value, as in --set curriculum.metric=edit_distance. Repeatable.
+    marks
+        Also take out the pairs that were marked drop in `pairwright browse`, by the rule manually_pruned.
     root
         Folder that holds the datasets.
     """
@@ -43,7 +46,7 @@ def curate(
 
     show_log()
     with Bars() as bars:
-        version, made = curating.curate(root, dataset, recipe, set_, bars)
+        version, made = curating.curate(root, dataset, recipe, set_, bars, marked=marks)
     summary.show(version, made, root, Console(highlight=False))
 
 

@@ -17,12 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.catalog import rebuild_catalog
-from analysis.curriculum import check_config, funnel
+from analysis.curriculum import Curriculum, check_config, funnel
 from analysis.merge import MERGED, merge
 from analysis.report import run_report
 from curation import manifest, store, workspace
 from curation.schema import identify
-from flows import config
+from flows import config, marks
 from flows.build import Call, plain, seal
 from flows.config import ConfigError, Recipe
 from flows.stages import STAGES, build_key, table_keys
@@ -32,11 +32,18 @@ SECTIONS = ("pairs", "measures", "curriculum")
 
 
 def curate(
-    root: Path, reference: str, recipe: str | None, overrides: Sequence[str], call: Call = plain
+    root: Path,
+    reference: str,
+    recipe: str | None,
+    overrides: Sequence[str],
+    call: Call = plain,
+    *,
+    marked: bool = False,
 ) -> tuple[Path, bool]:
     """The version of a dataset that has the samples of `reference` and the curation asked for, and whether it is new.
 
-    What `recipe` and `overrides` do not name stays as the version has it. Tables that come out the same are the same
+    What `recipe` and `overrides` do not name stays as the version has it; with `marked`, what people marked to be
+    dropped is pruned first. Tables that come out the same are the same
     files, linked.
 
     Raises:
@@ -45,7 +52,8 @@ def curate(
     name, number = manifest.parse_reference(reference)
     parent = manifest.open_version(root, name, number)
     sealed = manifest.read_manifest(parent)
-    with settings(parent, recipe, overrides) as resolved, workspace.locked(root, name):
+    dropped = marks.rule_of(marks.read_marks(root / name / marks.FILE)) if marked else None
+    with settings(parent, recipe, overrides, dropped) as resolved, workspace.locked(root, name):
         given = {table: sealed["keys"][table] for table in MERGED}
         keys = table_keys(resolved, given)
         if found := workspace.find_sealed(root, name, keys):
@@ -98,8 +106,15 @@ def _is_whole(work: Path) -> bool:
 
 
 @contextmanager
-def settings(version: Path, recipe: str | None = None, overrides: Sequence[str] = ()) -> Iterator[Recipe]:
+def settings(
+    version: Path,
+    recipe: str | None = None,
+    overrides: Sequence[str] = (),
+    dropped: Mapping[str, Any] | None = None,
+) -> Iterator[Recipe]:
     """How a sealed version was curated, with a recipe's sections and `key=value` overrides laid over it.
+
+    `dropped` is the rule of the marks: it is asked first, in place of one that the version has.
 
     Only the sections of SECTIONS mean anything in it. The user's own SQL files are those that were sealed, for as long
     as the block lasts, unless a recipe comes with others.
@@ -121,6 +136,10 @@ def settings(version: Path, recipe: str | None = None, overrides: Sequence[str] 
         if section not in SECTIONS:
             raise ConfigError(f"--set {one}: samples stay as they are here, expected one of {', '.join(SECTIONS)}")
         config.override(content, one)
+    if dropped is not None:
+        rules = content["curriculum"].get("prune", Curriculum().model_dump(mode="json")["prune"])
+        others = [one for one in rules if not (isinstance(one, Mapping) and one.get("rule") == marks.RULE)]
+        content["curriculum"]["prune"] = [dict(dropped), *others]
     with ExitStack() as stack:
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pairwright-rules-")))
