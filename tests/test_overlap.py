@@ -204,7 +204,7 @@ def test_a_sampler_that_fails_ends_the_run_and_what_was_done_is_kept(
 
 
 @pytest.mark.parametrize("spread", [False, True], ids=["here", "in an executor"])
-@pytest.mark.parametrize("error", [UserError("no walls"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+@pytest.mark.parametrize("error", [UserError("no walls"), KeyboardInterrupt("by hand")], ids=["error", "Ctrl-C"])
 def test_a_sandbox_that_fails_ends_the_sampling_in_the_middle_of_a_shard(
     dataset: Path,
     use: Callable[[Sampler], None],
