@@ -145,11 +145,11 @@ def _how_made(manifest: Mapping[str, Any]) -> list[str]:
         "parent": f"version {manifest['parent']}" if manifest.get("parent") else "none",
         "made at": f"{manifest['created_at']}, Python {code['python']}, code {commit}",
     }
-    rows = [f"| {name} | {_cell(value)} |" for name, value in made.items() if value]
+    rows = [f"| {name} | {cell(value)} |" for name, value in made.items() if value]
     return ["## How it was made", "", "| | |", "|---|---|", *rows, "", "The whole recipe is in `manifest.json`.", ""]
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """Text that cannot leave its cell: names of models and sources come from outside."""
     return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
 

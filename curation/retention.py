@@ -32,7 +32,11 @@ def collect(root: Path, name: str, *, keep: int | None = None, dry_run: bool = F
         raise UserError(f"expected to keep at least 1 version, found {keep}: a dataset's newest version always stays")
     with workspace.locked(root, name):
         folder = root / name
-        doomed = [*sorted((folder / workspace.WORK).glob("*")), *sorted(folder.glob(".sealing-*"))]
+        doomed = [
+            *sorted((folder / workspace.WORK).glob("*")),
+            *sorted(folder.glob(".sealing-*")),
+            *sorted(folder.glob(".pulling-*")),
+        ]
         doomed += [folder / str(number) for number in _old_versions(root, name, keep)]
         removed = [Removed(path, _freed(path)) for path in doomed]
         if not dry_run:

@@ -24,7 +24,7 @@ LIVES_IN = {
     "pyarrow": ("curation/", "analysis/", "training/", "flows/tabular.py"),
     "vllm": ("curation/vllm_sampler.py",),
     "datasets": ("curation/hub_problems.py",),
-    "huggingface_hub": ("curation/publish.py", "curation/hub_problems.py", "flows/doctor.py"),
+    "huggingface_hub": ("curation/hub.py", "curation/hub_problems.py", "flows/doctor.py"),
     "duckdb": ("analysis/",),
     "rapidfuzz": ("analysis/", "curation/dedup.py", "curation/decontaminate.py"),
     "torch": ("training/", "curation/vllm_sampler.py", "curation/embedded.py", "flows/doctor.py"),
