@@ -20,7 +20,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation import store
+from analysis import objects
+from curation import copies, store
 from curation.errors import UserError
 from curation.schema import TABLES
 
@@ -115,12 +116,13 @@ def connect(
     with tempfile.TemporaryDirectory(prefix="pairwright-sql-") as spill:
         con = duckdb.connect(":memory:", config={**settings, "temp_directory": spill})
         try:
-            for table in TABLES:
-                files = table_files(dataset, table, shard) if dataset else []
-                con.execute(f"CREATE VIEW {table} AS {scan(table, files)}")
-            for view in views():
-                con.execute(f"CREATE VIEW {view.name} AS {view.text}")
-            yield con
+            with objects.readable(con, dataset):
+                for table in TABLES:
+                    files = table_files(dataset, table, shard) if dataset else []
+                    con.execute(f"CREATE VIEW {table} AS {scan(table, files)}")
+                for view in views():
+                    con.execute(f"CREATE VIEW {view.name} AS {view.text}")
+                yield con
         finally:
             con.close()
 
@@ -179,7 +181,7 @@ def select(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] |
 
 def count(dataset: Path, table: str) -> int:
     """The rows of a table, from its files' footers."""
-    return sum(pq.read_metadata(file).num_rows for file in table_files(dataset, table))
+    return sum(pq.read_metadata(copies.local(file)).num_rows for file in table_files(dataset, table))
 
 
 def try_out(

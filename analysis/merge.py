@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from analysis import engine
+from analysis import engine, objects
 from analysis.engine import quote
 from curation import store
 from curation.errors import UserError
@@ -36,7 +36,7 @@ def merge(sources: Sequence[Path], dataset: Path, *, on_progress: Progress = sil
     plans = [(source, shard) for source in sources for shard in store.plan(source)]
     if not plans:
         raise MergeError(f"nothing to merge: none of {', '.join(map(str, sources)) or 'no datasets'} has problems")
-    with engine.connect(None) as con:
+    with engine.connect(None) as con, objects.readable(con, sources[0]):
         _find_owners(con, plans)
         targets = _renumbered([shard for _, shard in plans])
         for number, target in enumerate(targets):

@@ -12,11 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("sandbox", "curation", "analysis", "training", "flows")
+SHARED = ("curation.schema", "curation.store", "curation.errors", "curation.progress", "curation.manifest")
 MAY_IMPORT = {
     "sandbox": (),
     "curation": ("sandbox",),
-    "analysis": ("curation.schema", "curation.store", "curation.errors", "curation.progress", "curation.manifest"),
-    "training": ("curation.schema", "curation.store", "curation.errors", "curation.progress", "curation.manifest"),
+    "analysis": (*SHARED, "curation.copies", "curation.storage"),
+    "training": SHARED,
     "flows": ("sandbox", "curation", "analysis", "training"),
 }
 # A heavy library and the only places that may import it.
