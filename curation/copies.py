@@ -71,26 +71,26 @@ def storing(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def on_disk(folder: Path) -> Iterator[Path]:
-    """A folder of this machine with the files of `folder`, which is itself where it is one; else gone afterwards."""
-    if storage.remote_of(folder) is None:
-        yield folder
+def on_disk(version: Path) -> Iterator[Path]:
+    """A folder of this machine with the files of `version`, which is itself where it is one; else gone afterwards."""
+    if storage.remote_of(version) is None:
+        yield version
         return
-    _folder().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="version-", dir=_folder()) as temporary:
-        found = storage.files(folder)
-        copies = storage.each(lambda name: local(folder / name, found[name].identity), found)
+    folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="version-", dir=folder()) as temporary:
+        found = storage.files(version)
+        copies = storage.each(lambda name: local(version / name, found[name].identity), found)
         for name, copy in zip(found, copies, strict=True):
-            target = Path(temporary) / folder.name / name
+            target = Path(temporary) / version.name / name
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(copy, target)
-        yield Path(temporary) / folder.name
+        yield Path(temporary) / version.name
 
 
 def trim(days: float = UNUSED_DAYS) -> None:
     """Remove copies that nobody used for some days, and what killed processes left."""
     oldest = time.time() - days * 86_400
-    for entry in _folder().iterdir() if _folder().is_dir() else ():
+    for entry in folder().iterdir() if folder().is_dir() else ():
         try:
             if entry.stat().st_mtime < oldest:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -98,19 +98,20 @@ def trim(days: float = UNUSED_DAYS) -> None:
             continue
 
 
-def _folder() -> Path:
-    return cache_folder() / FOLDER
+def folder() -> Path:
+    """Where the copies are."""
+    return cachefolder() / FOLDER
 
 
 def _copy_of(told: tuple[Any, ...]) -> Path:
-    return _folder() / identify(*told)
+    return folder() / identify(*told)
 
 
 @contextmanager
 def _partial() -> Iterator[Path]:
     """A new path beside the copies, so that a rename puts a file among them."""
-    _folder().mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(suffix=PARTIAL, dir=_folder())
+    folder().mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(suffix=PARTIAL, dir=folder())
     os.close(handle)
     try:
         yield Path(name)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from curation import card, manifest, store, workspace
+from curation import card, copies, manifest, store, workspace
 from curation.hub import Publication, PublishError, Repository, check_repo_id, explained
 
 PULLING = ".pulling"
@@ -114,14 +114,42 @@ def pull(repo_id: str, root: Path, *, revision: str | None = None, name: str | N
             tables = [f"{table}/*.parquet" for table in _folders_of(sealed)]
             repo.download([card.FILE, manifest.MANIFEST, *tables], commit, partial)
             shutil.rmtree(partial / ".cache", ignore_errors=True)
-            if wrong := manifest.verify(partial):
-                shutil.rmtree(partial)
-                raise PublishError(f"{repo_id} is not as it was sealed, nothing was kept: {'; '.join(wrong[:3])}")
-            for file in _files(partial):
-                store.sync(file)
-            os.rename(partial, target)
-            store.sync(target.parent)
+            _keep(partial, target, repo_id)
     return target, True
+
+
+def bring(source: Path, root: Path, name: str | None = None) -> tuple[Path, bool]:
+    """Copy a sealed version of another root below `root`, verify it, and return its folder and whether it is new here.
+
+    Raises:
+        PublishError: it is not what its manifest says, or another version has its place.
+    """
+    sealed = manifest.read_manifest(source)
+    with workspace.locked(root, name or source.parent.name):
+        target = root / (name or source.parent.name) / source.name
+        if int(target.name) in manifest.versions(root, target.parent.name):
+            _same_version(manifest.read_manifest(target), sealed, str(target), target.name)
+            return target, False
+        partial = target.with_name(f"{PULLING}-{sealed['digest']}")
+        with copies.on_disk(source) as folder:
+            shutil.copytree(folder, partial, dirs_exist_ok=True)
+        _keep(partial, target, str(source))
+    return target, True
+
+
+def _keep(partial: Path, target: Path, origin: str) -> None:
+    """Put a version that was pulled into its place, once it is verified and on the disk.
+
+    Raises:
+        PublishError: it is not what its manifest says; it is removed.
+    """
+    if wrong := manifest.verify(partial):
+        shutil.rmtree(partial)
+        raise PublishError(f"{origin} is not as it was sealed, nothing was kept: {'; '.join(wrong[:3])}")
+    for file in _files(partial):
+        store.sync(file)
+    os.rename(partial, target)
+    store.sync(target.parent)
 
 
 def _files(folder: Path) -> Iterator[Path]:

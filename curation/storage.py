@@ -96,7 +96,10 @@ def local_only(root: Path, what: str) -> Path:
         UserError: it is on object storage, where `what` does not work.
     """
     if remote_of(root):
-        raise UserError(f"{what} needs a local root, {root} is not: give a folder with --root")
+        raise UserError(
+            f"{what} needs a local root, found {root}: give a folder with --root "
+            f"(`pairwright pull {root}/NAME@VERSION` brings a version there)"
+        )
     return root
 
 

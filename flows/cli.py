@@ -18,6 +18,7 @@ from rich.console import Console
 
 from curation.errors import MissingError, UserError
 from flows import curate_commands, train_commands
+from flows.roots import Root
 
 GROUPS = ("Make", "Train", "Look", "Share", "Run programs", "System")
 MAKE, TRAIN, LOOK, SHARE, RUN, SYSTEM = (Group.create_ordered(name) for name in GROUPS)
@@ -29,7 +30,6 @@ app = App(
     help_format="plaintext",
     version_flags=["--version"],
 )
-Root = Annotated[Path, Parameter(name="--root", env_var="PAIRWRIGHT_ROOT")]
 Format = Annotated[Literal["table", "csv", "json", "parquet"], Parameter(name="--format")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from analysis import curated
 from analysis.catalog import rebuild_catalog
 from analysis.curated import Curated
-from curation import card, manifest, policies, publish
+from curation import card, copies, manifest, policies, publish, storage
 from curation.errors import UserError
 from curation.hub import NoSuchRepository, Publication, check_repo_id
 from flows.build import Call
@@ -27,7 +27,8 @@ def publish_version(
     wrong = call("verify files", manifest.verify, version, progress=False)
     if wrong:
         raise UserError(f"{version} is not as it was sealed, so it is not published: {'; '.join(wrong[:3])}")
-    with tempfile.TemporaryDirectory(prefix="pairwright-publish-") as folder:
+    history = version.parent
+    with tempfile.TemporaryDirectory(prefix="pairwright-publish-") as folder, copies.on_disk(version) as version:
         files = call("write training order", curated.write_curated, version, Path(folder))
         readme = render_card(version, files, repo_id)
 
@@ -35,7 +36,7 @@ def publish_version(
             return publish.publish(
                 version,
                 repo_id,
-                history=version.parent,
+                history=history,
                 extra=Path(folder),
                 readme=readme,
                 private=private,
@@ -90,11 +91,17 @@ def report(done: Publication, dry_run: bool) -> None:
 
 
 def pull(reference: str, root: Path, name: str | None) -> None:
-    """Pull the version or the policy `owner/name` or `owner/name@tag` and say where it lies.
+    """Pull the version or the policy `owner/name` or `owner/name@tag`, or a version of another root, and say where it
+    lies.
 
     Raises:
         UserError: there is neither, no answer, or it is not what its manifest says.
     """
+    storage.local_only(root, "pairwright pull")
+    if "://" in reference:
+        folder, new = _bring(reference, root, name)
+        _say_pulled(folder, new, root)
+        return
     repo_id, _, revision = reference.partition("@")
     try:
         folder, new = publish.pull(repo_id, root, revision=revision or None, name=name)
@@ -102,6 +109,17 @@ def pull(reference: str, root: Path, name: str | None) -> None:
         folder, new = policies.pull_policy(repo_id, root, revision=revision or None)
         print(f"{repo_id} {'pulled and verified' if new else 'is here already'}: {folder}")
         return
+    _say_pulled(folder, new, root)
+
+
+def _bring(reference: str, root: Path, name: str | None) -> tuple[Path, bool]:
+    """The version `<root's URL>/NAME` or `NAME@VERSION`, copied below a local root, and whether it is new here."""
+    url, _, version = reference.rpartition("/")
+    source = manifest.open_version(storage.reach(storage.place(url)), *manifest.parse_reference(version))
+    return publish.bring(source, root, name)
+
+
+def _say_pulled(folder: Path, new: bool, root: Path) -> None:
     if new:
         rebuild_catalog(root)
     print(f"{folder.parent.name}@{folder.name} {'pulled and verified' if new else 'is here already'}: {folder}")
