@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from curation import storage
-from curation.embedded import cache_folder
 from curation.schema import identify
 
 FOLDER = "objects"
@@ -100,7 +99,7 @@ def trim(days: float = UNUSED_DAYS) -> None:
 
 def folder() -> Path:
     """Where the copies are."""
-    return cachefolder() / FOLDER
+    return cache_folder() / FOLDER
 
 
 def _copy_of(told: tuple[Any, ...]) -> Path:

@@ -15,7 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, cast
+
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
 from curation.errors import MissingError, UserError
 
@@ -68,6 +70,15 @@ def place(text: str | Path) -> Path:
     except ValueError:
         raise UserError(f"expected a folder or a URL like s3://bucket/prefix, found {url}") from None
     return Path(found.path) if scheme in ("file", "local") else cast(Path, found)
+
+
+# A root among a flow's parameters, which Prefect checks with pydantic and shows in a form.
+Root = Annotated[
+    Path,
+    PlainValidator(place),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "format": "path"}),
+]
 
 
 def reach(root: Path) -> Path:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from analysis import engine
 from analysis.report import run_report
-from curation import manifest
+from curation import manifest, storage
 
 BAR = 24
 COLOURS = {"passed": "green", "wrong": "yellow", "exception": "yellow", "refused": "red", "infra_error": "red"}
