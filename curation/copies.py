@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from curation import storage
+from curation.embedded import cache_folder
 from curation.schema import identify
 
 FOLDER = "objects"

@@ -145,7 +145,7 @@ def _told(error: Exception, path: Path) -> str | None:
     kinds = {kind.__name__ for kind in type(error).__mro__}
     if kinds & {"NoCredentialsError", "PartialCredentialsError"}:
         return f"no credentials for {path}: set them where its client looks (AWS_ACCESS_KEY_ID, a profile, ...)"
-    if kinds & {"HTTPClientError", "ClientConnectionError", "ConnectionError", "TimeoutError"}:
+    if kinds & {"HTTPClientError", "ClientConnectionError", "ConnectionError", "TimeoutError", "TransportError"}:
         return f"no answer from the store of {path} ({said}): once it is there, {AGAIN}"
     if isinstance(error, OSError):
         return f"{path} failed ({said or type(error).__name__}): {AGAIN}"
@@ -277,6 +277,11 @@ def create(file: Path, content: bytes) -> bool:
         StorageError: the store cannot refuse to overwrite.
     """
     remote = cast("UPath", file)
+    if remote.protocol == "hf":
+        raise StorageError(
+            f"{file.parent} is a repository, in which every file would be a commit: build on s3://, gs:// or a local "
+            "root, and `pairwright publish` the version"
+        )
     with explained(file):
         while True:
             try:
@@ -284,11 +289,6 @@ def create(file: Path, content: bytes) -> bool:
                 return True
             except FileExistsError:
                 break
-            except (NotImplementedError, TypeError, ValueError):
-                raise StorageError(
-                    f"{file.parent} cannot refuse to overwrite a file, so two writers could tear a version: "
-                    "build on s3://, gs:// or a local root"
-                ) from None
             except OSError as error:
                 if _code(error) == "ConditionalRequestConflict":  # two at once, neither done: S3 wants it asked again
                     continue

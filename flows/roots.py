@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
@@ -24,4 +24,13 @@ def located(_: type, tokens: Sequence[Token]) -> Path:
     return storage.reach(storage.place(text))
 
 
-Root = Annotated[Path, Parameter(name="--root", env_var="PAIRWRIGHT_ROOT", converter=located)]
+class Located:
+    """Tells pydantic, with which the command line checks what was converted, that a root need not be a `Path`."""
+
+    def __get_pydantic_core_schema__(self, *_: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.any_schema()
+
+
+Root = Annotated[Path, Parameter(name="--root", env_var="PAIRWRIGHT_ROOT", converter=located), Located()]
