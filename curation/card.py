@@ -157,7 +157,9 @@ def cell(value: object) -> str:
 def _how_to_load(manifest: Mapping[str, Any], files: list[Files], default: str, repo_id: str | None) -> list[str]:
     where = repo_id or "<this folder or repository>"
     revision = f', revision="v{manifest["version"]}"' if repo_id else ""
-    first = next(one for one in files if one.name == default)
+    first = next((one for one in files if one.name == default), None)
+    if first is None:  # a version without pairs: there is nothing to train on
+        return []
     split = "train" if "train" in first.paths else next(iter(first.paths), "train")
     path = first.paths.get(split, [f"{default}/*.parquet"])[0]
     lines = ["## How to load it", "", "```python", "from datasets import load_dataset", ""]

@@ -63,6 +63,12 @@ def root(environment: None, tmp_path: Path, endpoint: str) -> Path:
 
 
 @pytest.fixture
+def memory(environment: None, tmp_path: Path) -> Path:
+    """A root in a store within this process, for what no client of a store needs to be seen doing."""
+    return storage.place(f"memory://{tmp_path.name}/root")
+
+
+@pytest.fixture
 def pairwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Run a command; its standard output, or with `fails` its one line of complaint."""
 
@@ -178,53 +184,52 @@ def test_of_two_that_seal_the_same_rows_at_once_one_wins(root: Path) -> None:
     assert not [name for name in storage.names(root / "demo") if name.startswith(".sealing")]
 
 
-def test_of_two_that_seal_others_at_once_each_gets_a_number_of_its_own(root: Path) -> None:
-    works = [work_of(root, *names, name=names[0]) for names in (("a", "b"), ("c",))]
-    assert seal_together(root, [(work, "one") for work in works]) == ["1", "2"]
-    assert [manifest.verify(root / "demo" / str(number)) for number in (1, 2)] == [[], []]
-    assert sorted(manifest.read_manifest(root / "demo" / n)["tables"]["problems"]["num_rows"] for n in "12") == [1, 2]
+def test_of_two_that_seal_others_at_once_each_gets_a_number_of_its_own(memory: Path) -> None:
+    works = [work_of(memory, *names, name=names[0]) for names in (("a", "b"), ("c",))]
+    assert seal_together(memory, [(work, "one") for work in works]) == ["1", "2"]
+    assert [manifest.verify(memory / "demo" / str(number)) for number in (1, 2)] == [[], []]
+    assert sorted(manifest.read_manifest(memory / "demo" / n)["tables"]["problems"]["num_rows"] for n in "12") == [1, 2]
 
 
-def test_a_seal_that_was_cut_off_is_done_again_under_its_number(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    work = work_of(root, "a")
-
+def test_a_seal_that_was_cut_off_is_done_again_under_its_number(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def cut_off(*_: Any) -> bool:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(claims, "settle", cut_off)
-        with pytest.raises(KeyboardInterrupt):
-            manifest.seal(work, root, "demo", **SEAL)
-    assert manifest.versions(root, "demo") == [] and storage.files(root / "demo" / "1")
-    assert manifest.seal(work_of(root, "b", name="other"), root, "demo", **SEAL).name == "2"
-    assert manifest.seal(work, root, "demo", **SEAL).name == "1", "the same bytes: what it had stored is its own"
-    assert [manifest.verify(root / "demo" / number) for number in "12"] == [[], []]
+    for number, name in ((1, "a"), (2, "b")):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(claims, "settle", cut_off)
+            manifest.seal(work_of(memory, name, name=name), memory, "demo", **SEAL)
+        assert number not in manifest.versions(memory, "demo") and storage.files(memory / "demo" / str(number))
+        if number == 1:  # the same bytes: what it had stored is its own
+            assert manifest.seal(memory / "demo" / ".work" / "a", memory, "demo", **SEAL).name == "1"
+    assert manifest.seal(work_of(memory, "c", name="c"), memory, "demo", **SEAL).name == "3", "others take the next"
+    assert [manifest.verify(memory / "demo" / number) for number in "13"] == [[], []]
 
 
-def test_a_sealer_that_was_taken_for_dead_cannot_seal_what_was_cleared(root: Path) -> None:
-    work, settle = work_of(root, "a"), claims.settle
+def test_a_sealer_that_was_taken_for_dead_cannot_seal_what_was_cleared(memory: Path) -> None:
+    work, settle = work_of(memory, "a"), claims.settle
 
     def cleared_first(*arguments: Any) -> bool:
-        assert [one.path.name for one in retention.collect(root, "demo")] == ["work", "1"]
+        assert [one.path.name for one in retention.collect(memory, "demo")] == ["work", "1"]
         return settle(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(claims, "settle", cleared_first)
         with pytest.raises(manifest.ManifestError, match="sealed by another process"):
-            manifest.seal(work, root, "demo", **SEAL)
-    assert manifest.versions(root, "demo") == [] and storage.files(root / "demo" / "1").keys() == {"manifest.json"}
-    assert manifest.seal(work_of(root, "a"), root, "demo", **SEAL).name == "2"
+            manifest.seal(work, memory, "demo", **SEAL)
+    assert manifest.versions(memory, "demo") == [] and storage.files(memory / "demo" / "1").keys() == {"manifest.json"}
+    assert manifest.seal(work_of(memory, "a"), memory, "demo", **SEAL).name == "2"
 
 
-def test_old_versions_go_and_their_numbers_do_not_come_back(root: Path) -> None:
+def test_old_versions_go_and_their_numbers_do_not_come_back(memory: Path) -> None:
     for names in ("a", "b", "c"):
-        manifest.seal(work_of(root, names), root, "demo", **SEAL)
-    would = retention.collect(root, "demo", keep=1, dry_run=True)
+        manifest.seal(work_of(memory, names), memory, "demo", **SEAL)
+    would = retention.collect(memory, "demo", keep=1, dry_run=True)
     assert [one.path.name for one in would] == ["work", "1", "2"] and all(one.freed > 0 for one in would)
-    assert retention.collect(root, "demo", keep=1) == would and manifest.versions(root, "demo") == [3]
-    assert retention.collect(root, "demo", keep=1) == []
-    assert manifest.verify(root / "demo" / "3") == []
-    assert manifest.seal(work_of(root, "d"), root, "demo", **SEAL).name == "4"
+    assert retention.collect(memory, "demo", keep=1) == would and manifest.versions(memory, "demo") == [3]
+    assert retention.collect(memory, "demo", keep=1) == []
+    assert manifest.verify(memory / "demo" / "3") == []
+    assert manifest.seal(work_of(memory, "d"), memory, "demo", **SEAL).name == "4"
 
 
 def test_a_lease_keeps_a_second_builder_out_until_it_is_returned(root: Path) -> None:
