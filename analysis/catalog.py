@@ -190,7 +190,8 @@ def _fill(con: duckdb.DuckDBPyConnection, schema: str, entry: Entry) -> None:
     con.execute(f"CREATE SCHEMA {schema}")
     con.execute(f"USE catalog.{schema}")
     for name, table in TABLES.items():
-        con.execute(f"CREATE VIEW {name} AS {engine.scan(name, engine.table_files(entry.folder, name))}")
+        files = [file for _, file in engine.paths(entry.folder, name)]
+        con.execute(f"CREATE VIEW {name} AS {engine.scan(name, files)}")
         con.execute(f"COMMENT ON VIEW {name} IS {quote(f'one row: {table.row}; {entry.dataset}@{entry.version}')}")
         for column in table.schema.names:
             con.execute(f"COMMENT ON COLUMN {name}.{column} IS {quote(table.doc(column))}")

@@ -20,7 +20,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis import objects
 from curation import copies, store
 from curation.errors import UserError
 from curation.schema import TABLES
@@ -116,20 +115,24 @@ def connect(
     with tempfile.TemporaryDirectory(prefix="pairwright-sql-") as spill:
         con = duckdb.connect(":memory:", config={**settings, "temp_directory": spill})
         try:
-            with objects.readable(con, dataset):
-                for table in TABLES:
-                    files = table_files(dataset, table, shard) if dataset else []
-                    con.execute(f"CREATE VIEW {table} AS {scan(table, files)}")
-                for view in views():
-                    con.execute(f"CREATE VIEW {view.name} AS {view.text}")
-                yield con
+            for table in TABLES:
+                files = table_files(dataset, table, shard) if dataset else []
+                con.execute(f"CREATE VIEW {table} AS {scan(table, files)}")
+            for view in views():
+                con.execute(f"CREATE VIEW {view.name} AS {view.text}")
+            yield con
         finally:
             con.close()
 
 
 def table_files(dataset: Path, table: str, shard: store.Shard | None = None) -> list[Path]:
-    """The complete files of a table, in shard order."""
-    return [store.path(dataset, table, one) for one in store.shards(dataset, table) if shard is None or one == shard]
+    """The complete files of a table, in shard order; of a store's, local copies."""
+    return copies.together([file for one, file in paths(dataset, table) if shard is None or one == shard])
+
+
+def paths(dataset: Path, table: str) -> list[tuple[store.Shard, Path]]:
+    """The complete shards of a table and where they lie."""
+    return [(one, store.path(dataset, table, one)) for one in store.shards(dataset, table)]
 
 
 def scan(table: str, files: Sequence[Path]) -> str:
@@ -181,7 +184,7 @@ def select(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, Any] |
 
 def count(dataset: Path, table: str) -> int:
     """The rows of a table, from its files' footers."""
-    return sum(pq.read_metadata(copies.local(file)).num_rows for file in table_files(dataset, table))
+    return sum(pq.read_metadata(file).num_rows for file in table_files(dataset, table))
 
 
 def try_out(

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from analysis import engine, objects
+from analysis import engine
 from analysis.curriculum import MEASURES
 from analysis.engine import SQL
 from curation import manifest, storage
@@ -121,7 +121,7 @@ def diff_config(before: Path, after: Path) -> pa.Table:
 @contextmanager
 def _both(before: Path, after: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the tables of two versions, as before.pairs and after.pairs."""
-    with engine.connect(None) as con, objects.readable(con, before):
+    with engine.connect(None) as con:
         for schema, folder in (("before", before), ("after", after)):
             con.execute(f"CREATE SCHEMA {schema}")
             for name in TABLES:

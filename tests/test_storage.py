@@ -145,7 +145,7 @@ class objects_of:
     """A DuckDB with the catalog of a root attached as `c`."""
 
     def __init__(self, root: Path) -> None:
-        self.con = duckdb.connect(":memory:")
+        self.con = duckdb.connect(":memory:", config={"threads": 1})
         self.con.register_filesystem(objects.Copies(root))
         self.con.execute(f"ATTACH '{copies.local(root / catalog.FILE)}' AS c (READ_ONLY)")
 
