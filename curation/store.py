@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation import copies, storage
 from curation.errors import UserError
 from curation.schema import DECLARED
 
@@ -99,9 +100,15 @@ def write(dataset: Path, table: str, rows: Iterable[Mapping[str, Any]] | pa.Tabl
 def replacing(target: Path) -> Iterator[Path]:
     """Give a temporary path beside `target`; on success sync it and rename it into place, else remove it.
 
+    Where `target` is an object of a store, the path is one of this machine and what it holds is stored in one PUT.
+
     Raises:
-        DiskFullError: the file system had no room.
+        DiskFullError: the file system, or the store, had no room.
     """
+    if storage.remote_of(target):
+        with _storing(target) as partial:
+            yield partial
+        return
     partial = target.with_name(f"{target.name}.{os.getpid()}{TEMPORARY}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +127,15 @@ def replacing(target: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def _storing(target: Path) -> Iterator[Path]:
+    try:
+        with copies.storing(target) as partial:
+            yield partial
+    except storage.NoRoomError as error:
+        raise DiskFullError(str(error)) from None
 
 
 def sync(where: Path) -> None:
@@ -147,10 +163,7 @@ def read(dataset: Path, table: str, *, columns: Sequence[str] | None = None, sha
 
 def shards(dataset: Path, table: str) -> list[Shard]:
     """The complete shards of a table, by split and index."""
-    folder = dataset / table
-    if not folder.is_dir():
-        return []
-    found = (SHARD_NAME.fullmatch(entry.name) for entry in folder.iterdir())
+    found = (SHARD_NAME.fullmatch(name) for name in storage.names(dataset / table))
     return sorted(Shard(m["split"], int(m["index"]), int(m["count"])) for m in found if m)
 
 
@@ -175,18 +188,20 @@ def missing(dataset: Path, table: str) -> list[Shard]:
 
 def num_rows(dataset: Path, table: str, shard: Shard) -> int:
     """Rows of one shard, from its footer alone."""
-    return int(pq.read_metadata(path(dataset, table, shard)).num_rows)
+    return int(pq.read_metadata(copies.local(path(dataset, table, shard))).num_rows)
 
 
 def sweep(dataset: Path) -> None:
     """Remove what killed writers left behind. Call it only while holding the dataset's lock."""
+    if storage.remote_of(dataset):
+        return  # what became no object left nothing behind
     for leftover in dataset.glob(f"*/*{TEMPORARY}"):
         leftover.unlink(missing_ok=True)
 
 
 def _read_file(file: Path, table: str, schema: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
     try:
-        arrow = pq.ParquetFile(file).read(columns=None if columns is None else list(columns))
+        arrow = pq.ParquetFile(copies.local(file)).read(columns=None if columns is None else list(columns))
     except pa.ArrowInvalid as error:
         raise SchemaError(f"{file} is not readable as Parquet ({error}): delete it and build again") from error
     if arrow.schema.names != schema.names and columns is None:

@@ -1,6 +1,6 @@
 """Where a version is built: a folder per configuration, found again after a crash, locked against a second builder.
 
-    <root>/<name>/.lock                    held by the one build at work on this dataset
+    <root>/<name>/.lock                    held by the one build at work on this dataset (in a store, a lease)
     <root>/<name>/.work/<build key>/       tables being built, with plan.json: the key of every table
 
 A table's key is the hash of everything its rows follow from: its stage's configuration and version, and the keys of
@@ -14,13 +14,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from curation import manifest, store
+from curation import lease, manifest, storage, store
 from curation.errors import UserError
 
 PLAN = "plan.json"
@@ -42,6 +41,10 @@ def locked(root: Path, name: str) -> Iterator[None]:
         raise UserError(
             f"expected a dataset name of lower-case letters, digits, '.', '_' and '-', as in my-dataset, found {name!r}"
         )
+    if storage.remote_of(root):
+        with _leased(root, name):
+            yield
+        return
     file = root / name / ".lock"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -63,6 +66,15 @@ def locked(root: Path, name: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def _leased(root: Path, name: str) -> Iterator[None]:
+    try:
+        with lease.held(root / name, f"dataset {name!r} under {root}"):
+            yield
+    except lease.HeldError as error:
+        raise BusyError(str(error)) from None
+
+
 def find_sealed(root: Path, name: str, keys: Mapping[str, str]) -> Path | None:
     """The newest sealed version with exactly these table keys: what this build would make again."""
     for version in reversed(manifest.versions(root, name)):
@@ -75,7 +87,8 @@ def find_sealed(root: Path, name: str, keys: Mapping[str, str]) -> Path | None:
 def open_work(root: Path, name: str, build_key: str, keys: Mapping[str, str]) -> Path:
     """The work folder of a build, with every shard that exists anywhere for its keys already in it."""
     work = root / name / WORK / build_key
-    work.mkdir(parents=True, exist_ok=True)
+    if storage.remote_of(work) is None:
+        work.mkdir(parents=True, exist_ok=True)
     store.sweep(work)
     with store.replacing(work / PLAN) as partial:
         partial.write_text(json.dumps({"keys": dict(keys)}, indent=2, sort_keys=True) + "\n")
@@ -88,13 +101,13 @@ def open_work(root: Path, name: str, build_key: str, keys: Mapping[str, str]) ->
 
 def close_work(work: Path) -> None:
     """Remove a work folder whose version is sealed."""
-    shutil.rmtree(work, ignore_errors=True)
+    storage.remove(work)
 
 
 def _donors(root: Path, name: str, work: Path) -> Iterator[tuple[Path, Mapping[str, str]]]:
-    for plan in sorted((root / name / WORK).glob(f"*/{PLAN}")):
-        if plan.parent != work:
-            yield plan.parent, _keys_of(plan)
+    for other in sorted(storage.names(root / name / WORK)):
+        if other != work.name:
+            yield root / name / WORK / other, _keys_of(root / name / WORK / other / PLAN)
     for version in manifest.versions(root, name):
         folder = root / name / str(version)
         yield folder, _keys_of(folder / manifest.MANIFEST)
@@ -103,7 +116,7 @@ def _donors(root: Path, name: str, work: Path) -> Iterator[tuple[Path, Mapping[s
 def _keys_of(file: Path) -> dict[str, str]:
     """The table keys in a plan or manifest; none when it is damaged, which only means nothing is taken over."""
     try:
-        content: Any = json.loads(file.read_text())
+        content: Any = json.loads(storage.read_bytes(file))
         return dict(content["keys"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -111,6 +124,13 @@ def _keys_of(file: Path) -> dict[str, str]:
 
 def _take_over(donor: Path, work: Path, table: str) -> None:
     present = set(store.shards(work, table))
-    for shard in store.shards(donor, table):
-        if shard not in present:
-            manifest.link(store.path(donor, table, shard), store.path(work, table, shard))
+    wanted = [shard for shard in store.shards(donor, table) if shard not in present]
+
+    def take(shard: store.Shard) -> None:
+        manifest.link(store.path(donor, table, shard), store.path(work, table, shard))
+
+    if storage.remote_of(work):
+        storage.each(take, wanted)
+    else:
+        for shard in wanted:
+            take(shard)

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from curation.errors import MissingError, UserError
 from flows import curate_commands, look_commands, train_commands
+from flows.roots import Root
 
 GROUPS = ("Make", "Train", "Look", "Share", "Run programs", "System")
 MAKE, TRAIN, LOOK, SHARE, RUN, SYSTEM = (Group.create_ordered(name) for name in GROUPS)
@@ -29,7 +30,6 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,  # main says what Ctrl-C leaves
 )
-Root = Annotated[Path, Parameter(name="--root", env_var="PAIRWRIGHT_ROOT")]
 Format = Annotated[Literal["table", "csv", "json", "parquet"], Parameter(name="--format")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 
@@ -224,41 +224,49 @@ def publish(
     *,
     private: Annotated[bool | None, Parameter(negative="--public")] = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
+    base: str | None = None,
     root: Root = Path("data"),
 ) -> None:
-    """Publish a sealed version to the Hugging Face Hub: one commit and the tag v<version>; again does nothing.
+    """Publish a version or a trained policy to the Hugging Face Hub: one commit and a tag; again does nothing.
 
     Parameters
     ----------
     dataset
-        NAME or NAME@VERSION.
+        NAME or NAME@VERSION, or the folder of a training run or of one of its checkpoints.
     repo_id
         The repository, as in owner/name; made if it does not exist.
     private
         Make a new repository private, or with --public everyone's; your account's default when left out.
     dry_run
         Say what would be sent, and send nothing.
+    base
+        Of a policy: the model of the Hub it was trained from, where the run names a folder of this machine.
     root
         Folder that holds the datasets.
     """
-    from curation import manifest
+    from curation import manifest, policies
     from flows import publishing
     from flows.terminal import Bars
 
-    folder = manifest.open_version(root, *manifest.parse_reference(dataset))
     with Bars() as bars:
-        done = publishing.publish_version(folder, repo_id, private=private, dry_run=dry_run, call=bars)
+        if policies.is_policy(Path(dataset)):
+            done = publishing.publish_policy(
+                Path(dataset), repo_id, base=base, private=private, dry_run=dry_run, call=bars
+            )
+        else:
+            folder = manifest.open_version(root, *manifest.parse_reference(dataset))
+            done = publishing.publish_version(folder, repo_id, private=private, dry_run=dry_run, call=bars)
     publishing.report(done, dry_run)
 
 
 @app.command(group=SHARE)
 def pull(repo: str, *, name: str | None = None, root: Root = Path("data")) -> None:
-    """Download a published version from the Hugging Face Hub and verify it against its manifest.
+    """Download a published version or policy from the Hugging Face Hub and verify it against its manifest.
 
     Parameters
     ----------
     repo
-        The repository, as in owner/name, or owner/name@v2 for one of its versions.
+        The repository, as in owner/name, or owner/name@v2 for one of its tags.
     name
         What to call the dataset here; its own name when left out.
     root

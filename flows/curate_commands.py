@@ -12,7 +12,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-Root = Annotated[Path, Parameter(name="--root", env_var="PAIRWRIGHT_ROOT")]
+from flows.roots import Root
+
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Settings = Annotated[tuple[str, ...], Parameter(name=["--set", "-s"], negative="")]
 

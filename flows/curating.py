@@ -5,7 +5,6 @@ A version built from a recipe and one curated to the same settings have the same
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,7 @@ from analysis.catalog import rebuild_catalog
 from analysis.curriculum import Curriculum, check_config, funnel
 from analysis.merge import MERGED, merge
 from analysis.report import run_report
-from curation import manifest, store, workspace
+from curation import manifest, storage, store, workspace
 from curation.schema import identify
 from flows import config, marks
 from flows.build import Call, plain, seal
@@ -90,7 +89,7 @@ def combine(
         work = workspace.open_work(root, name, build_key(keys), keys)
         if not _is_whole(work):
             for table in MERGED:
-                shutil.rmtree(work / table, ignore_errors=True)
+                storage.remove(work / table)
             call("merge samples", merge, sources, work)
         version = _finish(root, name, work, resolved, keys, {"dataset": name} | origin, None, call)
     rebuild_catalog(root)

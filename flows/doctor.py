@@ -75,6 +75,10 @@ def _python() -> list[Finding]:
 
 
 def _disk(root: Path) -> list[Finding]:
+    from curation import copies, storage
+
+    if storage.remote_of(root):
+        root = copies.folder()  # where the tables of a root in a store are read
     existing = next(folder for folder in (root.absolute(), *root.absolute().parents) if folder.exists())
     try:
         with tempfile.NamedTemporaryFile(dir=existing):

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
+from curation.storage import Root
 from flows.build import Call, build
 from flows.config import Evaluation, Recipe
 from flows.evaluating import Result
@@ -33,7 +34,7 @@ def tasks(bars: Bars) -> Call:
     flow_run_name="{recipe.dataset} · n={recipe.generate.n}",
     description="Sample a model, run the programs, pair the outcomes, order the pairs and seal a dataset version.",
 )
-def build_dataset(recipe: Recipe = Recipe(), root: Path = Path("data")) -> tuple[Path, bool]:  # noqa: B008
+def build_dataset(recipe: Recipe = Recipe(), root: Root = Path("data")) -> tuple[Path, bool]:  # noqa: B008
     """The sealed version of a recipe and whether it was made now; finished shards of an earlier run are kept.
 
     Args:

@@ -1,4 +1,4 @@
-"""Publishing a version: its tables, its training order as a configuration per bucket, and the card over both."""
+"""Publishing a version, with its training order as a configuration per bucket and the card over all, or a policy."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from analysis import curated
 from analysis.catalog import rebuild_catalog
 from analysis.curated import Curated
-from curation import card, manifest, publish
+from curation import card, copies, manifest, policies, publish, storage
 from curation.errors import UserError
-from curation.publish import Publication
+from curation.hub import NoSuchRepository, Publication, check_repo_id
 from flows.build import Call
 
 
@@ -23,20 +23,44 @@ def publish_version(
     Raises:
         UserError: the version is not as sealed, or the Hub does not take it.
     """
-    publish.check_repo_id(repo_id)
+    check_repo_id(repo_id)
     wrong = call("verify files", manifest.verify, version, progress=False)
     if wrong:
         raise UserError(f"{version} is not as it was sealed, so it is not published: {'; '.join(wrong[:3])}")
-    with tempfile.TemporaryDirectory(prefix="pairwright-publish-") as folder:
+    history = version.parent
+    with tempfile.TemporaryDirectory(prefix="pairwright-publish-") as folder, copies.on_disk(version) as version:
         files = call("write training order", curated.write_curated, version, Path(folder))
         readme = render_card(version, files, repo_id)
 
         def send() -> Publication:
             return publish.publish(
-                version, repo_id, extra=Path(folder), readme=readme, private=private, dry_run=dry_run
+                version,
+                repo_id,
+                history=history,
+                extra=Path(folder),
+                readme=readme,
+                private=private,
+                dry_run=dry_run,
             )
 
         return call("look at the repository" if dry_run else "publish", send, progress=False)
+
+
+def publish_policy(
+    folder: Path, repo_id: str, *, base: str | None, private: bool | None = None, dry_run: bool = False, call: Call
+) -> Publication:
+    """Publish the policy of a training run's or a checkpoint's folder; `call` is as for `publish_version`.
+
+    Raises:
+        UserError: the run is not finished, its model has no name on the Hub, or the Hub does not take it.
+    """
+    check_repo_id(repo_id)
+    policy = policies.read_policy(folder, base)
+
+    def send() -> Publication:
+        return policies.publish_policy(policy, repo_id, private=private, dry_run=dry_run)
+
+    return call("look at the repository" if dry_run else "publish", send, progress=False)
 
 
 def render_card(version: Path, files: Sequence[Curated], repo_id: str) -> str:
@@ -61,17 +85,41 @@ def report(done: Publication, dry_run: bool) -> None:
         print(f"nothing was sent; without --dry-run this becomes {done.tag} of {done.repo_id}")
     else:
         print(f"published as {done.tag}: {done.url}")
-        print(f'python -c "from datasets import load_dataset; load_dataset({done.repo_id!r}, revision={done.tag!r})"')
+        if done.kind == "dataset":
+            load = f"load_dataset({done.repo_id!r}, revision={done.tag!r})"
+            print(f'python -c "from datasets import load_dataset; {load}"')
 
 
 def pull(reference: str, root: Path, name: str | None) -> None:
-    """Pull `owner/name` or `owner/name@tag` and say where it lies.
+    """Pull the version or the policy `owner/name` or `owner/name@tag`, or a version of another root, and say where it
+    lies.
 
     Raises:
-        UserError: there is no such version, no answer, or it is not what its manifest says.
+        UserError: there is neither, no answer, or it is not what its manifest says.
     """
+    storage.local_only(root, "pairwright pull")
+    if "://" in reference:
+        folder, new = _bring(reference, root, name)
+        _say_pulled(folder, new, root)
+        return
     repo_id, _, revision = reference.partition("@")
-    folder, new = publish.pull(repo_id, root, revision=revision or None, name=name)
+    try:
+        folder, new = publish.pull(repo_id, root, revision=revision or None, name=name)
+    except NoSuchRepository:
+        folder, new = policies.pull_policy(repo_id, root, revision=revision or None)
+        print(f"{repo_id} {'pulled and verified' if new else 'is here already'}: {folder}")
+        return
+    _say_pulled(folder, new, root)
+
+
+def _bring(reference: str, root: Path, name: str | None) -> tuple[Path, bool]:
+    """The version `<root's URL>/NAME` or `NAME@VERSION`, copied below a local root, and whether it is new here."""
+    url, _, version = reference.rpartition("/")
+    source = manifest.open_version(storage.reach(storage.place(url)), *manifest.parse_reference(version))
+    return publish.bring(source, root, name)
+
+
+def _say_pulled(folder: Path, new: bool, root: Path) -> None:
     if new:
         rebuild_catalog(root)
     print(f"{folder.parent.name}@{folder.name} {'pulled and verified' if new else 'is here already'}: {folder}")

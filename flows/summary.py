@@ -11,7 +11,7 @@ from rich.text import Text
 
 from analysis import engine
 from analysis.report import run_report
-from curation import manifest
+from curation import manifest, storage
 
 BAR = 24
 COLOURS = {"passed": "green", "wrong": "yellow", "exception": "yellow", "refused": "red", "infra_error": "red"}
@@ -76,10 +76,10 @@ def _buckets(rows: list[dict[str, Any]], cut_points: dict[str, Any]) -> Table:
 def _what_next(name: str, root: Path, version: Path, console: Console) -> None:
     at = "" if root == Path("data") else f" --root {root}"
     console.print("\n  next:")
+    load = f'python -c "from datasets import load_dataset; print(load_dataset({str(version)!r}))"'
     for command in (
         f'pairwright sql {name} "SELECT bucket, count(*) FROM curriculum GROUP BY ALL"{at}',
         f"pairwright funnel {name}{at}",
-        f"pairwright train {name}{at}",
-        f'python -c "from datasets import load_dataset; print(load_dataset({str(version)!r}))"',
+        *([f"pairwright pull {root}/{name}"] if storage.remote_of(root) else [f"pairwright train {name}{at}", load]),
     ):
         console.print(f"    {command}", markup=False, soft_wrap=True)

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from rich.console import Console
 
-Root = Annotated[Path, Parameter(name="--root", env_var="PAIRWRIGHT_ROOT")]
+from flows.roots import Root
+
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Settings = Annotated[tuple[str, ...], Parameter(name=["--set", "-s"], negative="")]
 Server = Literal["auto", "off"]
@@ -54,13 +55,13 @@ def train(
     server
         auto shows the run in Prefect's UI when a server answers at PREFECT_API_URL; off runs without Prefect.
     """
-    from curation import manifest
+    from curation import manifest, storage
     from flows import config
     from flows.prefect_server import use_prefect
     from flows.terminal import show_log
 
     resolved = config.load(recipe, set_)
-    version = manifest.open_version(root, *manifest.parse_reference(dataset))
+    version = manifest.open_version(storage.local_only(root, "training"), *manifest.parse_reference(dataset))
     show_log()
     _yielding()
     from flows import training, watching
@@ -134,6 +135,7 @@ def evaluate(
     server
         auto shows the run in Prefect's UI when a server answers at PREFECT_API_URL; off runs without Prefect.
     """
+    from curation import storage
     from flows import config, evaluating, scores
     from flows.prefect_server import use_prefect
     from flows.terminal import Bars, show_log
@@ -150,6 +152,7 @@ def evaluate(
         skip=skip,
         limit=limit,
     )
+    storage.local_only(root, "evaluating")
     policies = [evaluating.parse_policy(one) for one in (model, *models)]
     show_log()
     if use_prefect(server):
@@ -188,10 +191,10 @@ def credit(
     as_json
         Print the means as JSON, for scripts.
     """
-    from curation import manifest
+    from curation import manifest, storage
     from flows.terminal import Bars, show_log
 
-    version = manifest.open_version(root, *manifest.parse_reference(dataset))
+    version = manifest.open_version(storage.local_only(root, "credit"), *manifest.parse_reference(dataset))
     show_log()
     _yielding()
     from flows import crediting
@@ -224,9 +227,11 @@ def experiment(
     root
         Folder that holds the datasets.
     """
+    from curation import storage
     from flows import config
     from flows.terminal import show_log
 
+    storage.local_only(root, "an experiment")
     if mbpp is not None:
         set_ = ("problems.source=mbpp", f"problems.path={mbpp}", f"evaluation.benchmarks=['{mbpp}:test']", *set_)
     resolved = config.load(recipe, set_)

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
 TOKEN = "hf_thetokenofthetests"
+LARGE = (".parquet", ".safetensors")
 
 
 @dataclass
@@ -49,11 +50,14 @@ class Hub:
 
     url: str
     repos: dict[str, Repo] = field(default_factory=dict)
+    """By name; those of models under `models/owner/name`."""
     objects: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     authorizations: set[str] = field(default_factory=set)
     fail: dict[str, int] = field(default_factory=dict)
     """Regular expression on `METHOD path` to the status it is answered with."""
+    gates: dict[str, Callable[[], object]] = field(default_factory=dict)
+    """Regular expression on `METHOD path` to what is called, and waited for, before it is answered."""
 
 
 @contextmanager
@@ -96,6 +100,9 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.requests.append(line)
         self.hub.authorizations.add(self.headers.get("authorization", ""))
         self.body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        for pattern, wait in list(self.hub.gates.items()):
+            if re.search(pattern, line):
+                wait()
         for pattern, status in self.hub.fail.items():
             if re.search(pattern, line):
                 return self.answer(status, {"error": "as the test asked"})
@@ -121,7 +128,7 @@ class Handler(BaseHTTPRequestHandler):
         return self.headers.get("authorization") == f"Bearer {TOKEN}"
 
     def repo(self, name: str) -> Repo | None:
-        repo = self.hub.repos.get(name)
+        repo = self.hub.repos.get(key_of(name))
         return None if repo is None or (repo.private and not self.may()) else repo
 
     def whoami(self) -> None:
@@ -132,12 +139,13 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{asked.get('organization') or 'owner'}/{asked['name']}"
         if not self.may():
             return self.answer(401, {"error": "Invalid username or password."})
-        if name in self.hub.repos:
-            return self.answer(409, {"error": "You already created this dataset repo", "url": self.hub.url})
+        folder = f"datasets/{name}" if asked.get("type") == "dataset" else name
+        if key_of(folder) in self.hub.repos:
+            return self.answer(409, {"error": "You already created this repo", "url": self.hub.url})
         private = bool(asked.get("private") or asked.get("visibility") == "private")
-        repo = self.hub.repos[name] = Repo(private)
+        repo = self.hub.repos[key_of(folder)] = Repo(private)
         repo.commit("initial commit", {".gitattributes": b"*.parquet filter=lfs\n"})
-        return self.answer(200, {"url": f"{self.hub.url}/datasets/{name}", "name": name, "id": name})
+        return self.answer(200, {"url": f"{self.hub.url}/{folder}", "name": name, "id": name})
 
     def validate(self) -> None:
         self.answer(200, {"errors": [], "warnings": []})
@@ -179,7 +187,7 @@ class Handler(BaseHTTPRequestHandler):
                 entries[folder] = {"type": "directory", "path": folder, "oid": "0" * 40, "size": 0}
             if recursive or not slash:
                 entries[file] = {"type": "file", "path": file, "oid": git_oid(content), "size": len(content)}
-                if file.endswith(".parquet"):
+                if file.endswith(LARGE):
                     lfs = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134}
                     entries[file]["lfs"] = lfs
         if below and not entries:
@@ -195,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
         there = repo.commits[repo.head]
         files = []
         for asked in json.loads(self.body)["files"]:
-            lfs = asked["path"].endswith(".parquet") or asked["path"].endswith(".safetensors")
+            lfs = asked["path"].endswith(LARGE)
             content = there.get(asked["path"])
             oid = None if content is None else hashlib.sha256(content).hexdigest() if lfs else git_oid(content)
             mode = "lfs" if lfs else "regular"
@@ -234,7 +242,7 @@ class Handler(BaseHTTPRequestHandler):
             elif line["key"] == "deletedFile":
                 files.pop(value["path"])
         oid = repo.commit(header["summary"], files)
-        url = f"{self.hub.url}/datasets/{name}/commit/{oid}"
+        url = f"{self.hub.url}/{name}/commit/{oid}"
         return self.answer(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
 
     def tag(self, name: str, revision: str) -> None:
@@ -257,7 +265,7 @@ class Handler(BaseHTTPRequestHandler):
         content = repo.commits[oid].get(path)
         if content is None:
             return self.missing("EntryNotFound")
-        etag = hashlib.sha256(content).hexdigest() if path.endswith(".parquet") else git_oid(content)
+        etag = hashlib.sha256(content).hexdigest() if path.endswith(LARGE) else git_oid(content)
         headers = {"etag": f'"{etag}"', "x-repo-commit": oid, "accept-ranges": "bytes"}
         if asked := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("range", "")):
             first, last = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
@@ -271,18 +279,24 @@ def git_oid(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-_REPO = r"([\w.-]+/[\w.-]+)"
+def key_of(name: str) -> str:
+    """`datasets/owner/name`, `models/owner/name` or, as models are also called, `owner/name` as a key of `repos`."""
+    return name.removeprefix("datasets/") if name.startswith("datasets/") else f"models/{name.removeprefix('models/')}"
+
+
+_API = r"((?:datasets|models)/[\w.-]+/[\w.-]+)"
+_REPO = r"((?:datasets/)?[\w.-]+/[\w.-]+)"
 ROUTES = [
     (r"GET /api/whoami-v2", "whoami"),
     (r"POST /api/repos/create", "create"),
     (r"POST /api/validate-yaml", "validate"),
-    (rf"GET /api/datasets/{_REPO}/refs", "refs"),
-    (rf"GET /api/datasets/{_REPO}/tree/([^/]+)(?:/(.+))?", "tree"),
-    (rf"POST /api/datasets/{_REPO}/preupload/([^/]+)", "preupload"),
-    (rf"POST /api/datasets/{_REPO}/commit/([^/]+)", "commit"),
-    (rf"POST /api/datasets/{_REPO}/tag/([^/]+)", "tag"),
-    (rf"GET /api/datasets/{_REPO}(?:/revision/([^/]+))?", "info"),
-    (rf"POST /datasets/{_REPO}\.git/info/lfs/objects/batch", "batch"),
+    (rf"GET /api/{_API}/refs", "refs"),
+    (rf"GET /api/{_API}/tree/([^/]+)(?:/(.+))?", "tree"),
+    (rf"POST /api/{_API}/preupload/([^/]+)", "preupload"),
+    (rf"POST /api/{_API}/commit/([^/]+)", "commit"),
+    (rf"POST /api/{_API}/tag/([^/]+)", "tag"),
+    (rf"GET /api/{_API}(?:/revision/([^/]+))?", "info"),
+    (rf"POST /{_REPO}\.git/info/lfs/objects/batch", "batch"),
     (r"PUT /lfs/(\w+)", "put"),
-    (rf"(?:GET|HEAD) /datasets/{_REPO}/resolve/([^/]+)/(.+)", "file"),
+    (rf"(?:GET|HEAD) /{_REPO}/resolve/([^/]+)/(.+)", "file"),
 ]

@@ -12,11 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("sandbox", "curation", "analysis", "training", "flows")
+SHARED = ("curation.schema", "curation.store", "curation.errors", "curation.progress", "curation.manifest")
 MAY_IMPORT = {
     "sandbox": (),
     "curation": ("sandbox",),
-    "analysis": ("curation.schema", "curation.store", "curation.errors", "curation.progress", "curation.manifest"),
-    "training": ("curation.schema", "curation.store", "curation.errors", "curation.progress", "curation.manifest"),
+    "analysis": (*SHARED, "curation.copies", "curation.storage"),
+    "training": SHARED,
     "flows": ("sandbox", "curation", "analysis", "training"),
 }
 # A heavy library and the only places that may import it.
@@ -24,7 +25,7 @@ LIVES_IN = {
     "pyarrow": ("curation/", "analysis/", "training/", "flows/tabular.py"),
     "vllm": ("curation/vllm_sampler.py",),
     "datasets": ("curation/hub_problems.py",),
-    "huggingface_hub": ("curation/publish.py", "curation/hub_problems.py", "flows/doctor.py"),
+    "huggingface_hub": ("curation/hub.py", "curation/hub_problems.py", "flows/doctor.py"),
     "duckdb": ("analysis/",),
     "altair": ("analysis/charts.py",),
     "vl_convert": ("analysis/charts.py",),

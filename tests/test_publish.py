@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,15 +19,17 @@ import yaml
 from huggingface_hub import close_session, constants
 
 import hub_server
+import tiny_policy
 from analysis import curated
-from curation import card, manifest, store
+from curation import card, embedded, manifest, policies, store
 from curation.schema import TABLES
 from flows import cli
 from flows.build import build
 from flows.config import parse
-from hub_server import TOKEN, Hub
+from hub_server import TOKEN, Hub, Repo
 
 REPO = "owner/small"
+POLICY = "owner/policy"
 FILE_URL = constants.HUGGINGFACE_CO_URL_TEMPLATE.removeprefix(constants.ENDPOINT)
 
 
@@ -67,6 +72,28 @@ def run(hub: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[s
         return subprocess.run(command, env=env, capture_output=True, text=True, cwd=Path(__file__).parents[1])
 
     return run
+
+
+@pytest.fixture
+def start(hub: Hub, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start Python with arguments as somebody who is logged in to the hub; standard output and error are one."""
+
+    def start(*arguments: object) -> subprocess.Popen[str]:
+        env = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+        env |= {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path / "hf"), "HF_TOKEN": TOKEN}
+        command = [sys.executable, *map(str, arguments)]
+        out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, env=env, cwd=Path(__file__).parents[1], **out)  # type: ignore[call-overload]
+
+    return start
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    """Until something is so, for a minute at most."""
+    deadline = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -192,6 +219,55 @@ def test_a_commit_that_came_between_is_named(hub: Hub, pairwright: Callable[...,
     assert "somebody else committed to owner/small meanwhile" in pairwright("publish", "small@1", REPO, fails=True)
 
 
+def test_a_repository_of_somebody_elses_is_left_alone(hub: Hub, pairwright: Callable[..., str]) -> None:
+    hub.repos[REPO] = Repo()
+    hub.repos[REPO].commit("theirs", {"README.md": b"# mine", "data/train.parquet": b"PAR1"})
+    for options in ((), ("--dry-run",)):
+        told = pairwright("publish", "small@1", REPO, *options, fails=True)
+        assert "holds data/train.parquet, which pairwright did not publish" in told
+    assert len(hub.repos[REPO].commits) == 1
+    hub.repos[REPO].commit("begun", {"README.md": b"# mine"})
+    pairwright("publish", "small@1", REPO)
+
+
+def test_a_server_that_fails_is_one_line_and_what_it_said(
+    hub: Hub, pairwright: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: None)  # between the client's own retries
+    for path, status in ((r"GET /api/datasets/", 500), (r"POST .*/preupload/", 502), (r"POST .*/commit/", 503)):
+        hub.fail = {path: status}
+        told = pairwright("publish", "small@1", REPO, fails=True)
+        assert f"answered {status} for {REPO}, saying: as the test asked: nothing was published" in told
+    assert not hub.repos[REPO].tags and len(hub.repos[REPO].commits) == 1
+
+
+def test_a_killed_publication_goes_on_and_of_two_at_once_one_commits(
+    hub: Hub, start: Callable[..., subprocess.Popen[str]], root: Path
+) -> None:
+    command = ("-m", "flows.cli", "publish", "small@1", REPO, "--root", root)
+    uploaded, released = threading.Event(), threading.Event()
+    hub.gates[r"POST .*/commit/"] = lambda: (uploaded.set(), released.wait(60))
+    killed = start(*command)
+    assert uploaded.wait(60)
+    killed.kill()
+    killed.communicate()
+    assert len(hub.repos[REPO].commits) == 1 and hub.repos[REPO].tags == {}
+    sent = len([line for line in hub.requests if line.startswith("PUT")])
+    hub.gates = {r"POST .*/preupload/": threading.Barrier(2, timeout=60).wait}
+    released.set()
+    wait_for(lambda: len(hub.repos[REPO].commits) == 2)  # the dead one's request, which the server had in full
+    hub.repos[REPO].commits.popitem()
+    both = [start(*command) for _ in range(2)]
+    said = [process.communicate()[0] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 1], said
+    [lost] = [one for one, process in zip(said, both, strict=True) if process.returncode]
+    assert "somebody else committed to owner/small meanwhile" in lost
+    repo = hub.repos[REPO]
+    assert len(repo.commits) == 2 and repo.tags == {"v1": repo.head}
+    assert len([line for line in hub.requests if line.startswith("PUT")]) == sent, "what had arrived is not sent again"
+    assert all(TOKEN not in one for one in said)
+
+
 @pytest.mark.parametrize(
     ("repo", "says"),
     [("small", "lacks its owner"), ("a/b/c", "expected a repository"), ("owner/sp ace", "expected a repository")],
@@ -274,13 +350,140 @@ def test_a_hostile_manifest_writes_nothing_outside(
 
 
 def test_a_pull_of_nothing_is_one_line(hub: Hub, pairwright: Callable[..., str]) -> None:
-    assert "there is no dataset owner/nothing" in pairwright("pull", "owner/nothing", fails=True)
+    assert "there is no dataset or policy owner/nothing" in pairwright("pull", "owner/nothing", fails=True)
     pairwright("publish", "small@1", REPO)
     assert "no such version" in pairwright("pull", f"{REPO}@v7", fails=True)
 
 
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """The folder of a training run of a tiny random model."""
+    from training.config import Training
+    from training.train import train
+
+    model, version = tiny_policy.model_folder(tmp_path / "model"), tiny_policy.version(tmp_path)
+    config = {"device": "cpu", "dtype": "float32", "pairs_per_step": 6, "learning_rate": 0.01, "tensorboard": False}
+    train(version, Training(model=str(model), **config), output=tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_policy_is_published_with_its_card_and_pulled_back(
+    hub: Hub, pairwright: Callable[..., str], trained: Path, tmp_path: Path
+) -> None:
+    told = pairwright("publish", trained, POLICY, fails=True)
+    assert f"was trained from {tmp_path / 'model'}, a folder that nobody else has" in told and "--base" in told
+    command = ("publish", trained, POLICY, "--base", "owner/base", "--private")
+    assert "would send adapter_model.safetensors" in pairwright(*command, "--dry-run") and hub.repos == {}
+    assert "published as demo-v1-" in pairwright(*command)
+    repo = hub.repos[f"models/{POLICY}"]
+    files = repo.commits[repo.head]
+    assert repo.private and list(repo.tags.values()) == [repo.head]
+    assert not [name for name, content in files.items() if str(tmp_path).encode() in content]
+    front, text = files["README.md"].decode().split("---", 2)[1:]
+    card = yaml.safe_load(front)
+    assert card["base_model"] == "owner/base" and card["library_name"] == "peft" and "dpo" in card["tags"]
+    digest = manifest.read_manifest(tmp_path / "demo" / "1")["digest"]
+    assert f"demo version 1, digest `{digest}`" in text and "| pairs | pairs 12" in text
+    assert "has demo-v1-" in pairwright(*command) and len(repo.commits) == 2
+    assert f"{POLICY} pulled and verified: " in (said := pairwright("pull", POLICY, at=tmp_path / "other"))
+    folder = Path(said.strip().rpartition(": ")[2])
+    assert sorted(file.name for file in folder.iterdir()) == sorted(files.keys() - {".gitattributes"})
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == "owner/base"
+    assert "is here already" in pairwright("pull", POLICY, at=tmp_path / "other")
+    same_logits(tmp_path / "model", folder, next(trained.glob("checkpoints/*-stage-1")))
+
+
+def same_logits(model: Path, pulled: Path, trained: Path) -> None:
+    """peft and transformers read both adapters, and both change the model to the same one."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    ids = AutoTokenizer.from_pretrained(pulled)("def add(a, b):", return_tensors="pt")["input_ids"]
+    models = [AutoModelForCausalLM.from_pretrained(model) for _ in range(4)]
+    models[2].load_adapter(str(pulled))
+    with torch.no_grad():
+        plain, own, named, adapted = (
+            one(ids).logits
+            for one in (
+                models[0],
+                PeftModel.from_pretrained(models[1], trained),
+                models[2],
+                PeftModel.from_pretrained(models[3], pulled),
+            )
+        )
+    assert torch.equal(own, adapted) and torch.allclose(own, named, atol=1e-5) and not torch.allclose(plain, own)
+
+
+@pytest.mark.slow
+def test_trl_goes_on_training_a_pulled_adapter(pairwright: Callable[..., str], trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    from datasets import Dataset
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import DPOConfig, DPOTrainer
+
+    pairwright("publish", trained, POLICY, "--base", "owner/base")
+    folder = Path(pairwright("pull", POLICY, at=tmp_path / "other").strip().rpartition(": ")[2])
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype="float32")
+    options = {"use_cpu": True, "bf16": False, "report_to": [], "save_strategy": "no", "disable_tqdm": True}
+    trainer = DPOTrainer(
+        model=PeftModel.from_pretrained(base, folder, is_trainable=True),
+        args=DPOConfig(output_dir=str(tmp_path / "trl"), max_steps=1, learning_rate=0.1, warmup_steps=0, **options),
+        train_dataset=Dataset.from_list([{"prompt": "a", "chosen": "b", "rejected": "c"}] * 8),
+        processing_class=AutoTokenizer.from_pretrained(folder),
+    )
+    weight = next(value for name, value in trainer.model.named_parameters() if "lora_B.default" in name)
+    before = weight.detach().clone()
+    trainer.train()
+    assert before.abs().sum() > 0, "it starts from what was trained"
+    assert not before.equal(weight.detach())
+
+
+def test_another_policy_takes_mains_place_and_the_tag_keeps_the_first(
+    hub: Hub, pairwright: Callable[..., str], trained: Path
+) -> None:
+    for stage in ("stage-0", "stage-1"):
+        pairwright("publish", next(trained.glob(f"checkpoints/*-{stage}")), POLICY, "--base", "owner/base")
+    repo = hub.repos[f"models/{POLICY}"]
+    first, last = (json.loads(repo.commits[at]["policy.json"]) for at in repo.tags.values())
+    assert "stage-0" in first["checkpoint"] and "stage-1" in last["checkpoint"] and len(repo.commits) == 3
+    assert list(repo.tags.values())[1] == repo.head and first["last_step"]["step"] < last["last_step"]["step"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        ({"adapter_model.safetensors": b"not ours"}, "adapter_model.safetensors: its bytes are not those"),
+        ({"tokenizer.json": None}, "tokenizer.json: missing"),
+        ({"policy.json": b'{"format": 1, "files": {"../up.json": {}}}'}, "is not one that this pairwright writes"),
+        ({"policy.json": b'{"format": 1, "files": {"model.pkl": {}}}'}, "is not one that this pairwright writes"),
+        ({"policy.json": b"[]"}, "is not one that this pairwright writes"),
+        ({"policy.json": None}, "holds no policy.json"),
+    ],
+)
+def test_a_policy_that_is_not_as_published_is_not_kept(
+    hub: Hub, pairwright: Callable[..., str], tmp_path: Path, spoil: dict[str, bytes | None], says: str
+) -> None:
+    files = {"adapter_model.safetensors": b"weights", "tokenizer.json": b"{}"}
+    hashes = {name: {"sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()}
+    files["policy.json"] = json.dumps({"format": 1, "files": hashes, "digest": "d"}).encode()
+    repo = hub.repos[f"models/{POLICY}"] = Repo()
+    repo.commit("theirs", {name: content for name, content in (files | spoil).items() if content is not None})
+    assert says in pairwright("pull", POLICY, at=tmp_path / "other", fails=True)
+    assert not [file for file in (tmp_path / "other").rglob("*") if file.is_file()]
+
+
+def test_the_embedded_model_is_named_as_on_the_hub(tmp_path: Path) -> None:
+    (tmp_path / embedded.STAMP).write_text('{"conversion": 1}')
+    assert policies._hub_name(str(tmp_path)) == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert policies._hub_name("Qwen/Qwen2.5-Coder-7B") == "Qwen/Qwen2.5-Coder-7B"
+
+
 LOAD = """
 import sys
+import threading
+import time
 from datasets import load_dataset
 one = load_dataset(sys.argv[1], revision="v1", split="train")
 print(*one["pair_id"])
