@@ -24,7 +24,7 @@ from curation.errors import UserError
 from curation.schema import identify
 from curation.store import Shard
 from curation.vllm_sampler import fingerprint
-from flows.build import Call, plain
+from flows.calling import Call, plain
 from flows.evaluating import parse_policy
 from flows.training import resolved
 from training import credit

@@ -22,7 +22,8 @@ from analysis.report import run_report
 from curation import manifest, storage, store, workspace
 from curation.schema import identify
 from flows import config, marks
-from flows.build import Call, plain, seal
+from flows.build import seal
+from flows.calling import Call, plain
 from flows.config import ConfigError, Recipe
 from flows.stages import STAGES, build_key, table_keys
 

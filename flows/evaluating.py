@@ -29,7 +29,7 @@ from curation.sampling import USES, Sampling
 from curation.schema import identify
 from curation.vllm_sampler import EMBEDDED, fingerprint
 from flows.benchmarks import benchmark_problems, labels
-from flows.build import Call, plain
+from flows.calling import Call, plain
 from flows.config import Evaluation
 from sandbox.policy import policy_digest
 from sandbox.verdict import NO_EVIDENCE

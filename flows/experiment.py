@@ -23,7 +23,8 @@ from curation import manifest, store
 from curation.errors import UserError
 from curation.schema import identify
 from curation.vllm_sampler import EMBEDDED
-from flows.build import Call, build, plain
+from flows.build import build
+from flows.calling import Call, plain
 from flows.config import Recipe, validated
 from flows.evaluating import Policy, Result, evaluate
 from flows.training import OnStep, resolved

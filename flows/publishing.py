@@ -12,7 +12,7 @@ from analysis.curated import Curated
 from curation import card, copies, manifest, policies, publish, storage
 from curation.errors import UserError
 from curation.hub import NoSuchRepository, Publication, check_repo_id
-from flows.build import Call
+from flows.calling import Call
 
 
 def publish_version(

@@ -29,7 +29,7 @@ from analysis.report_training import training_figures
 from curation import manifest, store
 from curation.embedded import cache_folder
 from flows import pair_view, token_texts
-from flows.build import Call, plain
+from flows.calling import Call, plain
 from flows.config import ConfigError, parse
 
 FOLDER = "reports"

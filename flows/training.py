@@ -20,7 +20,7 @@ from typing import Any
 
 from curation.embedded import embedded_model
 from curation.vllm_sampler import EMBEDDED
-from flows.build import Call, plain
+from flows.calling import Call, plain
 from flows.config import Recipe, validated
 from flows.evaluating import Policy, Result, evaluate
 from training import guards
