@@ -57,15 +57,17 @@ def build(
     """
     from flows import build as building
     from flows import config, summary
-    from flows.prefect_server import use_prefect
+    from flows.prefect_server import connected, use_prefect
     from flows.terminal import Bars, show_log
 
     resolved = config.load(recipe, set_)
     show_log()
     if use_prefect(server):
-        from flows.prefect_flows import build_dataset
+        from flows.prefect_flows import SECTIONS, build_dataset
 
-        version, made = build_dataset(resolved, root)
+        with connected():
+            sections = {name: getattr(resolved, name) for name in SECTIONS}
+            version, made = build_dataset(resolved.dataset, **sections, root=root)
     else:
         with Bars() as bars:
             version, made = building.build(resolved, root, bars)
@@ -376,6 +378,24 @@ def exec_(
         file, stdin, as_json=as_json, steps=steps, mode=mode, allow=allow, require_hardening=require_hardening
     )
     sys.exit(code)
+
+
+@app.command(group=SYSTEM)
+def ui(*, port: int = 4200, host: str = "127.0.0.1", root: Root = Path("data")) -> None:
+    """Start a Prefect server and serve every flow, to run and watch them in a browser; until Ctrl-C.
+
+    Parameters
+    ----------
+    port
+        Port of the page; 0 takes any that is free.
+    host
+        Address to listen on. Whoever reaches it can run flows: leave it, or set PREFECT_SERVER_API_AUTH_STRING.
+    root
+        Folder that holds the datasets; the server's database is in its folder .prefect.
+    """
+    from flows import ui as serving
+
+    serving.serve(root, host=host, port=port)
 
 
 @app.command(group=SYSTEM)

@@ -35,6 +35,8 @@ class ConfigError(UserError, ValueError):
 
 
 Section = TypeVar("Section", bound=BaseModel)
+DATASET = r"^[a-z0-9][a-z0-9_.-]{0,95}$"
+"""What a dataset may be called."""
 
 
 class Evaluation(BaseModel):
@@ -93,9 +95,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Recipe")
 
-    dataset: str = Field(
-        "demo", pattern=r"^[a-z0-9][a-z0-9_.-]{0,95}$", description="Name of the dataset: its folder under the root."
-    )
+    dataset: str = Field("demo", pattern=DATASET, description="Name of the dataset: its folder under the root.")
     problems: ProblemSource = Field(default_factory=ProblemSource, description="The problems and their tests.")
     generate: Sampling = Field(default_factory=Sampling, description="The model and how it samples.")
     execute: Execution = Field(default_factory=Execution, description="The sandbox's limits.")

@@ -1,82 +1,165 @@
-"""The flows as Prefect sees them. Importing this imports Prefect, which takes seconds; nothing else here does."""
+"""The flows about datasets as Prefect sees them: their parameters are the form, sections of a recipe as in the YAML.
 
-from __future__ import annotations
+Importing this imports Prefect, which takes seconds; of the rest only flows.prefect_* does. Annotations are evaluated
+here, unlike elsewhere: Prefect looks their names up in the module of `told`.
+"""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow, runtime
+from pydantic import BaseModel, Field
 
-from flows.build import Call, build
-from flows.config import Evaluation, Recipe
+from analysis.curriculum import Curriculum
+from analysis.features import Measures
+from curation import manifest
+from curation.execute import Execution
+from curation.pairs import PairSelection
+from curation.problems import ProblemSource
+from curation.publish import Publication
+from curation.sampling import Sampling
+from flows import artifacts, curating, publishing
+from flows.build import build
+from flows.config import DATASET, Evaluation, Recipe, validated
 from flows.evaluating import Result
+from flows.prefect_forms import Form, Refused
+from flows.prefect_runs import DAY, say, tasks, told, waiting
 from flows.terminal import Bars
 
+SECTIONS = ("problems", "generate", "execute", "pairs", "measures", "curriculum")
+Name = Annotated[str, Field(pattern=DATASET)]
 
-def tasks(bars: Bars) -> Call:
-    """Calls every stage as a task of the flow that is running, under a bar."""
 
-    def call(title: str, function: Callable[..., Any], *args: Any, progress: bool = True) -> Any:
-        def run(*args: Any) -> Any:
-            return bars(title, function, *args, progress=progress)
+def _build_name() -> str:
+    """The dataset, who samples, how often."""
+    given = runtime.flow_run.parameters
+    return f"{given['dataset']} · {_who(given['generate'])}"
 
-        # NO_CACHE: finished shards are skipped by what lies on the disk, which a cache of results does not look at.
-        return task(name=title, task_run_name=title, cache_policy=NO_CACHE)(run)(*args)
 
-    return call
+def _who(sampling: Sampling | Refused) -> str:
+    """Who samples and how often, in a few words."""
+    if isinstance(sampling, Refused):
+        return "not as chosen"
+    if sampling.sampler == "replay" and sampling.path is not None:
+        return sampling.path.name
+    model = "scripted" if sampling.sampler == "scripted" else sampling.model or "embedded"
+    return f"{model.rstrip('/').rpartition('/')[2]} · n={sampling.n}"
 
 
 @flow(
     name="build-dataset",
-    flow_run_name="{recipe.dataset} · n={recipe.generate.n}",
+    flow_run_name=_build_name,
+    timeout_seconds=14 * DAY,
     description="Sample a model, run the programs, pair the outcomes, order the pairs and seal a dataset version.",
 )
-def build_dataset(recipe: Recipe = Recipe(), root: Path = Path("data")) -> tuple[Path, bool]:  # noqa: B008
+@told
+def build_dataset(
+    dataset: Name = "demo",
+    problems: Annotated[ProblemSource, Form("problems")] = ProblemSource(),  # noqa: B008
+    generate: Annotated[Sampling, Form("generate")] = Sampling(),  # noqa: B008
+    execute: Annotated[Execution, Form("execute")] = Execution(),  # noqa: B008
+    pairs: Annotated[PairSelection, Form("pairs")] = PairSelection(),  # noqa: B008
+    measures: Annotated[Measures, Form("measures")] = Measures(),  # noqa: B008
+    curriculum: Annotated[Curriculum, Form("curriculum")] = Curriculum(),  # noqa: B008
+    root: Path = Path("data"),
+) -> tuple[Path, bool]:
     """The sealed version of a recipe and whether it was made now; finished shards of an earlier run are kept.
 
     Args:
-        recipe: What to build.
+        dataset: Name of the dataset: its folder under the root.
+        problems: The problems and their tests.
+        generate: The model and how it samples.
+        execute: The sandbox's limits.
+        pairs: Which completions become pairs.
+        measures: What is measured of a pair.
+        curriculum: How pairs are ordered and pruned.
         root: Folder that holds the datasets.
     """
+    sections = (problems, generate, execute, pairs, measures, curriculum)
+    given = {"dataset": dataset} | dict(zip(SECTIONS, sections, strict=True))
+    recipe = validated(Recipe, given, "this is not a valid recipe")
+    say(f"building {dataset}: {problems.source} problems, answered by {_who(generate)}")
     with Bars() as bars:
-        return build(recipe, root, tasks(bars))
+        version, made = waiting(lambda: build(recipe, root, tasks(bars)))
+    return _shown(version, made, root)
 
 
 @flow(
-    name="train-policy",
-    flow_run_name="{version.parent.name}@{version.name}",
-    description="Train a policy on a sealed version's curriculum, and evaluate it where the recipe asks for it.",
+    name="curate-version",
+    flow_run_name="{dataset} · curated anew",
+    timeout_seconds=DAY,
+    description="Select, measure, order and prune the samples of a sealed version anew; nothing is sampled or run.",
 )
-def train_policy(
-    version: Path,
-    recipe: Recipe = Recipe(),  # noqa: B008
+@told
+def curate_version(
+    dataset: str = "demo",
+    pairs: Annotated[PairSelection, Form("pairs")] | None = None,
+    measures: Annotated[Measures, Form("measures", whole=True)] | None = None,
+    curriculum: Annotated[Curriculum, Form("curriculum", whole=True)] | None = None,
     root: Path = Path("data"),
-    out: Path | None = None,
-) -> Any:
-    """What training left, a `flows.training.Trained`; a killed run goes on from its newest checkpoint.
+) -> tuple[Path, bool]:
+    """The version with the same samples and the curation asked for, and whether it is new.
 
     Args:
-        version: Folder of the sealed version.
-        recipe: Its sections training, baseline and evaluation say how.
-        root: Folder that holds the datasets and evaluations.
-        out: Folder of the run; beside the versions when left out.
+        dataset: NAME or NAME@VERSION.
+        pairs: Which completions become pairs; as the version has it when left out.
+        measures: What is measured of a pair; as the version has it when left out.
+        curriculum: How pairs are ordered and pruned; as the version has it when left out.
+        root: Folder that holds the datasets.
     """
-    from flows import training, watching
+    given = {"pairs": pairs, "measures": measures, "curriculum": curriculum}
+    overrides = [f"{name}={_as_yaml(section)}" for name, section in given.items() if section is not None]
+    say(f"curating {dataset} anew: {', '.join(name for name in given if given[name]) or 'nothing is asked to change'}")
+    with Bars() as bars:
+        version, made = waiting(lambda: curating.curate(root, dataset, None, overrides, tasks(bars)))
+    return _shown(version, made, root)
 
-    with watching.TrainingBars() as bars:
-        return training.train_policy(version, recipe, root, out=out, call=tasks(bars), on_step=bars.see)
+
+def _as_yaml(section: BaseModel) -> str:
+    """A section whole, as a recipe's override says it."""
+    return section.model_dump_json(exclude={"folder"} if getattr(section, "folder", None) is None else None)
+
+
+@flow(
+    name="publish-version",
+    flow_run_name="{dataset} · to {repo_id}",
+    timeout_seconds=DAY,
+    description="Publish a sealed version to the Hugging Face Hub: one commit and a tag; again does nothing.",
+)
+@told
+def publish_version(
+    dataset: str = "demo",
+    repo_id: str = "owner/name",
+    private: bool = True,
+    dry_run: bool = True,
+    root: Path = Path("data"),
+) -> Publication:
+    """What was published, or would be. The token is the Hub's own: `hf auth login` or HF_TOKEN where flows are served.
+
+    Args:
+        dataset: NAME or NAME@VERSION.
+        repo_id: The repository, as in owner/name; made if it does not exist.
+        private: Make a new repository private.
+        dry_run: Say what would be sent, and send nothing.
+        root: Folder that holds the datasets.
+    """
+    version = manifest.open_version(root, *manifest.parse_reference(dataset))
+    with Bars() as bars:
+        done = publishing.publish_version(version, repo_id, private=private, dry_run=dry_run, call=tasks(bars))
+    artifacts.publication(version, done, dry_run)
+    return done
 
 
 @flow(
     name="evaluate-policy",
     flow_run_name="{models}",
-    description="Sample policies on benchmarks, run the programs, score every problem.",
+    timeout_seconds=7 * DAY,
+    description="Sample policies on benchmarks, run the programs, score every problem; compare each with the first.",
 )
+@told
 def evaluate_policy(
-    models: list[str],
-    evaluation: Evaluation = Evaluation(),  # noqa: B008
+    models: list[str] = ["embedded"],  # noqa: B006
+    evaluation: Annotated[Evaluation, Form("evaluation", whole=True)] = Evaluation(),  # noqa: B008
     root: Path = Path("data"),
 ) -> dict[str, list[Result]]:
     """Every policy on every benchmark: benchmark -> results in the policies' order.
@@ -88,5 +171,17 @@ def evaluate_policy(
     """
     from flows import evaluating
 
+    say(f"evaluating {', '.join(models)} on {', '.join(evaluation.benchmarks)}")
     with Bars() as bars:
-        return evaluating.evaluate([evaluating.parse_policy(one) for one in models], evaluation, root, tasks(bars))
+        policies = [evaluating.parse_policy(one) for one in models]
+        results = evaluating.evaluate(policies, evaluation, root, tasks(bars))
+    artifacts.scores_of(results)
+    return results
+
+
+def _shown(version: Path, made: bool, root: Path) -> tuple[Path, bool]:
+    """A version and whether it is new, said and summarized."""
+    artifacts.version_of(version, root)
+    name = f"{version.parent.name}@{version.name}"
+    say(f"{name} {'is sealed' if made else 'was sealed already, nothing to do'}: {version}")
+    return version, made

@@ -56,7 +56,7 @@ def train(
     """
     from curation import manifest
     from flows import config
-    from flows.prefect_server import use_prefect
+    from flows.prefect_server import connected, use_prefect
     from flows.terminal import show_log
 
     resolved = config.load(recipe, set_)
@@ -66,9 +66,13 @@ def train(
     from flows import training, watching
 
     if use_prefect(server):
-        from flows.prefect_flows import train_policy
+        from flows.prefect_training import train_policy
+        from training.config import Training
 
-        trained: Any = train_policy(version, resolved, root, out)
+        given = config.validated(Training, resolved.training, "training is not as it must be")
+        name = f"{version.parent.name}@{version.name}"
+        with connected():
+            trained: Any = train_policy(name, given, resolved.baseline, resolved.evaluation, root, out)
     else:
         with watching.TrainingBars() as bars:
             trained = training.train_policy(version, resolved, root, out=out, call=bars, on_step=bars.see)
@@ -135,7 +139,7 @@ def evaluate(
         auto shows the run in Prefect's UI when a server answers at PREFECT_API_URL; off runs without Prefect.
     """
     from flows import config, evaluating, scores
-    from flows.prefect_server import use_prefect
+    from flows.prefect_server import connected, use_prefect
     from flows.terminal import Bars, show_log
 
     resolved = config.evaluation_of(
@@ -155,7 +159,8 @@ def evaluate(
     if use_prefect(server):
         from flows.prefect_flows import evaluate_policy
 
-        results = evaluate_policy([model, *models], resolved, root)
+        with connected():
+            results: Any = evaluate_policy([model, *models], resolved, root)
     else:
         with Bars() as bars:
             results = evaluating.evaluate(policies, resolved, root, bars)

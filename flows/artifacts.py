@@ -1,0 +1,166 @@
+"""What a run leaves to look at in Prefect: a summary in Markdown with plots, the tables behind it, links.
+
+The functions take what a flow has made and give nothing; keys are per dataset, so Prefect keeps their history.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from analysis.report import run_report
+from curation import manifest
+from curation.publish import Publication
+from flows import plots, scores
+from flows.artifact_plots import plots as plots_of
+from flows.evaluating import Result
+
+if TYPE_CHECKING:
+    from flows.training import Trained
+
+REPORTS = "PAIRWRIGHT_REPORTS"
+"""Address under which `pairwright ui` serves the reports of its root, and that root, with a space between them."""
+REPORT = "report.html"
+EXAMPLES = 2
+
+
+def version_of(version: Path, root: Path) -> None:
+    """Of a sealed version: counts, plots, buckets, two pairs, what to type next; its tables as a table."""
+    sealed = manifest.read_manifest(version)
+    name = f"{sealed['dataset']}@{sealed['version']}"
+    at = "" if root == Path("data") else f" --root {root}"
+    verdicts = run_report(version, "verdicts").to_pylist()
+    rows = {table: entry["num_rows"] for table, entry in sealed["tables"].items()}
+    parts = [
+        f"# {name}",
+        f"{rows['problems']} problems, {rows['completions']} completions, {rows['pairs']} pairs. "
+        f"{_passing(version)}Digest `{sealed['digest']}`.",
+        _links(version, root),
+        *(f"## {title}\n\n{_picture(svg, title)}" for title, svg in plots_of(version).items()),
+        "## Verdicts\n\n" + _markdown(verdicts, {"share": "{:.1%}"}),
+        "## Buckets, in the order of training\n\n" + _markdown(run_report(version, "buckets").to_pylist()),
+        "## Next\n\n"
+        + _fenced(f"pairwright show {name}{at}\npairwright funnel {name}{at}\npairwright train {name}{at}"),
+    ]
+    create_markdown_artifact(
+        "\n\n".join(filter(None, parts)), key=f"{_key(sealed['dataset'])}-summary", description=f"{name}: summary"
+    )
+    listing = [
+        {
+            "table": table,
+            "rows": entry["num_rows"],
+            "shards": len(entry["shards"]),
+            "MiB": round(sum(shard["num_bytes"] for shard in entry["shards"]) / 2**20, 2),
+        }
+        for table, entry in sealed["tables"].items()
+    ]
+    create_table_artifact(listing, key=f"{_key(sealed['dataset'])}-tables", description=f"{name}: its tables")
+    if url := report_url(version, root):
+        create_link_artifact(url, "report", key=f"{_key(sealed['dataset'])}-report", description=f"{name}: report")
+
+
+def publication(version: Path, done: Publication, dry_run: bool) -> None:
+    """Of a publication: what was sent, or would be, and where it is."""
+    name = f"{version.parent.name}@{version.name}"
+    said = "would be published" if dry_run else "is published" if done.added else "was published already"
+    files = [{"file": file, "MiB": round(size / 2**20, 2)} for file, size in done.added]
+    text = f"# {name} {said} as {done.tag}\n\n[{done.repo_id}]({done.url})\n\n" + (_markdown(files) if files else "")
+    key = f"{_key(version.parent.name)}-publication"
+    create_markdown_artifact(text, key=key, description=f"{name}: publication")
+    if not dry_run:
+        create_link_artifact(done.url, done.repo_id, key=f"{_key(version.parent.name)}-hub", description=name)
+
+
+def training_of(version: Path, trained: Trained) -> None:
+    """Of a training run: what it trained on, how the margins went, the scores if there are any."""
+    from flows.watching import figures, steps_of  # they need torch, which the other artifacts do not
+
+    name = f"{version.parent.name}@{version.name}"
+    steps = {arm: steps_of(checkpoint) for arm, checkpoint in trained.checkpoints.items()}
+    margins = {arm: [row["rewards/margins"] for row in rows if "rewards/margins" in row] for arm, rows in steps.items()}
+    parts = [
+        f"# A policy trained on {name}",
+        f"Policy: `{trained.policy}`",
+        *(f"{arm}: {len(rows)} steps; last {figures(rows[-1])}." for arm, rows in steps.items() if rows),
+        *(f"**{line}**" for line in trained.warnings),
+    ]
+    if drawn := {arm: values for arm, values in margins.items() if values}:
+        parts.append(_picture(plots.lines("reward margin of chosen over rejected", drawn), "margins"))
+    parts.append(_markdown([{"what": key, "pairs": count} for key, count in trained.counts.items()]))
+    create_markdown_artifact("\n\n".join(parts), key=f"{_key(name)}-policy", description=f"{name}: policy")
+    if trained.results:
+        scores_of(trained.results)
+
+
+def scores_of(results: Mapping[str, Sequence[Result]]) -> None:
+    """Of an evaluation: every policy's scores with their intervals, as a plot per benchmark and a table."""
+    rows = scores.table(results)
+    parts = ["# Scores"]
+    for benchmark, members in results.items():
+        own = [row for row in rows if row["benchmark"] == benchmark]
+        metric = own[0]["metric"]
+        dots = [
+            (row["policy"], row["mean"], row["low"], row["high"], list[float]())
+            for row in own
+            if row["metric"] == metric
+        ]
+        title = f"{metric} on {benchmark}, {own[0]['problems']} problems: mean, 95 % interval"
+        parts.append(f"## {benchmark}\n\n{_picture(plots.intervals(title, dots), title)}")
+        parts.append(_markdown([{key: row[key] for key in SCORES} for row in own]))
+        parts += [f"`{member.folder}`" for member in members]
+    create_markdown_artifact("\n\n".join(parts), key="scores-summary", description=f"scores on {', '.join(results)}")
+    create_table_artifact(rows, key="scores", description=f"scores on {', '.join(results)}")
+
+
+SCORES = ("policy", "metric", "mean", "low", "high", "difference", "p_value")
+
+
+def report_url(version: Path, root: Path) -> str | None:
+    """Where the dataset's report can be read; None where there is none, or nobody serves it."""
+    served, _, folder = os.environ.get(REPORTS, "").partition(" ")
+    there = (version.parent / REPORT).is_file() and served and root.resolve() == Path(folder)
+    return f"{served}/{version.parent.name}" if there else None
+
+
+def _links(version: Path, root: Path) -> str:
+    url = report_url(version, root)
+    report = version.parent / REPORT
+    read = f" Report: [{REPORT}]({url})." if url else f" Report: `{report}`." if report.is_file() else ""
+    return f"Folder: `{version.resolve()}`.{read}"
+
+
+def _passing(version: Path) -> str:
+    [row] = run_report(version, "pass_at_k", k=1).to_pylist()
+    return f"pass@1 {row['pass_at_k']:.3f} over {row['problems']} problems. " if row["problems"] else ""
+
+
+def _picture(svg: str, title: str) -> str:
+    return f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def _fenced(text: str) -> str:
+    return f"```\n{text}\n```"
+
+
+def _markdown(rows: Sequence[Mapping[str, Any]], formats: Mapping[str, str] | None = None) -> str:
+    """Rows as a Markdown table; nothing of a row can end its cell."""
+    if not rows:
+        return "none"
+    lines = [list(rows[0]), ["---"] * len(rows[0])]
+    lines += [[_cell(value, (formats or {}).get(key)) for key, value in row.items()] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: Any, form: str | None) -> str:
+    shown = form.format(value) if form else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return " ".join(shown.replace("|", "\\|").split()) if value is not None else ""
+
+
+def _key(name: str) -> str:
+    """A name as Prefect's keys may be: lower-case letters, digits and dashes."""
+    return "".join(c if c.isalnum() and c.isascii() else "-" for c in name.lower()).strip("-")
