@@ -17,7 +17,6 @@ from analysis.report import run_report
 from curation import manifest
 from curation.publish import Publication
 from flows import plots, scores
-from flows.artifact_plots import plots as plots_of
 from flows.evaluating import Result
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ EXAMPLES = 2
 
 def version_of(version: Path, root: Path) -> None:
     """Of a sealed version: counts, plots, buckets, two pairs, what to type next; its tables as a table."""
+    from flows.artifact_plots import plots as plots_of  # the plotting library takes a second to import
+
     sealed = manifest.read_manifest(version)
     name = f"{sealed['dataset']}@{sealed['version']}"
     at = "" if root == Path("data") else f" --root {root}"

@@ -154,10 +154,22 @@ def _ended(state: State) -> State:
     return Crashed(message="Its process is gone. Finished shards are kept: Retry goes on from them.")
 
 
+class _Unexpected(logging.Filter):
+    """Lets no traceback of what a user can mend into a run's log: Prefect adds one when a served run has failed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be kept."""
+        return not (record.exc_info and isinstance(record.exc_info[1], EXPECTED))
+
+
+_UNEXPECTED = _Unexpected()
+
+
 def _introduce() -> None:
     """Say to the server which process this run is, and to Python that our packages' log lines are wanted."""
     for package in PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)
+    logging.getLogger("prefect.flow_runs").addFilter(_UNEXPECTED)
     if parent := os.environ.get(SERVED_BY):
         die_with_parent(int(parent))
     pid = os.getpid()

@@ -4,7 +4,7 @@ Annotations are evaluated here, as in flows.prefect_flows.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from prefect import flow, runtime
 
@@ -13,9 +13,6 @@ from flows import artifacts
 from flows.config import Evaluation, Recipe
 from flows.prefect_forms import Form
 from flows.prefect_runs import DAY, say, tasks, told
-from flows.training import Trained
-from flows.training import train_policy as train
-from flows.watching import TrainingBars
 from training.config import Training
 
 
@@ -41,8 +38,8 @@ def train_policy(
     evaluation: Annotated[Evaluation, Form("evaluation", whole=True)] = Evaluation(),  # noqa: B008
     root: Path = Path("data"),
     out: Path | None = None,
-) -> Trained:
-    """What training left; a killed run goes on from its newest checkpoint.
+) -> Any:
+    """What training left, a `flows.training.Trained`; a killed run goes on from its newest checkpoint.
 
     Args:
         dataset: NAME or NAME@VERSION.
@@ -52,6 +49,9 @@ def train_policy(
         root: Folder that holds the datasets and evaluations.
         out: Folder of the run; beside the versions when left out.
     """
+    from flows.training import train_policy as train
+    from flows.watching import TrainingBars
+
     version = manifest.open_version(root, *manifest.parse_reference(dataset))
     recipe = Recipe(training=training.model_dump(exclude_defaults=True), baseline=baseline, evaluation=evaluation)
     say(f"training {training.model} on {version.parent.name}@{version.name} with {training.loss.name}")

@@ -1,122 +1,129 @@
-"""The same build as a flow run on a real Prefect server, watched through the server's own API."""
+"""Flows without a server: what their forms say, what is worth another try, and servers that do not answer."""
 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from curation import manifest
-
-ROOT = Path(__file__).parents[1]
-STAGES = 10  # nine that make tables, and the seal
-PATIENCE = 240  # a fresh database takes Prefect about 14 s of processor time; the machine may be busy
-RECIPE = """
-dataset: watched
-problems: {source: builtin, limit: 6}
-generate: {sampler: scripted, n: 4}
-pairs: {strategy: all_pairs}
-"""
+from curation.errors import UserError
+from curation.pairs import PairSelection
+from curation.sampling import Sampling
+from curation.workspace import BusyError
+from flows import prefect_server
+from literal_rows import placed, plant
+from serving import RECIPE, command, wait_for
+from test_sql_reports import report, sampled
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment that points at a Prefect server on loopback, up for the module's tests."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    home = tmp_path_factory.mktemp("prefect")
-    environment = os.environ | {
-        "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
-        "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
-    }
-    log = (home / "server.log").open("w")
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT) as running:
-        try:
-            for _ in range(PATIENCE):
-                assert running.poll() is None, (home / "server.log").read_text()[-2000:]
-                try:
-                    if httpx.get(f"{environment['PREFECT_API_URL']}/health", timeout=1).is_success:
-                        break
-                except httpx.HTTPError:
-                    time.sleep(1)
-            else:
-                pytest.fail("the Prefect server did not answer")
-            yield environment
-        finally:
-            running.terminate()
-            running.wait(30)
+def read_form(model: type, values: dict[str, Any], **options: Any) -> Any:
+    """What a flow's parameter is when a form sends these values and the rest at their defaults."""
+    from typing import Annotated
+
+    from pydantic import TypeAdapter
+
+    from flows.prefect_forms import Form
+
+    sent = {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()} | values  # type: ignore[attr-defined]
+    return TypeAdapter(Annotated[model, Form("it", **options)]).validate_python(sent)
 
 
-def build(tmp_path: Path, environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
-    recipe = tmp_path / "watched.yaml"
-    recipe.write_text(RECIPE)
-    command = [sys.executable, "-m", "flows.cli", "build", str(recipe), "--root", str(tmp_path / "data"), *options]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def test_a_form_says_no_more_than_a_recipe_with_what_was_chosen(tmp_path: Path) -> None:
+    replayed = read_form(Sampling, {"sampler": "replay", "path": tmp_path / "it.jsonl"})
+    assert replayed == Sampling(sampler="replay", path=tmp_path / "it.jsonl")
+    # What is not known of a replayed file is not stated, though the form sent a temperature.
+    assert replayed.stated("temperature") is None and replayed.model_fields_set == {"sampler", "path"}
+    assert read_form(PairSelection, {"preset": "acecoder"}) == PairSelection(preset="acecoder")
+    assert read_form(PairSelection, {"preset": "acecoder"}).min_gap == 0.4
+    assert read_form(PairSelection, {}, whole=True).model_fields_set == set(PairSelection.model_fields)
 
 
-def rows(environment: dict[str, str], what: str, body: dict) -> list[dict]:
-    answer = httpx.post(f"{environment['PREFECT_API_URL']}/{what}/filter", json=body, timeout=10)
-    return list(answer.raise_for_status().json())
+def test_what_a_form_may_not_say_is_one_line() -> None:
+    from flows.prefect_forms import accepted
+
+    refused = read_form(Sampling, {"sampler": "replay"})
+    with pytest.raises(UserError, match="^the section it cannot be as chosen: recipe: sampler replay needs a path"):
+        accepted(1, refused)
 
 
-@pytest.mark.slow
-def test_a_build_is_one_flow_run_with_a_task_per_stage(server: dict[str, str], tmp_path: Path) -> None:
-    done = build(tmp_path, server)
-    assert done.returncode == 0, done.stderr
-    (run,) = rows(server, "flow_runs", {"sort": "START_TIME_DESC", "limit": 1})
-    assert (run["name"], run["state_type"]) == ("watched · n=4", "COMPLETED")
-    assert run["parameters"]["recipe"]["generate"]["n"] == 4
-    tasks: list[dict] = []
-    for _ in range(60):  # the server records task runs a little behind
-        tasks = rows(server, "task_runs", {"sort": "EXPECTED_START_TIME_ASC"})
-        if len(tasks) == STAGES and all(task["state_type"] == "COMPLETED" for task in tasks):
-            break
-        time.sleep(0.5)
-    assert {task["name"].rsplit("-", 1)[0] for task in tasks} >= {
-        "load problems",
-        "sample completions",
-        "check and seal",
-    }
-    assert len(tasks) == STAGES
-    (tmp_path / "plain").mkdir()
-    plain = build(tmp_path / "plain", server, "--server", "off")
-    digests = {
-        manifest.read_manifest(manifest.open_version(folder / "data", "watched"))["digest"]
-        for folder in (tmp_path, tmp_path / "plain")
-    }
-    assert plain.returncode == 0 and len(digests) == 1
+def test_only_what_did_not_answer_is_worth_another_try() -> None:
+    from flows.prefect_runs import transient
+
+    silent = UserError("the server is silent")
+    silent.__cause__ = httpx.ReadTimeout("slow")
+    assert transient(silent) and transient(ConnectionResetError()) and transient(TimeoutError())
+    assert not transient(UserError("no such model")) and not transient(ValueError()) and not transient(BusyError())
+    assert not transient(FileNotFoundError())
 
 
-@pytest.mark.slow
-def test_bad_input_in_a_flow_is_one_line_too_and_the_run_is_failed(server: dict[str, str], tmp_path: Path) -> None:
-    recipe = tmp_path / "bad.yaml"
-    recipe.write_text(RECIPE.replace("source: builtin", "source: jsonl, path: nowhere.jsonl"))
-    command = [sys.executable, "-m", "flows.cli", "build", str(recipe), "--root", str(tmp_path / "data")]
-    done = subprocess.run(command, cwd=ROOT, env=server, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert [line for line in done.stderr.splitlines() if line.startswith("pairwright: ")] == [
-        "pairwright: no file nowhere.jsonl, which the recipe names: check the path, or override it with --set"
-    ]
-    assert "Traceback" not in done.stderr
-    (run,) = rows(server, "flow_runs", {"sort": "START_TIME_DESC", "limit": 1})
-    assert run["state_type"] == "FAILED"
+def test_a_process_is_known_by_its_start_not_by_its_number_alone() -> None:
+    from flows.prefect_runs import _begun
+
+    assert _begun(os.getpid()).isdigit() and _begun(2**22 + 1) == ""
+    with subprocess.Popen(["true"]) as child:
+        wait_for(lambda: _begun(child.pid) == "", "a zombie to count as gone")
 
 
 def test_a_server_that_does_not_answer_is_said_and_the_build_goes_on_without(tmp_path: Path) -> None:
-    environment = os.environ | {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    done = build(tmp_path, environment)
-    assert done.returncode == 0, done.stderr
-    assert "no Prefect server answers at http://127.0.0.1:9/api: running without it" in done.stderr
+    built = command(tmp_path, os.environ | {"PREFECT_API_URL": "http://127.0.0.1:9/api"}, RECIPE)
+    _, told = built.communicate()
+    assert built.returncode == 0, told
+    assert "no Prefect server answers at http://127.0.0.1:9/api: running without it" in told
+
+
+@pytest.mark.parametrize("url", ["http://[bad/api", "nonsense", "ftp://127.0.0.1/api"])
+def test_what_is_no_address_is_no_server(url: str) -> None:
+    assert not prefect_server.healthy(url)
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """Healthy at first, and then gone: every other request is cut off."""
+
+    def do_GET(self) -> None:
+        if self.path.endswith("/health"):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"true")
+
+    def do_POST(self) -> None:
+        self.close_connection = True
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_a_server_that_goes_in_the_middle_is_one_line(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api"
+        built = command(tmp_path, os.environ | {"PREFECT_API_URL": url, "PREFECT_CLIENT_MAX_RETRIES": "0"}, RECIPE)
+        _, told = built.communicate()
+        server.shutdown()
+    assert built.returncode == 1
+    assert told.startswith(f"pairwright: the Prefect server at {url} does not answer any more (") and len(told) < 300
+    assert told.endswith("the same command goes on from them, and --server off does without it\n")
+
+
+def test_metric_bins_count_every_kept_pair_once(tmp_path: Path) -> None:
+    rows = [placed(f"p{n}", metric=float(n), position=n, bucket=0) for n in range(100)]
+    rows.append(placed("gone", metric=5.0, position=None, bucket=None, pruned_by="rule"))
+    bins = report(plant(tmp_path, curriculum=rows), "metric_bins", bins=10)
+    assert len(bins) == 10 and sum(row["pairs"] for row in bins) == 100
+    assert bins[0]["low"] == pytest.approx(0.99) and bins[-1]["high"] == pytest.approx(98.01)
+    assert report(plant(tmp_path / "same", curriculum=rows[:1]), "metric_bins") == [
+        {"low": 0.0, "high": pytest.approx(0, abs=1e-6), "pairs": 1}
+    ]
+    assert report(plant(tmp_path / "none", curriculum=[]), "metric_bins") == []
+
+
+def test_pass_rate_tenths_keep_none_and_all_apart(tmp_path: Path) -> None:
+    dataset = sampled(tmp_path, [(20, 0), (20, 1), (20, 2), (20, 3), (20, 19), (20, 20), (1, 1)])
+    found = {row["tenth"]: row["problems"] for row in report(dataset, "pass_rate_tenths")}
+    assert found == {0: 1, 1: 2, 2: 1, 10: 1, 11: 2}

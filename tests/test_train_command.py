@@ -280,26 +280,6 @@ def test_a_loss_that_never_was_in_the_recipe_is_said_before_anything_runs(root: 
     assert not (root / "demo" / "policies").exists()
 
 
-@pytest.mark.slow
-def test_the_flows_train_and_evaluate_with_a_task_per_stage(root: Path) -> None:
-    from prefect.client.orchestration import get_client
-    from prefect.testing.utilities import prefect_test_harness
-
-    from flows.prefect_flows import evaluate_policy, train_policy
-
-    given = recipe(root, evaluation={"after": True})
-    with prefect_test_harness(server_startup_timeout=240):
-        done = train_policy(root / "demo" / "1", given, root)
-        found = evaluate_policy([str(done.policy)], given.evaluation, root)
-        with get_client(sync_client=True) as client:
-            runs = {run.name: run for run in client.read_flow_runs()}
-            tasks = {run.name for run in client.read_task_runs()}
-    assert len(found["builtin"][0].rows) == 2
-    assert runs["demo@1"].state_name == "Completed" and len(runs) == 2
-    # The second flow finds the first one's rows under the policy's content and has nothing to sample.
-    assert tasks == {"train", "sample trained on builtin", "run trained on builtin"}
-
-
 PAGE = (Path(__file__).parents[1] / "docs" / "training.md").read_text()
 
 
