@@ -9,3 +9,7 @@ class UserError(Exception):
 
 class MissingError(UserError):
     """Something this machine lacks (a package, a model, a wall of the sandbox); `pairwright doctor` shows them all."""
+
+
+class UnreachableError(UserError):
+    """Something that did not answer: the same call may succeed once it is there again, so flows try again later."""

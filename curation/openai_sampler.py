@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import httpx
 
-from curation.errors import UserError
+from curation.errors import UnreachableError, UserError
 from curation.prompts import code_of
 from curation.samplers import Answers, Done, Model, Request, Sample, nobody
 from curation.sampling import Sampling
@@ -138,7 +138,7 @@ class OpenAISampler:
             if response.status_code not in PASSES:
                 _refuse(response, server, self._config)
             log.info("will ask again: %s", reason)
-        raise UserError(
+        raise UnreachableError(
             f"gave up after {self._config.retries + 1} tries ({reason}): see to the server and run the same command; "
             "finished shards are kept"
         )
@@ -170,7 +170,7 @@ class _Servers:
         """Whose turn it is. Raises UserError where none is left."""
         with self._lock:
             if not self._urls:
-                raise UserError(
+                raise UnreachableError(
                     f"no server answers (last: {reason}): start one, or set base_urls "
                     "(vLLM: `python -m vllm.entrypoints.openai.api_server --model NAME`)"
                 )

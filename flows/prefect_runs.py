@@ -28,7 +28,7 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Crashed, Failed, Pending
 
-from curation.errors import UserError
+from curation.errors import UnreachableError, UserError
 from curation.workspace import BusyError
 from flows.build import Call
 from flows.prefect_forms import accepted
@@ -37,6 +37,7 @@ from flows.terminal import Bars
 from sandbox.harden import die_with_parent
 from sandbox.process import HardeningError
 
+log = logging.getLogger(__name__)
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
 SERVED_BY = "PAIRWRIGHT_SERVED_BY"
@@ -101,6 +102,8 @@ def tasks(bars: Bars) -> Call:
                 with _Progress(title) as watched:
                     made = bars(title, watched.see(function) if progress else function, *args, progress=progress)
             except EXPECTED as error:
+                if transient(error):
+                    log.warning("%s had no answer: %s", title, error)
                 return _failed(error)
             story.info(f"{title}: {watched.told}{time.monotonic() - begun:.1f} s")
             return made
@@ -127,7 +130,8 @@ def transient(error: BaseException | None) -> bool:
     """Whether the same call may succeed a little later: something did not answer, rather than answered no."""
     if error is None or isinstance(error, BusyError):
         return False
-    return isinstance(error, ConnectionError | TimeoutError | httpx.TransportError) or transient(error.__cause__)
+    silent = UnreachableError | ConnectionError | TimeoutError | httpx.TransportError
+    return isinstance(error, silent) or transient(error.__cause__)
 
 
 def bury(client: SyncPrefectClient, *, unserved: bool = False) -> list[str]:
@@ -142,7 +146,8 @@ def bury(client: SyncPrefectClient, *, unserved: bool = False) -> list[str]:
         state = run.state or Pending()
         introduced = run.labels.get(ATTEMPT) == run.run_count and not state.is_pending()
         here = introduced and run.labels.get(HOST) == socket.gethostname()
-        if (here and not _lives(run.labels)) or (unserved and run.deployment_id and not introduced):
+        served = run.deployment_id and not run.work_queue_name  # and not by a worker
+        if (here and not _lives(run.labels)) or (unserved and served and not introduced):
             client.set_flow_run_state(run.id, _ended(state), force=True)
             dead.append(run.name)
     return dead
@@ -255,4 +260,4 @@ def _unless_silent(title: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        logging.getLogger(__name__).debug("cannot tell how far %s is: %s", title, error)
+        log.debug("cannot tell how far %s is: %s", title, error)

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 300  # a fresh database takes Prefect about 14 s of processor time; the machine may be busy
+PATIENCE = 600  # a fresh database takes Prefect about 14 s of processor time; the machine may be busy
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 SCRIPTED = {"sampler": "scripted", "n": 4}
 RECIPE = "dataset: watched\nproblems: {source: builtin, limit: 6}\ngenerate: {sampler: scripted, n: 4}\n"

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from curation.errors import UserError
+from curation.errors import UnreachableError, UserError
 from curation.pairs import PairSelection
 from curation.sampling import Sampling
 from curation.workspace import BusyError
@@ -57,9 +57,31 @@ def test_only_what_did_not_answer_is_worth_another_try() -> None:
 
     silent = UserError("the server is silent")
     silent.__cause__ = httpx.ReadTimeout("slow")
+    assert transient(UnreachableError("no server answers"))
     assert transient(silent) and transient(ConnectionResetError()) and transient(TimeoutError())
     assert not transient(UserError("no such model")) and not transient(ValueError()) and not transient(BusyError())
     assert not transient(FileNotFoundError())
+
+
+def test_a_report_is_linked_where_it_is_served_and_only_if_it_is_there(tmp_path: Path, monkeypatch) -> None:
+    from flows import artifacts
+
+    version = tmp_path / "data" / "it" / "1"
+    version.mkdir(parents=True)
+    monkeypatch.setenv(artifacts.REPORTS, f"http://127.0.0.1:1/reports {tmp_path / 'data'}")
+    assert artifacts.report_url(version, tmp_path / "data") is None
+    (version.parent / artifacts.REPORT).touch()
+    assert artifacts.report_url(version, tmp_path / "data") == "http://127.0.0.1:1/reports/it"
+    assert artifacts.report_url(version, tmp_path) is None  # another root than the one that is served
+    monkeypatch.delenv(artifacts.REPORTS)
+    assert artifacts.report_url(version, tmp_path / "data") is None
+
+
+def test_nothing_of_a_row_ends_its_cell() -> None:
+    from flows.artifacts import _markdown
+
+    rows = [{"a": "x|y\n| z", "b": None, "c": 0.123456}]
+    assert _markdown(rows).splitlines() == ["| a | b | c |", "| --- | --- | --- |", r"| x\|y \| z |  | 0.1235 |"]
 
 
 def test_a_process_is_known_by_its_start_not_by_its_number_alone() -> None:
