@@ -24,6 +24,7 @@ import hub_server
 import tiny_policy
 from curation import manifest, store
 from curation.errors import UnreachableError, UserError
+from curation.problems import ProblemSource, read_problems
 from curation.sampling import Sampling
 from flows.build import build
 from flows.config import Evaluation, Recipe
@@ -68,6 +69,19 @@ def browser(url: str) -> Iterator[tuple[Page, list[str]]]:
         opened.close()
 
 
+def half_right(body: dict[str, Any]) -> tuple[int, Any]:
+    """A model that knows the first built-in problems, and writes something else every other time."""
+    status, reply = chat(body)
+    asked = body["messages"][-1]["content"]
+    [known] = [one for one in read_problems(ProblemSource(limit=5)) if f"def {one['entry_point']}(" in asked]
+    for choice in reply["choices"]:
+        right = choice["index"] % 2 == 0
+        program = known["reference_solution"] if right else f"def {known['entry_point']}(*given):\n    return None\n"
+        choice["message"]["content"] = f"```python\n{program}```"
+        choice["logprobs"]["content"][0]["logprob"] = -0.5 - choice["index"]
+    return status, reply
+
+
 def digest(folder: Path) -> str:
     assert manifest.verify(folder) == []
     return str(manifest.read_manifest(folder)["digest"])
@@ -79,7 +93,7 @@ def undisturbed(root: Path, sections: dict[str, object]) -> str:
 
 
 def test_a_form_filled_in_the_browser_runs_and_leaves_its_artifacts(served: Served) -> None:
-    with answering(chat) as (model,), browser(served.url) as (page, outside):
+    with answering(half_right) as (model,), browser(served.url) as (page, outside):
         deployment = served.deployment("build-dataset")
         asked = {"sampler": "openai", "model": "m", "base_urls": [model.url]}
         parameters = {"root": str(served.root), "dataset": "browsed", "generate": asked, "problems": {"limit": 5}}
