@@ -24,7 +24,7 @@ from prefect import get_run_logger, runtime, task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Crashed, Failed, Pending
 
@@ -150,7 +150,15 @@ def bury(client: SyncPrefectClient, *, unserved: bool = False) -> list[str]:
         if (here and not _lives(run.labels)) or (unserved and served and not introduced):
             client.set_flow_run_state(run.id, _ended(state), force=True)
             dead.append(run.name)
+    _bury_tasks(client, FlowRunFilter(state={"type": {"any_": ["CRASHED", "CANCELLED"]}}))
     return dead
+
+
+def _bury_tasks(client: SyncPrefectClient, of: FlowRunFilter) -> None:
+    """Mark the running tasks of dead runs, or of a run's earlier attempts, as Crashed: nothing else ever would."""
+    running = TaskRunFilter(state={"type": {"any_": ["RUNNING"]}})
+    for one in client.read_task_runs(flow_run_filter=of, task_run_filter=running):
+        client.set_task_run_state(one.id, Crashed(message="Its run's process is gone."), force=True)
 
 
 def _ended(state: State) -> State:
@@ -181,6 +189,8 @@ def _introduce() -> None:
     where = {HOST: socket.gethostname(), PID: pid, BEGUN: _begun(pid), ATTEMPT: runtime.flow_run.run_count}
     with get_client(sync_client=True) as client:
         client.update_flow_run_labels(runtime.flow_run.id, where)
+        if runtime.flow_run.run_count > 1:
+            _bury_tasks(client, FlowRunFilter(id={"any_": [runtime.flow_run.id]}))
 
 
 def _lives(labels: dict[str, Any]) -> bool:

@@ -156,6 +156,9 @@ def test_kills_of_run_server_and_runner_leave_two_builds_at_once_as_if_undisturb
     assert {digest(one) for one in versions} == {undisturbed(tmp_path / str(n), one) for n, one in enumerate(sections)}
     # What had been sampled before the first kill is in a version as it was, linked.
     assert kept and kept <= {file.stat().st_mtime_ns for one in versions for file in one.glob("completions/*.parquet")}
+    # Nor does any task of the first two attempts look as if it were running.
+    tasks = {"flow_runs": {"id": {"any_": [killed]}}, "task_runs": {"state": {"type": {"any_": ["RUNNING"]}}}}
+    wait_for(lambda: served.ask("task_runs/filter", tasks) == [], "the tasks to have ended")
     lines = served.log(killed, "Finished in state") + served.log(other, "Finished in state")
     assert [line for line in lines if "Traceback" in line] == []
 
