@@ -156,7 +156,7 @@ def bury(client: SyncPrefectClient, *, unserved: bool = False) -> list[str]:
 
 def _bury_tasks(client: SyncPrefectClient, of: FlowRunFilter) -> None:
     """Mark the running tasks of dead runs, or of a run's earlier attempts, as Crashed: nothing else ever would."""
-    running = TaskRunFilter(state={"type": {"any_": ["RUNNING"]}})
+    running = TaskRunFilter(state={"type": {"any_": ["RUNNING"]}, "name": None})
     for one in client.read_task_runs(flow_run_filter=of, task_run_filter=running):
         client.set_task_run_state(one.id, Crashed(message="Its run's process is gone."), force=True)
 
