@@ -24,9 +24,10 @@ from flows.config import DATASET, Evaluation, Recipe, validated
 from flows.evaluating import Result
 from flows.prefect_forms import Form, Refused
 from flows.prefect_runs import DAY, say, tasks, told, waiting
+from flows.runners import Runner
 from flows.terminal import Bars
 
-SECTIONS = ("problems", "generate", "execute", "pairs", "measures", "curriculum")
+SECTIONS = ("problems", "generate", "execute", "pairs", "measures", "curriculum", "runner")
 Name = Annotated[str, Field(pattern=DATASET)]
 
 
@@ -61,6 +62,7 @@ def build_dataset(
     pairs: Annotated[PairSelection, Form("pairs")] = PairSelection(),  # noqa: B008
     measures: Annotated[Measures, Form("measures")] = Measures(),  # noqa: B008
     curriculum: Annotated[Curriculum, Form("curriculum")] = Curriculum(),  # noqa: B008
+    runner: Annotated[Runner, Form("runner")] = Runner(),  # noqa: B008
     root: Path = Path("data"),
 ) -> tuple[Path, bool]:
     """The sealed version of a recipe and whether it was made now; finished shards of an earlier run are kept.
@@ -73,9 +75,10 @@ def build_dataset(
         pairs: Which completions become pairs.
         measures: What is measured of a pair.
         curriculum: How pairs are ordered and pruned.
+        runner: Where programs are run and measured.
         root: Folder that holds the datasets.
     """
-    sections = (problems, generate, execute, pairs, measures, curriculum)
+    sections = (problems, generate, execute, pairs, measures, curriculum, runner)
     given = {"dataset": dataset} | dict(zip(SECTIONS, sections, strict=True))
     recipe = validated(Recipe, given, "this is not a valid recipe")
     say(f"building {dataset}: {problems.source} problems, answered by {_who(generate)}")

@@ -30,7 +30,7 @@ from prefect.states import Cancelled, Crashed, Failed, Pending
 
 from curation.errors import UnreachableError, UserError
 from curation.workspace import BusyError
-from flows.build import Call
+from flows.calling import Call
 from flows.prefect_forms import accepted
 from flows.prefect_server import PACKAGES
 from flows.terminal import Bars
