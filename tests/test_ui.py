@@ -397,7 +397,7 @@ def test_the_form_calls_fields_as_the_yaml_does_and_says_who_heeds_them(served: 
     assert fields["sampler"]["enum"] == ["vllm", "openai", "replay", "scripted"]
     assert all(field["description"] for field in fields.values())
     assert [name for name, _ in sorted(schema["properties"].items(), key=lambda one: one[1]["position"])] == [
-        *("dataset", "problems", "generate", "execute", "pairs", "measures", "curriculum", "root"),
+        *("dataset", "problems", "generate", "execute", "pairs", "measures", "curriculum", "runner", "root"),
     ]
     training = served.deployment("train-policy")["parameter_openapi_schema"]["definitions"]
     assert training["Loss"]["properties"]["beta"]["title"] == "beta"

@@ -79,9 +79,12 @@ def main(seconds: float) -> None:
         begun = time.process_time()
         from prefect import flow
 
+        from flows.terminal import messages
+
         print(f"import of prefect: {time.process_time() - begun:.1f} s of processor time\n")
         print(f"{f'{SHARDS} shards of {seconds:g} s':<34}{'wall':>10}{'here':>10}{'server':>10}")
         flow(lambda: None, name="warm up")()
+        messages.quiet = True  # no line per task between the figures
         plain = measured("plain", lambda: stage(seconds, lambda done, total: None), served)
         measured("a flow of one task", lambda: flow(one_task)(seconds), served, plain)
         measured("a flow of a task per shard", lambda: flow(task_per_shard)(seconds), served, plain)
