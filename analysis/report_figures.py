@@ -5,7 +5,7 @@ Figures of one version alone are here, those of what was trained on it in `repor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,22 @@ def figures(version: Path) -> list[Figure]:
         for draw in (_funnel, _outcomes, _passing, _order, _sides, _measures):
             found += draw(con, sealed)
     return [*found, *_recuration(version, sealed)]
+
+
+def summary(version: Path) -> list[Figure]:
+    """The few that a run shows: the funnel, the pass rates, and the curriculum's metric with its cut points."""
+    sealed = manifest.read_manifest(version)
+    metric = _measure_of(sealed)
+    with engine.connect(version) as con:
+        of_metric = _measures(con, sealed, [metric]) if metric in MEASURES else _order(con, sealed)
+        drawn = [next(made, None) for made in (_funnel(con, sealed), _passing(con, sealed), of_metric)]
+    return [figure for figure in drawn if figure is not None]
+
+
+def _measure_of(sealed: Mapping[str, Any]) -> str:
+    """The measure that the curriculum is ordered by, or the name of a metric that is none."""
+    metric = str(sealed["cut_points"].get("metric", "metric"))
+    return PRESETS.get(metric, metric)
 
 
 def _report(con: duckdb.DuckDBPyConnection, name: str, **params: Any) -> list[dict[str, Any]]:
@@ -147,10 +163,11 @@ def _sides(con: duckdb.DuckDBPyConnection, sealed: Mapping[str, Any]) -> Iterato
         yield Figure("lengths", "Sides", "Chosen against rejected length", caption, chart)
 
 
-def _measures(con: duckdb.DuckDBPyConnection, sealed: Mapping[str, Any]) -> Iterator[Figure]:
-    cuts = sealed["cut_points"]
-    metric = PRESETS.get(str(cuts.get("metric")), cuts.get("metric"))
-    for measure in MEASURES:
+def _measures(
+    con: duckdb.DuckDBPyConnection, sealed: Mapping[str, Any], measures: Iterable[str] = tuple(MEASURES)
+) -> Iterator[Figure]:
+    cuts, metric = sealed["cut_points"], _measure_of(sealed)
+    for measure in measures:
         if not _hold(con, measure):
             continue
         rows = [row | {"fate": "kept" if row["kept"] else "pruned"} for row in _report(con, "histogram")]

@@ -30,7 +30,7 @@ EXAMPLES = 2
 
 def version_of(version: Path, root: Path) -> None:
     """Of a sealed version: counts, plots, buckets, two pairs, what to type next; its tables as a table."""
-    from flows.artifact_plots import plots as plots_of  # the plotting library takes a second to import
+    from analysis import charts, report_figures  # the plotting library takes a second to import
 
     sealed = manifest.read_manifest(version)
     name = f"{sealed['dataset']}@{sealed['version']}"
@@ -42,7 +42,7 @@ def version_of(version: Path, root: Path) -> None:
         f"{rows['problems']} problems, {rows['completions']} completions, {rows['pairs']} pairs. "
         f"{_passing(version)}Digest `{sealed['digest']}`.",
         _links(version, root),
-        *(f"## {title}\n\n{_picture(svg, title)}" for title, svg in plots_of(version).items()),
+        *(_drawn(figure.title, charts.svg(figure.spec)) for figure in report_figures.summary(version) if figure.spec),
         "## Verdicts\n\n" + _markdown(verdicts, {"share": "{:.1%}"}),
         "## Buckets, in the order of training\n\n" + _markdown(run_report(version, "buckets").to_pylist()),
         "## Next\n\n"
@@ -138,6 +138,10 @@ def _links(version: Path, root: Path) -> str:
 def _passing(version: Path) -> str:
     [row] = run_report(version, "pass_at_k", k=1).to_pylist()
     return f"pass@1 {row['pass_at_k']:.3f} over {row['problems']} problems. " if row["problems"] else ""
+
+
+def _drawn(title: str, svg: str) -> str:
+    return f"## {title}\n\n{_picture(svg, title)}"
 
 
 def _picture(svg: str, title: str) -> str:

@@ -17,9 +17,7 @@ from curation.pairs import PairSelection
 from curation.sampling import Sampling
 from curation.workspace import BusyError
 from flows import prefect_server
-from literal_rows import placed, plant
 from serving import RECIPE, command, wait_for
-from test_sql_reports import report, sampled
 
 
 def read_form(model: type, values: dict[str, Any], **options: Any) -> Any:
@@ -131,21 +129,3 @@ def test_a_server_that_goes_in_the_middle_is_one_line(tmp_path: Path) -> None:
     assert built.returncode == 1
     assert told.startswith(f"pairwright: the Prefect server at {url} does not answer any more (") and len(told) < 300
     assert told.endswith("the same command goes on from them, and --server off does without it\n")
-
-
-def test_metric_bins_count_every_kept_pair_once(tmp_path: Path) -> None:
-    rows = [placed(f"p{n}", metric=float(n), position=n, bucket=0) for n in range(100)]
-    rows.append(placed("gone", metric=5.0, position=None, bucket=None, pruned_by="rule"))
-    bins = report(plant(tmp_path, curriculum=rows), "metric_bins", bins=10)
-    assert len(bins) == 10 and sum(row["pairs"] for row in bins) == 100
-    assert bins[0]["low"] == pytest.approx(0.99) and bins[-1]["high"] == pytest.approx(98.01)
-    assert report(plant(tmp_path / "same", curriculum=rows[:1]), "metric_bins") == [
-        {"low": 0.0, "high": pytest.approx(0, abs=1e-6), "pairs": 1}
-    ]
-    assert report(plant(tmp_path / "none", curriculum=[]), "metric_bins") == []
-
-
-def test_pass_rate_tenths_keep_none_and_all_apart(tmp_path: Path) -> None:
-    dataset = sampled(tmp_path, [(20, 0), (20, 1), (20, 2), (20, 3), (20, 19), (20, 20), (1, 1)])
-    found = {row["tenth"]: row["problems"] for row in report(dataset, "pass_rate_tenths")}
-    assert found == {0: 1, 1: 2, 2: 1, 10: 1, 11: 2}

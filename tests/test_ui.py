@@ -110,7 +110,7 @@ def test_a_form_filled_in_the_browser_runs_and_leaves_its_artifacts(served: Serv
         page.get_by_text("Artifacts", exact=True).last.click()
         page.get_by_text("browsed-summary").first.click()
         expect(page.get_by_role("heading", name="browsed@1")).to_be_visible(timeout=SLOW)
-        expect(page.get_by_role("img", name="Where the samples went")).to_be_visible(timeout=SLOW)
+        expect(page.get_by_role("img", name="From problems to the pairs trained on")).to_be_visible(timeout=SLOW)
         assert outside == []
         httpx.patch(address, json={"parameters": {"root": str(served.root)}}, timeout=60).raise_for_status()
     version = manifest.open_version(served.root, "browsed")
@@ -223,8 +223,8 @@ def test_a_command_is_one_flow_run_with_a_task_per_stage_and_a_summary(served: S
     summary = left["watched-summary"]["data"]
     assert str(version.resolve()) in summary and "report" not in summary
     drawn = pictures(summary)
-    assert [title.split()[0] for title in drawn] == ["Where", "logp_distance", "Problems"]
-    assert "pairs trained on" in drawn["Where the samples went"]
+    assert [title.split()[0] for title in drawn] == ["From", "Pass", "logp_distance"]
+    assert "pairs trained on" in drawn["From problems to the pairs trained on"]
     lines = served.log(run["id"], "Finished in state")
     told_of = [line.partition(":")[0] for line in lines]
     assert told_of[1:4] == ["building watched", "load problems", "sample completions"]
