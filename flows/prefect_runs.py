@@ -96,15 +96,20 @@ def tasks(bars: Bars) -> Call:
     story = get_run_logger()  # the flow's: a task's own tells what Prefect does with it
 
     def call(title: str, function: Callable[..., Any], *args: Any, progress: bool = True) -> Any:
+        caught: list[Exception] = []  # the last try's error itself: what Prefect makes of it in a state is no exception
+
         def run(*args: Any) -> Any:
             begun = time.monotonic()
             try:
                 with _Progress(title) as watched:
                     made = bars(title, watched.see(function) if progress else function, *args, progress=progress)
-            except EXPECTED as error:
+            except Exception as error:
+                caught[:] = [error]
                 if transient(error):
-                    log.warning("%s had no answer: %s", title, error)
-                return _failed(error)
+                    story.warning("%s had no answer: %s", title, error)
+                if isinstance(error, EXPECTED):
+                    return _failed(error)
+                raise
             story.info(f"{title}: {watched.told}{time.monotonic() - begun:.1f} s")
             return made
 
@@ -116,11 +121,11 @@ def tasks(bars: Bars) -> Call:
             cache_policy=NO_CACHE,
             retries=RETRIES + 1,
             retry_delay_seconds=DELAYS,
-            retry_condition_fn=_worth_another,
+            retry_condition_fn=lambda _task, run, _state: run.run_count <= RETRIES and transient(caught[-1]),
         )(run)
         made = stage(*args)
         if isinstance(made, State):
-            raise cast(Exception, made.data)
+            raise caught[-1]
         return made
 
     return call
@@ -210,10 +215,6 @@ def _begun(pid: int) -> str:
 def _failed(error: Exception) -> Any:
     """The state of a flow or task that ends so: one line, and the error itself for who called it."""
     return Failed(message=" ".join(str(error).split()), data=error)
-
-
-def _worth_another(_task: Any, run: Any, state: State) -> bool:
-    return run.run_count <= RETRIES and transient(state.data if isinstance(state.data, BaseException) else None)
 
 
 class _Progress:
