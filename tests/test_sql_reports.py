@@ -126,3 +126,44 @@ def test_samples_with_equal_scores_share_a_rank(tmp_path):
         ("c", 2),
         ("d", 4),
     ]
+
+
+def test_errors_are_counted_most_frequent_first_and_a_passing_run_has_none(tmp_path):
+    runs = [execution(f"v{n}", passed=0, error_type="ValueError") for n in range(2)]
+    runs += [execution("t", passed=0, error_type="TypeError"), execution("é", passed=0, error_type="Érror")]
+    runs += [execution("quiet", passed=0), execution("well", error_type="ValueError")]
+    dataset = plant(tmp_path, executions=runs)
+    found = [(row["error_type"], row["completions"]) for row in report(dataset, "errors")]
+    assert found == [("ValueError", 2), ("TypeError", 1), ("Érror", 1)]
+    assert [row["error_type"] for row in report(dataset, "errors", top=1)] == ["ValueError"]
+    assert report(tmp_path / "none", "errors") == []
+
+
+def test_pass_rates_are_of_judged_samples_hardest_first(tmp_path):
+    found = report(sampled(tmp_path, [(4, 4), (4, 1), (0, 0), (2, 0)]), "pass_rates")
+    assert [(row["problem_id"], row["num_judged"], row["num_solved"], row["pass_rate"]) for row in found] == [
+        ("q3", 2, 0, 0.0),
+        ("q1", 4, 1, 0.25),
+        ("q0", 4, 4, 1.0),
+    ]
+
+
+def test_positions_are_stretches_that_no_bucket_shares(tmp_path):
+    rows = [placed(f"p{n}", position=n, bucket=n // 3, metric=float(n)) for n in range(6)]
+    rows.append(placed("gone", metric=9.0, pruned_by="rule"))
+    dataset = plant(tmp_path, curriculum=rows)
+    found = [tuple(row.values()) for row in report(dataset, "positions", stretches=2)]
+    assert found == [(0, 0, 3, 0.0, 1.0, 2.0), (1, 3, 6, 3.0, 4.0, 5.0)]
+    whole = [tuple(row.values()) for row in report(dataset, "positions", stretches=1)]
+    assert whole == found, "one stretch is cut where the bucket ends"
+    assert len(report(dataset, "positions")) == 6
+
+
+def test_the_spread_of_a_bucket_is_its_quantiles_over_what_is_kept(tmp_path):
+    with engine.connect(tmp_path / "none") as con:
+        con.execute(
+            "CREATE TEMP TABLE measure AS SELECT * FROM (VALUES (0.0, 0, true), (10.0, 0, true), (99.0, 0, false), "
+            "(NULL, 0, true), (5.0, 1, true)) AS given(value, bucket, kept)"
+        )
+        found = engine.run(con, engine.load(SQL / "reports" / "spread.sql")).to_pylist()
+    assert [tuple(row.values()) for row in found] == [(0, 2, 0.5, 2.5, 5.0, 7.5, 9.5), (1, 1, 5.0, 5.0, 5.0, 5.0, 5.0)]

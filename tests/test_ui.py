@@ -148,7 +148,8 @@ def test_kills_of_run_server_and_runner_leave_two_builds_at_once_as_if_undisturb
     served.retry(killed)
     served.until(killed, "RUNNING")
     served.kill("flows.ui_runner")
-    assert served.until(killed)["state"]["message"].startswith("Its process is gone. Finished shards are kept")
+    # Said by itself, if it had the time when its runner went, and else by the next runner.
+    assert served.until(killed)["state_name"] == "Crashed"
     served.retry(killed)
     ended = served.until(killed, "COMPLETED")
     assert ended["run_count"] == 3

@@ -132,18 +132,25 @@ def sealed(
     problems = [
         problem(str(row["problem_id"]), problem_id=row["problem_id"]) for row in completions if not row["sample_index"]
     ]
+    failing = {row["rejected_id"] for row in pairs} - {row["chosen_id"] for row in pairs}
+    failed = {"status": "wrong", "test_status": ["wrong"] * 3, "num_passed": 0, "score": 0.0}
     tables: dict[str, Sequence[dict[str, Any]]] = dict.fromkeys(TABLES, ())
     tables |= {
         "problems": problems,
         "completions": completions,
-        "executions": [execution(row["completion_id"], row["problem_id"]) for row in completions],
+        "executions": [
+            execution(row["completion_id"], row["problem_id"], **(failed if row["completion_id"] in failing else {}))
+            for row in completions
+        ],
         "pairs": pairs,
         "curriculum": curriculum,
         "pair_features": features,
     }
     for name, content in tables.items():
         store.write(root / "work", name, content, Shard("train"))
-    return manifest.seal(root / "work", root, "demo", config={}, keys={}, cut_points={}, checks={})
+    return manifest.seal(
+        root / "work", root, "demo", config={}, keys={table: table for table in TABLES}, cut_points={}, checks={}
+    )
 
 
 def version(root: Path, *, num_prompts: int = 4, per_prompt: int = 3, buckets: int = 2) -> Path:
