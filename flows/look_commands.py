@@ -13,7 +13,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.console import Console
 
-Root = Annotated[Path, Parameter(name="--root", env_var="PAIRWRIGHT_ROOT")]
+from flows.roots import Root
+
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Open = Annotated[bool, Parameter(name="--open", negative="")]
 
@@ -104,11 +105,11 @@ def report(
     root
         Folder that holds the datasets.
     """
-    from curation import manifest
+    from curation import manifest, storage
     from flows.report import write_report
     from flows.terminal import Bars
 
-    folder = manifest.open_version(root, *manifest.parse_reference(dataset))
+    folder = manifest.open_version(storage.local_only(root, "a report"), *manifest.parse_reference(dataset))
     with Bars() as bars:
         file = write_report(folder, root, out, pairs=max(0, pairs), call=bars)
     print(file)
@@ -130,10 +131,10 @@ def browse(dataset: str, *, port: int = 0, open_: Open = False, root: Root = Pat
     root
         Folder that holds the datasets.
     """
-    from curation import manifest
+    from curation import manifest, storage
     from flows import browse as browsing
 
-    folder = manifest.open_version(root, *manifest.parse_reference(dataset))
+    folder = manifest.open_version(storage.local_only(root, "browsing"), *manifest.parse_reference(dataset))
 
     def shown(address: str) -> None:
         print(f"{address}\nCtrl-C ends it; marks are kept in {folder.parent / 'marks.jsonl'}", flush=True)

@@ -32,6 +32,8 @@ def refusing(status: int, code: str, *, methods: str = "GET HEAD PUT POST DELETE
     """The URL of an S3 that answers the `methods` with an error of S3's, and others with an empty listing."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # the client waits for 100-continue, which 1.0 has not
+
         def log_message(self, *_: Any) -> None:
             pass
 

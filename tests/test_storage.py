@@ -80,7 +80,7 @@ def pairwright(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         except SystemExit as exit:
             code = int(exit.code or 0)
         out, err = capsys.readouterr()
-        assert bool(code) == fails, err
+        assert bool(code) == fails, (out, err)
         if not fails:
             return out
         told = [line for line in err.splitlines() if line.startswith("pairwright: ")]
@@ -330,7 +330,17 @@ def test_a_damaged_object_is_found(root: Path) -> None:
     assert manifest.verify(version) == ["problems/train-00000-of-00001.parquet: missing"]
 
 
-@pytest.mark.parametrize("command", [("train", "demo"), ("eval", "m"), ("credit", "demo", "-p", "x"), ("experiment",)])
+LOCAL = [
+    ("train", "demo"),
+    ("eval", "m"),
+    ("credit", "demo", "-p", "x"),
+    ("experiment",),
+    ("report", "demo"),
+    ("browse", "demo"),
+]
+
+
+@pytest.mark.parametrize("command", LOCAL, ids=[command[0] for command in LOCAL])
 def test_what_needs_a_local_root_says_so(root: Path, pairwright: Callable[..., str], command: tuple[str, ...]) -> None:
     told = pairwright(*command, "--root", root, fails=True)
     assert f"needs a local root, found {root}" in told and f"pairwright pull {root}/NAME@VERSION" in told
