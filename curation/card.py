@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -39,10 +40,12 @@ def render(
     extra: Iterable[Files] = (),
     default: str = DEFAULT_TABLE,
     repo_id: str | None = None,
+    plots: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The card of a version from its manifest, plus configurations over files beside its tables.
 
-    `default` is the configuration that `load_dataset(repo)` gives; `repo_id` is the repository it is published in.
+    `default` is the configuration that `load_dataset(repo)` gives; `repo_id` is the repository it is published in;
+    `plots` are pictures in it, title -> path.
     """
     tables = manifest["tables"]
     # datasets refuses a split of no rows, so a table has those it has rows in, and one without rows is only listed.
@@ -63,6 +66,7 @@ def render(
     lines += [f"# {manifest['dataset']}, version {manifest['version']}", ""]
     lines += ["Preference pairs of programs a model wrote, judged by unit tests. Made with pairwright.", ""]
     lines += [*_how_made(manifest), *_how_to_load(manifest, files, default, repo_id)]
+    lines += [f"![{title}]({path})\n" for title, path in plots.items()]
     lines += ["## Known limits", "", LIMITS, ""]
     lines += ["## Tables", "", "| table | rows | what a row is |", "|---|---|---|"]
     lines += [f"| {table} | {tables[table]['num_rows']} | {TABLES[table].row} |" for table in tables] + [""]

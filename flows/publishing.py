@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from analysis import curated
 from analysis.catalog import rebuild_catalog
@@ -30,7 +31,8 @@ def publish_version(
     history = version.parent
     with tempfile.TemporaryDirectory(prefix="pairwright-publish-") as folder, copies.on_disk(version) as version:
         files = call("write training order", curated.write_curated, version, Path(folder))
-        readme = render_card(version, files, repo_id)
+        plots = call("draw plots", draw, version, Path(folder), progress=False)
+        readme = render_card(version, files, repo_id, plots)
 
         def send() -> Publication:
             return publish.publish(
@@ -63,13 +65,28 @@ def publish_policy(
     return call("look at the repository" if dry_run else "publish", send, progress=False)
 
 
-def render_card(version: Path, files: Sequence[Curated], repo_id: str) -> str:
+def draw(version: Path, folder: Path) -> dict[str, str]:
+    """Title -> PNG, within the folder, of what a card shows: the funnel, the pass rates, the curriculum's metric."""
+    from analysis import charts, report_figures  # the plotting library takes a second to import
+
+    drawn = {}
+    for figure in report_figures.summary(version):
+        if figure.spec is not None:
+            drawn[figure.title] = f"plots/{figure.key}.png"
+            (folder / "plots").mkdir(exist_ok=True)
+            (folder / drawn[figure.title]).write_bytes(charts.png(figure.spec))
+    return drawn
+
+
+def render_card(
+    version: Path, files: Sequence[Curated], repo_id: str, plots: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """The card of a published version: by default one loads the kept pairs, in training order."""
     buckets = sorted({one.bucket for one in files})
     extra = [_configuration("curated", files)] if files else []
     extra += [_configuration(f"bucket_{bucket}", [one for one in files if one.bucket == bucket]) for bucket in buckets]
     default = "curated" if files else card.DEFAULT_TABLE
-    return card.render(manifest.read_manifest(version), extra=extra, default=default, repo_id=repo_id)
+    return card.render(manifest.read_manifest(version), extra=extra, default=default, repo_id=repo_id, plots=plots)
 
 
 def report(done: Publication, dry_run: bool) -> None:

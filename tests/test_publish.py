@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -145,7 +146,11 @@ def test_a_version_is_published_as_one_commit_and_a_tag(hub: Hub, pairwright: Ca
     version = root / "small" / "1"
     for file in version.rglob("*.parquet"):
         assert repo.commits[repo.head][file.relative_to(version).as_posix()] == file.read_bytes()
-    assert repo.commits[repo.head]["manifest.json"] == (version / "manifest.json").read_bytes()
+    files = repo.commits[repo.head]
+    assert files["manifest.json"] == (version / "manifest.json").read_bytes()
+    plots = re.findall(r"(?m)^!\[.+\]\((.+)\)$", files["README.md"].decode())
+    assert plots == ["plots/funnel.png", "plots/pass_rates.png", "plots/measure-logp_distance.png"]
+    assert all(files[plot].startswith(b"\x89PNG") for plot in plots)
 
 
 def test_publishing_again_does_nothing(hub: Hub, pairwright: Callable[..., str]) -> None:
