@@ -92,7 +92,10 @@ def connected() -> Iterator[None]:
 
     try:
         yield
-    except httpx.TransportError as error:
+    except (httpx.TransportError, RuntimeError) as error:
+        # Prefect itself says it so where it had not begun.
+        if isinstance(error, RuntimeError) and not str(error).startswith("Failed to reach API"):
+            raise
         raise UserError(
             f"the Prefect server at {os.environ.get('PREFECT_API_URL')} does not answer any more "
             f"({type(error).__name__}): finished shards are kept, the same command goes on from them, "

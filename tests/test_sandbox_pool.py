@@ -189,7 +189,7 @@ FORGERIES: dict[str, tuple[str, str]] = {
     "steps below zero": ("frame(1, b'[\"v\",-5,2,[]]')", "protocol violation: not a reply"),
     "an update of nothing": ("frame(1, b'[\"v\",0,2,[[7,[1]]]]')", "protocol violation"),
     "updates that are none": ("frame(1, b'[\"v\",0,2,7]')", "protocol violation"),
-    "a deep nest": ("frame(1, b'[' * 100000)", "protocol violation: no tree: RecursionError"),
+    "a deep nest": ("frame(1, b'[' * 100000)", "nested too deep to be read"),
     "an exception without a name": ('frame(1, b\'["e",0,[],"",[],[]]\')', "protocol violation: an exception without"),
     "a giant frame": (
         "os.write(channel.fd, struct.pack('<8sII', channel.nonce, 1, 1 << 31))",
@@ -230,7 +230,9 @@ def forged() -> dict[str, list[Result]]:
 @pytest.mark.parametrize("name", FORGERIES)
 def test_a_forged_frame_is_seen_and_never_counts(name: str, forged: dict[str, list[Result]]) -> None:
     result, after = forged[name]
-    assert {test.status for test in result.tests} == {"killed"}, result
+    # Deep nests are what right programs may answer, too: a limit, and no pass either.
+    wanted = "output_limit" if name == "a deep nest" else "killed"
+    assert {test.status for test in result.tests} == {wanted}, result
     assert FORGERIES[name][1] in str(result.error_message)
     assert after.status == "passed", "the next program is judged as if nothing had happened"
 

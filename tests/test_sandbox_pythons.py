@@ -23,6 +23,7 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 # Features that CPython itself changed between versions: what the name says is other output there, sandbox or not.
 CHANGED = {
     "functions of newer Pythons where they are": "3.12 has itertools.batched",
+    "enum functional form": "3.12 looks a second argument up as part of a value, where 3.11 says it cannot extend",
     "datetime": "3.12 shows a weekday of calendar.monthrange as an enum",
     "vars, dir and __dict__": "3.13 gives classes two more special names, and dir() lists them",
 }
