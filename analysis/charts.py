@@ -22,7 +22,6 @@ CHOSEN, REJECTED, MUTED = "#4477aa", "#ee6677", "#9a9a9a"
 SERIES = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"]
 BUCKETS = ["#66ccee", "#4477aa", "#228833", "#ccbb44", "#ee6677", "#aa3377", "#bbbbbb"]
 KEPT = alt.Scale(domain=["kept", "pruned"], range=[CHOSEN, MUTED])
-SIDE = alt.Scale(domain=["chosen", "rejected"], range=[CHOSEN, REJECTED])
 HEIGHT = 220
 PNG_CONFIG = {"background": "white", "view": {"stroke": "transparent"}, "font": "sans-serif"}
 

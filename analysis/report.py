@@ -20,3 +20,8 @@ def run_report(dataset: Path, name: str, **params: Any) -> pa.Table:
     query = engine.load(SQL / "reports" / f"{name}.sql")
     with engine.connect(dataset) as con:
         return engine.run(con, query, **params)
+
+
+def file_of(version: Path) -> Path:
+    """Where the HTML report of a version lies: beside it, as what is sealed does not change."""
+    return version.parent / "reports" / f"{version.name}.html"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
-from analysis.report import run_report
+from analysis.report import file_of, run_report
 from curation import manifest
 from curation.publish import Publication
 from flows import plots, scores
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 REPORTS = "PAIRWRIGHT_REPORTS"
 """Address under which `pairwright ui` serves the reports of its root, and that root, with a space between them."""
-REPORT = "report.html"
 EXAMPLES = 2
 
 
@@ -122,16 +121,16 @@ SCORES = ("policy", "metric", "mean", "low", "high", "difference", "p_value")
 
 
 def report_url(version: Path, root: Path) -> str | None:
-    """Where the dataset's report can be read; None where there is none, or nobody serves it."""
+    """Where the version's report can be read; None where there is none, or nobody serves it."""
     served, _, folder = os.environ.get(REPORTS, "").partition(" ")
-    there = (version.parent / REPORT).is_file() and served and root.resolve() == Path(folder)
-    return f"{served}/{version.parent.name}" if there else None
+    there = file_of(version).is_file() and served and root.resolve() == Path(folder)
+    return f"{served}/{version.parent.name}/{version.name}" if there else None
 
 
 def _links(version: Path, root: Path) -> str:
     url = report_url(version, root)
-    report = version.parent / REPORT
-    read = f" Report: [{REPORT}]({url})." if url else f" Report: `{report}`." if report.is_file() else ""
+    report = file_of(version)
+    read = f" Report: [{report.name}]({url})." if url else f" Report: `{report}`." if report.is_file() else ""
     return f"Folder: `{version.resolve()}`.{read}"
 
 

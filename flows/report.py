@@ -22,7 +22,7 @@ import yaml
 
 from analysis import charts, engine
 from analysis.curriculum import MEASURES
-from analysis.report import run_report
+from analysis.report import file_of, run_report
 from analysis.report_figures import Figure, figures
 from analysis.report_pairs import Filter, Pairs, open_pairs
 from analysis.report_training import training_figures
@@ -32,7 +32,6 @@ from flows import pair_view, token_texts
 from flows.calling import Call, plain
 from flows.config import ConfigError, parse
 
-FOLDER = "reports"
 PAIRS = 200
 NOTES = {"Measures": "Blue: pairs trained on. Grey: pruned ones. Dashed lines: the curriculum's cut points."}
 # What all the pairs of a report may take, so that it stays a file that can be mailed.
@@ -42,7 +41,7 @@ MOST_CANDIDATES = 20
 
 def write_report(version: Path, root: Path, out: Path | None = None, *, pairs: int = PAIRS, call: Call = plain) -> Path:
     """Write the report of a sealed version, beside the version unless `out` names a file, and return its path."""
-    target = out or version.parent / FOLDER / f"{version.name}.html"
+    target = out or file_of(version)
     sealed = manifest.read_manifest(version)
     drawn = call("draw figures", lambda on_progress: [*figures(version), *training_figures(version, root)])
     sampled = call("gather pairs", lambda on_progress: _pairs(version, sealed, pairs, on_progress))

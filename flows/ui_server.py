@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from prefect.server.api.server import create_app
 from prefect.settings import get_current_settings
 
+from analysis.report import file_of
 from curation.manifest import NAME
 from sandbox.harden import die_with_parent
 
@@ -29,13 +30,13 @@ def application(root: Path) -> FastAPI:
     """Prefect's application, which answers everything, with our reports before it."""
     app = create_app(final=True)
 
-    def report(dataset: str) -> FileResponse:
-        file = root / dataset / "report.html"
+    def report(dataset: str, version: int) -> FileResponse:
+        file = file_of(root / dataset / str(version))
         if not NAME.fullmatch(dataset) or not file.is_file():
-            raise HTTPException(404, f"no report of {dataset}: pairwright report {dataset} writes one")
+            raise HTTPException(404, f"no such report: pairwright report {dataset}@{version} writes it")
         return FileResponse(file, headers={"Content-Security-Policy": POLICY})
 
-    app.router.routes.insert(0, APIRoute("/reports/{dataset}", report))
+    app.router.routes.insert(0, APIRoute("/reports/{dataset}/{version}", report))
     return app
 
 

@@ -62,14 +62,16 @@ def test_only_what_did_not_answer_is_worth_another_try() -> None:
 
 
 def test_a_report_is_linked_where_it_is_served_and_only_if_it_is_there(tmp_path: Path, monkeypatch) -> None:
+    from analysis.report import file_of
     from flows import artifacts
 
     version = tmp_path / "data" / "it" / "1"
     version.mkdir(parents=True)
     monkeypatch.setenv(artifacts.REPORTS, f"http://127.0.0.1:1/reports {tmp_path / 'data'}")
     assert artifacts.report_url(version, tmp_path / "data") is None
-    (version.parent / artifacts.REPORT).touch()
-    assert artifacts.report_url(version, tmp_path / "data") == "http://127.0.0.1:1/reports/it"
+    file_of(version).parent.mkdir()
+    file_of(version).touch()
+    assert artifacts.report_url(version, tmp_path / "data") == "http://127.0.0.1:1/reports/it/1"
     assert artifacts.report_url(version, tmp_path) is None  # another root than the one that is served
     monkeypatch.delenv(artifacts.REPORTS)
     assert artifacts.report_url(version, tmp_path / "data") is None

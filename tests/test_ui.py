@@ -22,6 +22,7 @@ from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 import hub_server
 import tiny_policy
+from analysis.report import file_of
 from curation import manifest, store
 from curation.errors import UnreachableError, UserError
 from curation.problems import ProblemSource, read_problems
@@ -415,17 +416,16 @@ def test_a_port_that_is_taken_is_one_line(served: Served, tmp_path: Path) -> Non
 
 
 def test_only_reports_of_datasets_are_served_and_they_may_do_nothing(served: Served) -> None:
-    folder = served.root / "reported"
-    folder.mkdir()
-    (folder / "report.html").write_text("<h1>it</h1>")
-    answer = httpx.get(f"{served.url}/reports/reported", timeout=60)
+    for root, text in ((served.root / "reported", "<h1>it</h1>"), (served.root.parent, "<h1>not it</h1>")):
+        (root / "reports").mkdir(parents=True)
+        file_of(root / "1").write_text(text)
+    answer = httpx.get(f"{served.url}/reports/reported/1", timeout=60)
     assert answer.text == "<h1>it</h1>"
     assert answer.headers["content-security-policy"].startswith("sandbox allow-scripts; default-src 'none'")
-    (served.root.parent / "report.html").write_text("<h1>not it</h1>")
-    for name in ("none", ".prefect", "%2e%2e"):
+    for name in ("none/1", "reported/2", ".prefect/1", "%2e%2e/1"):
         assert httpx.get(f"{served.url}/reports/{name}", timeout=60).status_code == 404
     # What is no name at all is not ours to answer: it is Prefect's page.
-    assert "not it" not in httpx.get(f"{served.url}/reports/..%2f", timeout=60).text
+    assert "not it" not in httpx.get(f"{served.url}/reports/..%2f/1", timeout=60).text
 
 
 def test_everything_is_a_child_of_the_one_command(served: Served) -> None:
