@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from curation import store
+from curation.beside import Beside
 from curation.progress import Progress, silent
-from curation.samplers import Answers, Request, Sample, Sampler, open_sampler, request_for
-from curation.sampling import USES, Sampling
+from curation.samplers import Answers, Model, Request, Sample, Sampler, open_sampler, request_for
+from curation.sampling import USES, Generation, Sampling
 from curation.schema import identify
 from curation.store import Shard
 
@@ -57,7 +58,9 @@ def generate_completions(
 def sampler_for(dataset: Path, config: Sampling) -> Sampler:
     """The sampler a recipe asks for, for the problems of a dataset. Cheap: a model is loaded at the first `sample`."""
     task_ids = store.read(dataset, "problems", columns=["problem_id", "task_id"]).column("task_id").to_pylist()
-    return open_sampler(config, task_ids)
+    return (
+        Beside(config, task_ids) if isinstance(config, Generation) and config.also else open_sampler(config, task_ids)
+    )
 
 
 def _run(
@@ -113,25 +116,53 @@ def completion_rows(
     requests: Sequence[Request], answers: Sequence[Answers], config: Sampling, sampler: Sampler
 ) -> Iterator[dict[str, Any]]:
     """Rows of `completions`, in the order of the requests and then of the samples."""
-    model = sampler.model()
-    sampling = {name: config.stated(name) for name in ("temperature", "top_p", "max_tokens", "seed")}
-    origin = {"sampler": config.sampler, "model": model.name, "model_revision": model.revision} | sampling
+    own = _source(config, sampler.model())
     for request, answer in zip(requests, answers, strict=True):
+        ids: list[str] = []
         for index, sample in enumerate(answer.samples):
             text = _clean(sample.text)
+            source = own if sample.given_by is None else _source(_also(config, sample.given_by[0]), sample.given_by[1])
+            if sample.temperature is not None:
+                source = source | {"temperature": sample.temperature}
+            ids.append(identify(request.problem["problem_id"], *source.values(), index, text))
             yield {
-                "completion_id": identify(request.problem["problem_id"], *origin.values(), index, text),
+                "completion_id": ids[index],
                 "problem_id": request.problem["problem_id"],
                 "split": request.problem["split"],
                 "sample_index": index,
                 "prompt": answer.prompt,
                 "prompt_token_ids": _listed(answer.prompt_token_ids),
                 "text": text,
-                "code": sampler.program(request, answer, text),
+                "code": sampler.program(request, answer, text) if sample.program is None else _clean(sample.program),
                 **_tokens(sample),
                 "finish_reason": sample.finish_reason,
-                **origin,
+                **_made_from(sample, ids),
+                **source,
             }
+
+
+def _source(config: Sampling, model: Model) -> dict[str, Any]:
+    """The columns that say who wrote a completion, and how it was sampled."""
+    sampling = {name: config.stated(name) for name in ("temperature", "top_p", "max_tokens", "seed")}
+    return {"sampler": config.sampler, "model": model.name, "model_revision": model.revision} | sampling
+
+
+def _also(config: Sampling, number: int) -> Sampling:
+    assert isinstance(config, Generation)
+    return config.also[number]
+
+
+def _made_from(sample: Sample, ids: Sequence[str]) -> Mapping[str, Any]:
+    """The columns that say from which completion of the problem, all of them before it, a sample was made."""
+    change = sample.mutation
+    return {
+        "origin_id": None if sample.origin is None else ids[sample.origin],
+        "prefix_tokens": sample.prefix_tokens,
+        "mutation": change and change.kind,
+        "span_start": change and change.start,
+        "span_end": change and change.end,
+        "origin_span_end": change and change.origin_end,
+    }
 
 
 def _tokens(sample: Sample) -> Mapping[str, Any]:

@@ -1,8 +1,13 @@
-"""Executions into preferences: which completion of a problem is chosen over which."""
+"""Executions into preferences: which completion of a problem is chosen over which.
+
+A strategy is a function from the candidates of one problem to preferences. A recipe may combine several; each pair
+says which made it, and two completions that two strategies pair alike are the first one's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -12,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curation import store
 from curation.progress import Progress, silent
-from curation.schema import identify
+from curation.schema import COMPLETIONS, identify
 from sandbox.verdict import NO_EVIDENCE
 
 # Rules as published. AceCoder (Zeng et al. 2025, arXiv 2502.01718, section 3.2): best at least 0.8, gap at least 0.4,
@@ -52,7 +57,17 @@ class PairSelection(BaseModel):
         return values
 
 
-def select_pairs(dataset: Path, config: PairSelection, *, on_progress: Progress = silent) -> int:
+class Pairing(PairSelection):
+    """The whole section `pairs`: a strategy, and others beside it."""
+
+    model_config = ConfigDict(title="Pairing")
+
+    also: tuple[PairSelection, ...] = Field(
+        (), description="More strategies on the same completions; a pair that an earlier one made is not made again."
+    )
+
+
+def select_pairs(dataset: Path, config: Pairing, *, on_progress: Progress = silent) -> int:
     """completions + executions -> pairs, shard by shard. Returns the number of pairs written."""
     todo = store.missing(dataset, "pairs")
     written = 0
@@ -61,10 +76,10 @@ def select_pairs(dataset: Path, config: PairSelection, *, on_progress: Progress 
         runs = {
             row["completion_id"]: row
             for row in store.read(
-                dataset, "executions", columns=["completion_id", "status", "score"], shard=shard
+                dataset, "executions", columns=["completion_id", "status", "score", "steps"], shard=shard
             ).to_pylist()
         }
-        columns = ["completion_id", "problem_id", "split", "sample_index", "prompt", "text", "code"]
+        columns = [field.name for field in COMPLETIONS.schema if field.name != "token_logps"]
         completions = store.read(dataset, "completions", columns=columns, shard=shard).to_pylist()
         candidates = [completion | runs[completion["completion_id"]] for completion in completions]
         written += store.write(dataset, "pairs", pair_completions(candidates, config), shard)
@@ -72,44 +87,73 @@ def select_pairs(dataset: Path, config: PairSelection, *, on_progress: Progress 
     return written
 
 
-def pair_completions(candidates: Sequence[Mapping[str, Any]], config: PairSelection) -> Iterator[dict[str, Any]]:
+Candidate = Mapping[str, Any]
+"""A row of `completions` with the `status`, `score` and `steps` of its run."""
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Chosen over rejected. Where only a step of each is compared, both begin with `prefix_tokens` tokens of text
+    `prefix`, and a side of `chosen_tokens` or `rejected_tokens` tokens ends before its completion does."""
+
+    chosen: Candidate
+    rejected: Candidate
+    prefix: str | None = None
+    prefix_tokens: int | None = None
+    chosen_text: str | None = None
+    chosen_tokens: int | None = None
+    rejected_text: str | None = None
+    rejected_tokens: int | None = None
+
+
+def pair_completions(candidates: Sequence[Candidate], config: PairSelection) -> Iterator[dict[str, Any]]:
     """The pairs of candidates that lie problem by problem, the same ones for the same seed.
 
     Programs that never got a fair run (`refused` and infrastructure failures) are no evidence about correctness, so
     they take neither side. Of candidates with the same text only the first counts.
     """
+    selections = [config, *(config.also if isinstance(config, Pairing) else ())]
     for _, group in groupby(candidates, key=itemgetter("problem_id")):
-        distinct: dict[str, Mapping[str, Any]] = {}
+        distinct: dict[str, Candidate] = {}
         for candidate in group:
             if candidate["status"] not in NO_EVIDENCE:
                 distinct.setdefault(candidate["text"], candidate)
-        for chosen, rejected in STRATEGIES[config.strategy](list(distinct.values()), config):
-            yield _pair(chosen, rejected, config.strategy)
+        made: set[tuple[Any, ...]] = set()
+        for selection in selections:
+            for preference in STRATEGIES[selection.strategy](list(distinct.values()), selection):
+                row = _pair(preference, selection.strategy)
+                sides = row["chosen"], row["rejected"]
+                if sides not in made:
+                    made.add(sides)
+                    yield row
 
 
-Candidate = Mapping[str, Any]
-
-
-def best_worst(candidates: Sequence[Candidate], config: PairSelection) -> list[tuple[Candidate, Candidate]]:
+def best_worst(candidates: Sequence[Candidate], config: PairSelection) -> list[Preference]:
     """The highest score over the lowest, the earliest sample among equals; a tie makes no pair."""
     qualified = [c for c in candidates if config.above_rejected is None or c["score"] > config.above_rejected]
     if not qualified:
         return []
     chosen = max(candidates, key=lambda c: (c["score"], -c["sample_index"]))
     rejected = min(qualified, key=lambda c: (c["score"], c["sample_index"]))
-    return [(chosen, rejected)] if _qualifies(chosen, rejected, config) else []
+    return [Preference(chosen, rejected)] if _qualifies(chosen, rejected, config) else []
 
 
-def all_pairs(candidates: Sequence[Candidate], config: PairSelection) -> list[tuple[Candidate, Candidate]]:
+def all_pairs(candidates: Sequence[Candidate], config: PairSelection) -> list[Preference]:
     """Every pair that qualifies, or, where there are more than the cap, as many of them drawn by the seed."""
-    pairs = [(c, r) for c in candidates for r in candidates if _qualifies(c, r, config)]
-    if len(pairs) > config.max_pairs_per_problem:
-        pairs.sort(key=lambda pair: identify(config.seed, pair[0]["completion_id"], pair[1]["completion_id"]))
-        pairs = pairs[: config.max_pairs_per_problem]
-    return sorted(pairs, key=lambda pair: (pair[0]["sample_index"], pair[1]["sample_index"]))
+    return drawn([Preference(c, r) for c in candidates for r in candidates if _qualifies(c, r, config)], config)
 
 
-STRATEGIES = {"best_worst": best_worst, "all_pairs": all_pairs}
+def drawn(pairs: Sequence[Preference], config: PairSelection) -> list[Preference]:
+    """The pairs in the order of their samples, as many as the cap allows, drawn by the seed where there are more."""
+    kept = sorted(pairs, key=lambda p: identify(config.seed, p.chosen["completion_id"], p.rejected["completion_id"]))
+    kept = kept[: config.max_pairs_per_problem]
+    return sorted(kept, key=lambda p: (p.chosen["sample_index"], p.rejected["sample_index"]))
+
+
+STRATEGIES: dict[str, Callable[[Sequence[Candidate], PairSelection], list[Preference]]] = {
+    "best_worst": best_worst,
+    "all_pairs": all_pairs,
+}
 
 
 def _qualifies(chosen: Candidate, rejected: Candidate, config: PairSelection) -> bool:
@@ -124,15 +168,21 @@ def _qualifies(chosen: Candidate, rejected: Candidate, config: PairSelection) ->
     )
 
 
-def _pair(chosen: Candidate, rejected: Candidate, strategy: str) -> dict[str, Any]:
+def _pair(made: Preference, strategy: str) -> dict[str, Any]:
+    chosen, rejected = made.chosen, made.rejected
+    ends = [] if made.prefix_tokens is None else [made.prefix_tokens, made.chosen_tokens, made.rejected_tokens]
     return {
-        "pair_id": identify(strategy, chosen["completion_id"], rejected["completion_id"]),
+        "pair_id": identify(strategy, chosen["completion_id"], rejected["completion_id"], *ends),
         "problem_id": chosen["problem_id"],
         "split": chosen["split"],
         "strategy": strategy,
         "prompt": chosen["prompt"],
-        "chosen": chosen["text"],
-        "rejected": rejected["text"],
+        "prefix": made.prefix,
+        "chosen": chosen["text"] if made.chosen_text is None else made.chosen_text,
+        "rejected": rejected["text"] if made.rejected_text is None else made.rejected_text,
+        "prefix_tokens": made.prefix_tokens,
+        "chosen_tokens": made.chosen_tokens,
+        "rejected_tokens": made.rejected_tokens,
         "chosen_id": chosen["completion_id"],
         "rejected_id": rejected["completion_id"],
         "chosen_score": chosen["score"],

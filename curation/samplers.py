@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,13 +30,43 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Model:
+    """Who wrote the completions; the revision is a commit or a content hash, null if unknown."""
+
+    name: str
+    revision: str | None
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What was changed of another completion: characters [start, end) stand for its [start, origin_end)."""
+
+    kind: str
+    start: int
+    end: int
+    origin_end: int
+
+
+@dataclass(frozen=True)
 class Sample:
-    """One completion: its text, its tokens with the log-probability of each in nats, and why it ended."""
+    """One completion: its text, its tokens with the log-probability of each in nats, and why it ended.
+
+    `program` is the program it holds, where that need not be taken out of the text. `origin` is the index, among the
+    samples of the same answers, of the completion it continues after `prefix_tokens` tokens or of which it is a
+    `mutation`; `temperature` that of its own tokens, where it is not the recipe's. `given_by`: the
+    number in the recipe's `also` of the sampler that gave it, and who that is.
+    """
 
     text: str
     token_ids: Sequence[int] | None = None
     token_logps: Sequence[float] | None = None
     finish_reason: str | None = None
+    program: str | None = None
+    origin: int | None = None
+    prefix_tokens: int | None = None
+    mutation: Mutation | None = None
+    temperature: float | None = None
+    given_by: tuple[int, Model] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,14 +77,6 @@ class Answers:
     samples: Sequence[Sample]
     prompt_token_ids: Sequence[int] | None = None
     continues: bool = False
-
-
-@dataclass(frozen=True)
-class Model:
-    """Who wrote the completions; the revision is a commit or a content hash, null if unknown."""
-
-    name: str
-    revision: str | None
 
 
 class Sampler(Protocol):
@@ -218,6 +240,59 @@ def _with_tokens(text: str) -> Sample:
     return Sample(text, ids, [-((token * 31 + place) % 97) / 64 for place, token in enumerate(ids)], "stop")
 
 
+class ReferenceSampler:
+    """Each problem's own solution, where it has one: an off-policy completion known to pass."""
+
+    at_once = 1
+
+    def __init__(self, config: Sampling, task_ids: Collection[str]) -> None:
+        """Nothing to choose and nothing to look up."""
+
+    def sample(self, requests: Sequence[Request], seed: int, on_done: Done = nobody) -> list[Answers]:
+        """One sample of a problem with a solution, none of one without."""
+        answers = []
+        for request in requests:
+            solution = request.problem["reference_solution"]
+            answers.append(Answers(request.problem["prompt"], [] if solution is None else [spoken(request, solution)]))
+            on_done(1)
+        return answers
+
+    def model(self) -> Model:
+        """Whoever wrote them."""
+        return Model("reference", None)
+
+    def program(self, request: Request, answers: Answers, text: str) -> str | None:
+        """As from a chat answer."""
+        return code_of(request.problem, text, continues=False)
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+FENCED = "```python\n{}\n```"
+
+
+def spoken(request: Request, program: str, *, continues: bool = False) -> Sample:
+    """A program as a model would write it: in a code block, or as the rest of a prompt that it continues."""
+    return respoken(request, Sample(program, finish_reason="stop", program=program), continues=continues)
+
+
+def respoken(request: Request, sample: Sample, *, continues: bool) -> Sample:
+    """A sample that is a program, with the text a model would write for it; the span of its mutation moves along."""
+    assert sample.program is not None
+    if continues:
+        start = request.problem["prompt"] if request.problem["prompt_format"] == "code" else ""
+        text = sample.program.removeprefix(start)
+        moved = len(text) - len(sample.program)
+    else:
+        text, moved = FENCED.format(sample.program), len("```python\n")
+    mutation = sample.mutation
+    if mutation is not None:
+        places = (mutation.start + moved, mutation.end + moved, mutation.origin_end + moved)
+        mutation = Mutation(mutation.kind, *places)
+    return replace(sample, text=text, mutation=mutation)
+
+
 def _vllm(config: Sampling, task_ids: Collection[str]) -> Sampler:
     from curation.vllm_sampler import VllmSampler
 
@@ -235,6 +310,7 @@ SAMPLERS: dict[str, Callable[[Sampling, Collection[str]], Sampler]] = {
     "openai": _openai,
     "replay": ReplaySampler,
     "scripted": ScriptedSampler,
+    "reference": ReferenceSampler,
 }
 
 

@@ -19,7 +19,10 @@ USES: dict[str, frozenset[str]] = {
     "openai": _ASKS | frozenset("base_urls api_key_env timeout retries concurrency".split()),
     "replay": frozenset("model revision temperature top_p max_tokens path completion_is skip_unknown".split()),
     "scripted": frozenset("n seed".split()),
+    "reference": frozenset(),
 }
+# Samplers that ask nobody: what they give follows from the problem, and may stand beside a model's own completions.
+GIVEN = frozenset({"replay", "scripted", "reference"})
 
 
 class Sampling(BaseModel):
@@ -27,10 +30,11 @@ class Sampling(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Sampling")
 
-    sampler: Literal["vllm", "openai", "replay", "scripted"] = Field(
+    sampler: Literal["vllm", "openai", "replay", "scripted", "reference"] = Field(
         "vllm",
         description="vllm: a model on this machine; openai: a server that speaks OpenAI's protocol, as `vllm serve` "
-        "does; replay: completions that exist already; scripted: made up from reference solutions, for trials.",
+        "does; replay: completions that exist already; scripted: made up from reference solutions, for trials; "
+        "reference: the problems' own solutions.",
     )
     model: str | None = Field(
         None, description="Hub repository or folder of the model; null takes embedded, the small one that comes along."
@@ -88,7 +92,7 @@ class Sampling(BaseModel):
     @model_validator(mode="after")
     def _heeded(self) -> Sampling:
         """An option the sampler does not use is an error, so that no one believes it was heeded."""
-        uses = USES[self.sampler] | {"sampler"}
+        uses = USES[self.sampler] | {"sampler", "also"}
         for name in type(self).model_fields:
             if name in self.model_fields_set and name not in uses and not self._is_default(name):
                 others = " or ".join(sampler for sampler, used in USES.items() if name in used)
@@ -112,3 +116,24 @@ class Sampling(BaseModel):
         if self.sampler == "replay" and name not in self.model_fields_set:
             return None
         return getattr(self, name)
+
+
+class Generation(Sampling):
+    """The whole section `generate`: a model's completions, and beside them others of the same problems."""
+
+    model_config = ConfigDict(title="Generation")
+
+    also: tuple[Sampling, ...] = Field(
+        (),
+        description="More completions of each problem, from samplers that ask no model (reference, replay); they "
+        "answer the prompt that the model saw.",
+    )
+
+    @model_validator(mode="after")
+    def _asks_nobody(self) -> Generation:
+        for one in self.also:
+            if one.sampler not in GIVEN:
+                raise ValueError(
+                    f"also takes samplers that ask no model ({', '.join(sorted(GIVEN))}), not {one.sampler}"
+                )
+        return self

@@ -76,7 +76,11 @@ PROBLEMS = Table(
             column("source_revision", pa.string(), "sha256 of the file or commit of the repository it was read from"),
             column("license", pa.string(), "licence of the source, as an SPDX id where there is one"),
             _SPLIT,
-            column("kind", pa.string(), "function: tests call it; stdio: tests feed standard input"),
+            column(
+                "kind",
+                pa.string(),
+                "function: tests call it; stdio: tests feed standard input; label: answers are known, nothing is run",
+            ),
             column("prompt_format", pa.string(), "code: the prompt is source to continue; text: it states the task"),
             column("prompt", pa.string(), "the task as its source states it, before any chat template"),
             column("entry_point", pa.string(), "name of the function under test; null for stdio", nullable=True),
@@ -84,6 +88,15 @@ PROBLEMS = Table(
             column("tests", pa.list_(pa.field("element", TEST, nullable=False)), "the tests, each worth one share"),
             column("reference_solution", pa.string(), "a program known to pass; null where none came", nullable=True),
             column("difficulty", pa.int8(), "grade at the source, 1 = easiest; null where it has none", nullable=True),
+            column(
+                "buggy_program", pa.string(), "the program to repair; null where one is to be written", nullable=True
+            ),
+            column(
+                "choices",
+                pa.list_(pa.field("element", pa.string(), nullable=False)),
+                "answers a label problem offers, the right one first; null where none are offered",
+                nullable=True,
+            ),
         ]
     ),
     key="problem_id",
@@ -122,7 +135,30 @@ COMPLETIONS = Table(
             column("sum_logp", pa.float64(), "sum of token_logps in nats; null if unknown", nullable=True),
             column("num_tokens", pa.int32(), "number of sampled tokens; null if unknown", nullable=True),
             column("finish_reason", pa.string(), "stop, length, or null if unknown", nullable=True),
-            column("sampler", pa.string(), "vllm, openai, replay or scripted"),
+            column(
+                "origin_id",
+                pa.string(),
+                "completion of the same problem that this one continues or changes; null where it was made whole",
+                nullable=True,
+            ),
+            column(
+                "prefix_tokens",
+                pa.int32(),
+                "first tokens, taken over from the origin; null where it continues none",
+                nullable=True,
+            ),
+            column(
+                "mutation", pa.string(), "kind of change to the origin, as in operator; null if none", nullable=True
+            ),
+            column("span_start", pa.int32(), "first changed character, 0-based; null where not mutated", nullable=True),
+            column("span_end", pa.int32(), "end of the changed characters, exclusive; null likewise", nullable=True),
+            column(
+                "origin_span_end",
+                pa.int32(),
+                "end of what they replace in the origin's text; null likewise",
+                nullable=True,
+            ),
+            column("sampler", pa.string(), "vllm, openai, replay, scripted, reference, mutation or labelled"),
             column("model", pa.string(), "the model that wrote it"),
             column(
                 "model_revision", pa.string(), "commit or content hash of the model; null if unknown", nullable=True
@@ -173,8 +209,22 @@ PAIRS = Table(
             _SPLIT,
             column("strategy", pa.string(), "the rule that made the pair, as in best_worst"),
             column("prompt", pa.string(), "the text the model saw, chat template applied"),
-            column("chosen", pa.string(), "text of the preferred completion"),
-            column("rejected", pa.string(), "text of the other completion"),
+            column(
+                "prefix",
+                pa.string(),
+                "start of both sides that no loss counts; null where whole completions are compared",
+                nullable=True,
+            ),
+            column("chosen", pa.string(), "text of the preferred side, prefix included"),
+            column("rejected", pa.string(), "text of the other side, prefix included"),
+            column("prefix_tokens", pa.int32(), "tokens of the prefix; null where there is none", nullable=True),
+            column(
+                "chosen_tokens",
+                pa.int32(),
+                "first tokens of the completion that the chosen side ends after; null where it is whole",
+                nullable=True,
+            ),
+            column("rejected_tokens", pa.int32(), "the same of the rejected side", nullable=True),
             column("chosen_id", pa.string(), "completion_id of the preferred completion"),
             column("rejected_id", pa.string(), "completion_id of the other completion"),
             column("chosen_score", pa.float64(), "share of tests the preferred one passed"),

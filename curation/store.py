@@ -204,27 +204,35 @@ def _read_file(file: Path, table: str, schema: pa.Schema, columns: Sequence[str]
         arrow = pq.ParquetFile(copies.local(file)).read(columns=None if columns is None else list(columns))
     except pa.ArrowInvalid as error:
         raise SchemaError(f"{file} is not readable as Parquet ({error}): delete it and build again") from error
-    if arrow.schema.names != schema.names and columns is None:
+    found = set(arrow.schema.names)
+    # A version sealed before a nullable column was declared is read with nulls in it.
+    lacking = [field for field in schema if field.name not in found]
+    if (columns is None and found - set(schema.names)) or not all(field.nullable for field in lacking):
         raise SchemaError(
             f"{file} has the columns {arrow.schema.names}, table {table} has {schema.names}: "
             "it was written by another version of pairwright"
         )
+    for field in lacking:
+        arrow = arrow.append_column(field, pa.nulls(arrow.num_rows, field.type))
     return arrow.select(schema.names).cast(schema)
 
 
 def _conform(table: str, rows: Iterable[Mapping[str, Any]] | pa.Table) -> pa.Table:
-    """Rows as an Arrow table of exactly the declared schema. `from_pylist` alone drops unknown keys in silence."""
+    """Rows as an Arrow table of exactly the declared schema. `from_pylist` alone drops unknown keys in silence.
+
+    A row may leave out what may be null.
+    """
     declared = DECLARED[table].schema
+    names, needed = set(declared.names), {field.name for field in declared if not field.nullable}
     if isinstance(rows, pa.Table):
-        if set(rows.schema.names) != set(declared.names):
-            raise SchemaError(_difference(table, set(rows.schema.names), set(declared.names)))
+        if set(rows.schema.names) != names:
+            raise SchemaError(_difference(table, set(rows.schema.names), names))
         arrow = rows.select(declared.names).cast(declared)
     else:
         listed = list(rows)
-        names = set(declared.names)
         for row in listed:
-            if row.keys() != names:
-                raise SchemaError(_difference(table, set(row), names))
+            if not needed <= row.keys() <= names:
+                raise SchemaError(_difference(table, set(row) | (names - needed), names))
         try:
             arrow = pa.Table.from_pylist(listed, schema=declared)
         except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as error:

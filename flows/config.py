@@ -24,9 +24,9 @@ from analysis.curriculum import Curriculum
 from analysis.features import Measures
 from curation.errors import UserError
 from curation.execute import Execution
-from curation.generate import Sampling
-from curation.pairs import PairSelection
+from curation.pairs import Pairing
 from curation.problems import ProblemSource
+from curation.sampling import Generation, Sampling
 from flows.runners import Runner
 
 
@@ -97,9 +97,9 @@ class Recipe(BaseModel):
 
     dataset: str = Field("demo", pattern=DATASET, description="Name of the dataset: its folder under the root.")
     problems: ProblemSource = Field(default_factory=ProblemSource, description="The problems and their tests.")
-    generate: Sampling = Field(default_factory=Sampling, description="The model and how it samples.")
+    generate: Generation = Field(default_factory=Generation, description="The model and how it samples.")
     execute: Execution = Field(default_factory=Execution, description="The sandbox's limits.")
-    pairs: PairSelection = Field(default_factory=PairSelection, description="Which completions become pairs.")
+    pairs: Pairing = Field(default_factory=Pairing, description="Which completions become pairs.")
     measures: Measures = Field(default_factory=Measures, description="What is measured of a pair.")
     curriculum: Curriculum = Field(default_factory=Curriculum, description="How pairs are ordered and pruned.")
     # The rest says nothing about the version, so it is not written into one.

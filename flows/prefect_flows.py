@@ -14,10 +14,10 @@ from analysis.curriculum import Curriculum
 from analysis.features import Measures
 from curation import manifest
 from curation.execute import Execution
-from curation.pairs import PairSelection
+from curation.pairs import Pairing
 from curation.problems import ProblemSource
 from curation.publish import Publication
-from curation.sampling import Sampling
+from curation.sampling import Generation, Sampling
 from curation.storage import Root
 from flows import artifacts, curating, publishing
 from flows.build import build
@@ -58,9 +58,9 @@ def _who(sampling: Sampling | Refused) -> str:
 def build_dataset(
     dataset: Name = "demo",
     problems: Annotated[ProblemSource, Form("problems")] = ProblemSource(),  # noqa: B008
-    generate: Annotated[Sampling, Form("generate")] = Sampling(),  # noqa: B008
+    generate: Annotated[Generation, Form("generate")] = Generation(),  # noqa: B008
     execute: Annotated[Execution, Form("execute")] = Execution(),  # noqa: B008
-    pairs: Annotated[PairSelection, Form("pairs")] = PairSelection(),  # noqa: B008
+    pairs: Annotated[Pairing, Form("pairs")] = Pairing(),  # noqa: B008
     measures: Annotated[Measures, Form("measures")] = Measures(),  # noqa: B008
     curriculum: Annotated[Curriculum, Form("curriculum")] = Curriculum(),  # noqa: B008
     runner: Annotated[Runner, Form("runner")] = Runner(),  # noqa: B008
@@ -97,7 +97,7 @@ def build_dataset(
 @told
 def curate_version(
     dataset: str = "demo",
-    pairs: Annotated[PairSelection, Form("pairs")] | None = None,
+    pairs: Annotated[Pairing, Form("pairs")] | None = None,
     measures: Annotated[Measures, Form("measures", whole=True)] | None = None,
     curriculum: Annotated[Curriculum, Form("curriculum", whole=True)] | None = None,
     root: Root = Path("data"),

@@ -18,6 +18,7 @@ from curation.execute import Execution, execute_completions
 from curation.generate import generate_completions
 from curation.pairs import select_pairs
 from curation.problems import load_problems
+from curation.sampling import Generation
 from curation.schema import identify
 from flows.config import Recipe
 from sandbox.policy import policy_digest
@@ -47,13 +48,14 @@ IDLE_SAMPLING = frozenset(
 )
 WORKERS = frozenset({"workers"})
 STAGES = (
-    Stage("load problems", ("problems",), (), load_problems, "problems", idle=frozenset({"path"})),
+    Stage("load problems", ("problems",), (), load_problems, "problems", 2, frozenset({"path"})),
     Stage(
         "sample completions",
         ("completions",),
         ("problems",),
         generate_completions,
         "generate",
+        version=2,
         idle=IDLE_SAMPLING,
     ),
     Stage(
@@ -65,7 +67,7 @@ STAGES = (
         idle=frozenset({"workers", "mode", "require_hardening"}),
         spreads=True,
     ),
-    Stage("select pairs", ("pairs",), ("completions", "executions"), select_pairs, "pairs"),
+    Stage("select pairs", ("pairs",), ("completions", "executions"), select_pairs, "pairs", 2),
     Stage("measure problems", ("problem_features",), ("problems",), measure_problems, "measures", idle=WORKERS),
     Stage(
         "set hopeless problems aside",
@@ -145,6 +147,8 @@ def _inputs(config: BaseModel) -> dict[str, Any]:
         found["policy"] = policy_digest()
     if isinstance(config, Curriculum):
         found["sql"] = sql_texts(config)
+    if isinstance(config, Generation) and config.also:
+        found["also"] = [_inputs(one) for one in config.also]
     path = getattr(config, "path", None)
     if path is not None:
         file = Path(path)

@@ -21,6 +21,10 @@ SOUND = {
     "curriculum": [placed("p", position=0, bucket=0, metric=1.0)],
 }
 
+STEP = pair("p", prefix="x", prefix_tokens=1, chosen="x = 1\n", rejected="xy", rejected_tokens=2)
+TOKENS = [completion("c", token_ids=[1, 2]), completion("r", text="xyz", token_ids=[1, 3, 4])]
+CHANGE = {"origin_id": "c", "mutation": "name", "span_start": 0, "span_end": 1, "origin_span_end": 1}
+BOTH_PASS = {"executions": [execution("c"), execution("r")]}
 BROKEN = [
     *(
         (f"ids_are_unique_in_{table}", {table: SOUND[table][:1] * 2}, 1)
@@ -53,6 +57,25 @@ BROKEN = [
     ("chosen_scores_more", {"pairs": [pair("p", chosen_score=0.0, rejected_score=1.0)]}, 1),
     ("chosen_scores_more", {"pairs": [pair("p", chosen_score=float("nan"), rejected_score=float("nan"))]}, 1),
     ("pair_sides_are_its_problems_completions", {"pairs": [pair("p", chosen="x = 1\n", rejected="é = 3\n")]}, 1),
+    ("chosen_scores_more", {"pairs": [pair("p", chosen_score=0.5, rejected_score=1.0, strategy="faster")]}, 1),
+    (
+        "pair_sides_are_its_problems_completions",
+        {"pairs": [pair("p", chosen="x = 2", chosen_tokens=2, rejected="é = 2\n")]},
+        1,
+    ),
+    ("sides_share_their_prefix", {"pairs": [STEP | {"prefix": "y"}], "completions": TOKENS}, 1),
+    ("sides_share_their_prefix", {"pairs": [STEP | {"prefix_tokens": None}], "completions": TOKENS}, 1),
+    ("sides_share_their_prefix", {"pairs": [STEP | {"prefix_tokens": 2}], "completions": TOKENS}, 1),
+    ("sides_share_their_prefix", {"pairs": [STEP | {"rejected_tokens": 1}], "completions": TOKENS}, 1),
+    ("mutants_differ_in_their_span", {"completions": [TOKENS[0], TOKENS[1] | CHANGE | {"span_start": 5}]}, 1),
+    ("mutants_differ_in_their_span", {"completions": [TOKENS[0], TOKENS[1] | CHANGE | {"origin_span_end": 4}]}, 1),
+    ("verified_pairs_pass_and_fail", {"pairs": [SOUND["pairs"][0] | {"strategy": "mutation"}]} | BOTH_PASS, 1),
+    (
+        "verified_pairs_pass_and_fail",
+        {"pairs": [SOUND["pairs"][0] | {"strategy": "step_dpo"}]}
+        | {"executions": [execution("c", passed=0), execution("r", passed=0)]},
+        1,
+    ),
     ("pair_sides_are_its_problems_completions", {"completions": SOUND["completions"][1:]}, 1),
     ("pair_sides_are_its_problems_completions", {"pairs": [SOUND["pairs"][0] | {"problem_id": "hopeless"}]}, 2),
     *(
@@ -95,6 +118,18 @@ def test_a_check_finds_what_breaks_it(tmp_path, check, tables, rows):
     dataset = plant(tmp_path, **(SOUND | tables))
     assert checks.run_checks(dataset)[check] == rows
     assert checks.bad_rows(dataset, check).num_rows == rows
+
+
+def test_steps_and_mutants_that_are_as_they_should_be_pass(tmp_path):
+    rest = completion("h", "hopeless")
+    mutant = completion("r", text="é = 1\n") | CHANGE
+    mutated = pair("p", chosen="x = 1\n", rejected="é = 1\n", strategy="mutation")
+    found = checks.run_checks(
+        plant(tmp_path / "mutant", **(SOUND | {"completions": [TOKENS[0], mutant, rest], "pairs": [mutated]}))
+    )
+    assert set(found.values()) == {0}
+    stepped = {"completions": [*TOKENS, rest], "pairs": [STEP | {"strategy": "step_dpo"}]}
+    assert set(checks.run_checks(plant(tmp_path / "step", **(SOUND | stepped))).values()) == {0}
 
 
 def test_every_check_is_broken_by_some_row_here():

@@ -43,12 +43,23 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class Pair:
-    """One preference: two completions of one prompt group, by id."""
+    """One preference: two completions of one prompt group, by id.
+
+    Tokens before `loss_from` are the pair's prefix: they belong to the prompt and count in no loss. A side whose end is
+    given stops after so many tokens of its completion, without an end token; None takes it whole.
+    """
 
     pair_id: str
     group_id: str
     chosen: str
     rejected: str
+    loss_from: int = 0
+    chosen_end: int | None = None
+    rejected_end: int | None = None
+
+    def counted(self, chosen: Sequence[int], rejected: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+        """The tokens of the two completions that its sides consist of, prefix included."""
+        return chosen[: self.chosen_end], rejected[: self.rejected_end]
 
 
 @dataclass(frozen=True)
@@ -113,7 +124,9 @@ def read(version: Path, config: Training, tokenizer: Tokenizer, *, vocabulary: i
     limit = min(context, config.max_length or context)
     stages: dict[int, list[Pair]] = {}
     for row in rows:
-        pair = Pair(row["pair_id"], group_of[row["chosen_id"]], row["chosen_id"], row["rejected_id"])
+        ends = row["chosen_tokens"], row["rejected_tokens"]
+        sides = row["chosen_id"], row["rejected_id"]
+        pair = Pair(row["pair_id"], group_of[row["chosen_id"]], *sides, row["prefix_tokens"] or 0, *ends)
         if group_of[pair.rejected] != pair.group_id:
             raise DataError(f"pair {pair.pair_id} joins completions of two prompts: build the version again")
         if _fits(pair, prompts, completions, limit, config.too_long, counts):
@@ -137,7 +150,8 @@ def _placed_pairs(version: Path, split: str, counts: Counter[str]) -> list[dict[
     places = places.filter(pc.equal(places["split"], split))
     counts["pruned"] = places["position"].null_count
     placed = places.filter(pc.is_valid(places["position"])).sort_by("position").drop_columns(["split"])
-    pairs = store.read(version, "pairs", columns=["pair_id", "chosen_id", "rejected_id"])
+    columns = ["pair_id", "chosen_id", "rejected_id", "prefix_tokens", "chosen_tokens", "rejected_tokens"]
+    pairs = store.read(version, "pairs", columns=columns)
     sides = {row["pair_id"]: row for row in pairs.to_pylist()}
     return [place | sides[place["pair_id"]] for place in placed.to_pylist()]
 
@@ -215,8 +229,11 @@ def _fits(
     """Whether a pair is trained on, its sides cut to the limit where the policy says so."""
     room = limit - len(prompts[pair.group_id])
     sides = (pair.chosen, pair.rejected)
-    if not len(prompts[pair.group_id]) or not all(len(completions[side]) for side in sides):
+    if not len(prompts[pair.group_id]) or not all(len(completions[side]) > pair.loss_from for side in sides):
         counts["empty"] += 1
+        return False
+    if pair.loss_from >= room:  # nothing that counts would be left
+        counts["too_long_dropped"] += 1
         return False
     if all(len(completions[side]) <= room for side in sides):
         return True

@@ -126,10 +126,11 @@ def _sides(
     counted = np.ones(2 * len(pairs), np.int64)
     for number, pair in enumerate(pairs):
         names = (pair.chosen, pair.rejected)
-        weighed = loss.token_weights(*(corpus.completions[name].tolist() for name in names))
+        sides = pair.counted(*(corpus.completions[name].tolist() for name in names))
+        weighed = loss.token_weights(*(tokens[pair.loss_from :] for tokens in sides))
         for rejected, (name, values) in enumerate(zip(names, weighed, strict=True)):
             kept = np.flatnonzero(values)
-            gather.append(starts[pair.group_id, name] + kept)
+            gather.append(starts[pair.group_id, name] + pair.loss_from + kept)
             weights.append(np.asarray(values, np.float64)[kept])
             side.append(np.full(len(kept), number + rejected * len(pairs)))
             counted[number + rejected * len(pairs)] = max(1, len(kept))

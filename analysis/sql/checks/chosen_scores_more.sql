@@ -1,5 +1,7 @@
--- One row per pair whose chosen side does not score more than the rejected one.
+-- One row per pair whose chosen side does not score more than the rejected one; less, where both may pass.
 -- reads: pairs
 SELECT pair_id, chosen_score, rejected_score
 FROM pairs
-WHERE NOT chosen_score > rejected_score
+WHERE
+    chosen_score < rejected_score
+    OR (chosen_score = rejected_score AND strategy NOT IN ('faster', 'shorter', 'search'))
