@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from curation import store
 from curation.asserts import NoTestsError, ProblemError
 from curation.errors import UserError
+from curation.focus import Focus, focused
 from curation.problem_fields import Column, Task
 from curation.problem_files import BUILTIN, file_revision, installed_humaneval, records
 from curation.problem_formats import (
@@ -64,6 +65,9 @@ class ProblemSource(BaseModel):
         32, ge=1, description="Problems per shard: what is lost at most when a build is killed, and one sampler batch."
     )
     license: str | None = Field(None, description="SPDX id of the problems' licence, where its source states none.")
+    focus: Focus | None = Field(
+        None, description="Take mostly those that an earlier version's samples solved sometimes; null takes all."
+    )
 
     @model_validator(mode="after")
     def _fits_source(self) -> ProblemSource:
@@ -135,7 +139,7 @@ def read_problems(config: ProblemSource) -> list[dict[str, Any]]:
     if not rows:
         which = f" in split {config.split!r}" if config.split else ""
         raise ProblemError(f"{config.path or config.repository or config.source} holds no problem{which}")
-    return rows
+    return rows if config.focus is None else focused(rows, config.focus)
 
 
 def plan_shards(rows: Iterable[Mapping[str, Any]], shard_size: int) -> dict[store.Shard, list[Mapping[str, Any]]]:

@@ -177,7 +177,7 @@ class _Engine:
                 env=_environment(self._config, self._number),
                 start_new_session=True,  # Ctrl-C is the parent's to handle
             )
-        self._send({"model": folder, "config": self._config.model_dump(mode="json")})
+        self._send({"model": folder, "config": self._config.model_dump(mode="json", exclude={"also"})})
         self.commit = self._receive()["commit"]
         log.info("loaded model in %.0f s", time.monotonic() - begun)
 

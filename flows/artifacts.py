@@ -20,6 +20,7 @@ from flows import plots, scores
 from flows.evaluating import Result
 
 if TYPE_CHECKING:
+    from flows.iterate import Rounds
     from flows.training import Trained
 
 REPORTS = "PAIRWRIGHT_REPORTS"
@@ -95,6 +96,21 @@ def training_of(version: Path, trained: Trained) -> None:
     create_markdown_artifact("\n\n".join(parts), key=f"{_key(name)}-policy", description=f"{name}: policy")
     if trained.results:
         scores_of(trained.results)
+
+
+def rounds_of(name: str, told: Rounds) -> None:
+    """Of on-policy rounds: the score after each with its interval, as a plot and a table, and which policy to keep."""
+    from flows import iterate  # it brings torch along
+
+    header, *lines = iterate.table(told)
+    rows = [dict(zip(header, line, strict=True)) for line in lines]
+    before = told.before
+    dots = [("model", before.mean, before.low, before.high, list[float]())] + [
+        (f"round {one.number}", one.score.mean, one.score.low, one.score.high, list[float]()) for one in told.rounds
+    ]
+    title = f"{before.metric} on {told.benchmark}, {before.problems} problems: mean, 95 % interval"
+    parts = [f"# {name}: rounds", _picture(plots.intervals(title, dots), title), _markdown(rows), iterate.summary(told)]
+    create_markdown_artifact("\n\n".join(parts), key=f"{_key(name)}-rounds", description=f"{name}: rounds")
 
 
 def scores_of(results: Mapping[str, Sequence[Result]]) -> None:

@@ -28,8 +28,10 @@ from flows.stages import STAGES, build_key, table_keys
 log = logging.getLogger(__name__)
 
 
-def build(recipe: Recipe, root: Path, call: Call = plain) -> tuple[Path, bool]:
+def build(recipe: Recipe, root: Path, call: Call = plain, *, parent: int | None = None) -> tuple[Path, bool]:
     """The sealed version of a recipe and whether it was made now; finished shards of an earlier try are kept.
+
+    Its parent is the newest version with the same completions, unless one is given.
 
     Raises:
         UserError: bad input, another build of the dataset at work, a failed check, no room on the disk.
@@ -43,7 +45,7 @@ def build(recipe: Recipe, root: Path, call: Call = plain) -> tuple[Path, bool]:
         work = workspace.open_work(root, recipe.dataset, build_key(keys), keys)
         with opened(recipe.runner) as executor:
             make_tables(work, recipe, call, executor)
-        version = call("check and seal", seal_version, work, root, recipe, keys, progress=False)
+        version = call("check and seal", seal_version, work, root, recipe, keys, parent, progress=False)
         workspace.close_work(work)
     rebuild_catalog(root)
     return version, True
@@ -66,14 +68,14 @@ def make_tables(work: Path, recipe: Recipe, call: Call, executor: Executor | Non
             call(stage.title, stage.run, work, config)
 
 
-def seal_version(work: Path, root: Path, recipe: Recipe, keys: Mapping[str, str]) -> Path:
+def seal_version(work: Path, root: Path, recipe: Recipe, keys: Mapping[str, str], parent: int | None = None) -> Path:
     """Seal the work folder of a recipe as the dataset's next version.
 
     Raises:
         ManifestError: a check found rows; the first of them are shown.
     """
     config = recipe.model_dump(mode="json", exclude={"curriculum": {"folder"}})
-    parent = _parent(root, recipe.dataset, keys)
+    parent = parent or _parent(root, recipe.dataset, keys)
     return seal(work, root, recipe.dataset, recipe.curriculum, config=config, keys=keys, parent=parent)
 
 

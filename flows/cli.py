@@ -401,6 +401,7 @@ app.command(curate_commands.funnel, group=LOOK)
 app.command(train_commands.train, group=TRAIN)
 app.command(train_commands.evaluate, name="eval", group=TRAIN)
 app.command(train_commands.credit, group=TRAIN)
+app.command(train_commands.iterate, group=TRAIN)
 app.command(train_commands.experiment, group=TRAIN)
 
 

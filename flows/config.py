@@ -90,6 +90,24 @@ class Experiment(BaseModel):
         return value
 
 
+class Rounds(BaseModel):
+    """The recipe's section `rounds`: how often to sample, train and evaluate, each time with the newest policy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Rounds")
+
+    count: int = Field(3, ge=1, description="At most so many rounds.")
+    start: Literal["policy", "model"] = Field(
+        "policy",
+        description="What a round trains on from, which is also its reference: the last round's policy, merged, or the "
+        "model afresh.",
+    )
+    explore: float = Field(
+        0.25, ge=0, le=1, description="Share kept of the problems that the last rounds solved always or never."
+    )
+    metric: str = Field("pass@1", description="What must rise on the first benchmark, as in pass@1 or tests passed.")
+    min_gain: float = Field(0.0, description="Stop after a round that gains no more than this over the one before.")
+
+
 class Recipe(BaseModel):
     """Everything a dataset version follows from, and how a policy is trained on it and evaluated."""
 
@@ -114,6 +132,7 @@ class Recipe(BaseModel):
     evaluation: Evaluation = Field(
         default_factory=Evaluation, exclude=True, description="Which benchmarks the policy is put to, and when."
     )
+    rounds: Rounds = Field(default_factory=Rounds, exclude=True, description="On-policy rounds: pairwright iterate.")
     experiment: Experiment = Field(
         default_factory=Experiment, exclude=True, description="Arms to train and compare: pairwright experiment."
     )

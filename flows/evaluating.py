@@ -192,13 +192,18 @@ def _sampling(policy: Policy, sampling: Sampling) -> Sampling:
 
 
 def _wearing(policy: Policy, sampling: Sampling) -> Sampling:
-    """The sampling of what is really loaded: the adapter, where there is one, merged into its model."""
+    """The sampling of what is really loaded."""
+    return sampling if policy.adapter is None else sampling.model_copy(update={"model": loaded(policy)})
+
+
+def loaded(policy: Policy) -> str:
+    """What samplers and trainers load of a policy: its model, with the adapter merged into it where it wears one."""
     if policy.adapter is None:
-        return sampling
+        return policy.model
     from training.merge import merged
 
     model = str(embedded_model()) if policy.model == EMBEDDED else policy.model
-    return sampling.model_copy(update={"model": str(merged(model, policy.adapter))})
+    return str(merged(model, policy.adapter))
 
 
 def _origin(policy: Policy) -> dict[str, Any]:

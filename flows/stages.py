@@ -17,7 +17,7 @@ from curation.errors import UserError
 from curation.execute import Execution, execute_completions
 from curation.generate import generate_completions
 from curation.pairs import select_pairs
-from curation.problems import load_problems
+from curation.problems import ProblemSource, load_problems
 from curation.sampling import Generation
 from curation.schema import identify
 from flows.config import Recipe
@@ -48,7 +48,7 @@ IDLE_SAMPLING = frozenset(
 )
 WORKERS = frozenset({"workers"})
 STAGES = (
-    Stage("load problems", ("problems",), (), load_problems, "problems", 2, frozenset({"path"})),
+    Stage("load problems", ("problems",), (), load_problems, "problems", 2, frozenset({"path", "focus"})),
     Stage(
         "sample completions",
         ("completions",),
@@ -149,6 +149,10 @@ def _inputs(config: BaseModel) -> dict[str, Any]:
         found["sql"] = sql_texts(config)
     if isinstance(config, Generation) and config.also:
         found["also"] = [_inputs(one) for one in config.also]
+    if isinstance(config, ProblemSource) and config.focus is not None:
+        # Not where the version lies, but what it is.
+        chosen = config.focus.model_dump(exclude={"version"})
+        found["focus"] = chosen | {"digest": manifest.read_manifest(config.focus.version)["digest"]}
     path = getattr(config, "path", None)
     if path is not None:
         file = Path(path)

@@ -212,6 +212,64 @@ def credit(
         crediting.show(folder, rows, Console(highlight=False))
 
 
+def iterate(
+    recipe: str = "rounds",
+    *,
+    rounds: int | None = None,
+    set_: Settings = (),
+    root: Root = Path("data"),
+    as_json: Json = False,
+    server: Server = "auto",
+) -> None:
+    """Sample, train and evaluate in rounds, each with the newest policy, until held-out problems gain no more.
+
+    Parameters
+    ----------
+    recipe
+        A YAML file, or the name of a bundled one; its section rounds says how a round follows from the last.
+    rounds
+        At most so many; as the recipe has it when left out. More of them go on from those that are done.
+    set_
+        Override a value, as in --set rounds.start=model. Repeatable.
+    root
+        Folder that holds the datasets and evaluations.
+    as_json
+        Print the rounds as JSON, for scripts.
+    server
+        auto shows the run in Prefect's UI when a server answers at PREFECT_API_URL; off runs without Prefect.
+    """
+    from dataclasses import asdict
+
+    from curation import storage
+    from flows import config
+    from flows.prefect_server import connected, use_prefect
+    from flows.terminal import show_log
+
+    storage.local_only(root, "iterating")
+    resolved = config.load(recipe, set_ if rounds is None else (*set_, f"rounds.count={rounds}"))
+    show_log()
+    _yielding()
+    from flows import iterate as iterating
+    from flows import watching
+
+    iterating.check(resolved)
+    if use_prefect(server):
+        from flows.prefect_training import SECTIONS, iterate_rounds
+        from training.config import Training
+
+        with connected():
+            sections = {name: getattr(resolved, name) for name in (*SECTIONS, "evaluation", "rounds")}
+            given = config.validated(Training, resolved.training, "training is not as it must be")
+            told: Any = iterate_rounds(resolved.dataset, **sections, training=given, root=root)
+    else:
+        with watching.TrainingBars() as bars:
+            told = iterating.iterate(resolved, root, call=bars, on_step=bars.see)
+    if as_json:
+        print(json.dumps(asdict(told), indent=2))
+    else:
+        watching.show_rounds(told, Console(highlight=False))
+
+
 def experiment(
     recipe: str = "curriculum-vs-shuffled",
     *,

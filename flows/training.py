@@ -116,6 +116,11 @@ def train_policy(
     return trained
 
 
+def policy_of(trained: Trained, recipe: Recipe, name: str) -> Policy:
+    """The policy that was asked for, to evaluate or to sample with."""
+    return _policy(name, _base(recipe), trained.policy, arms(recipe, None)[0])
+
+
 def summary_of(checkpoint: Path) -> dict[str, Any]:
     """The summary of the run that a checkpoint ended."""
     summary: dict[str, Any] = json.loads((checkpoint.parents[1] / SUMMARY).read_text())

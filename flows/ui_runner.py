@@ -35,6 +35,7 @@ TAGS = {
     "curate-version": ["dataset"],
     "publish-version": ["dataset", "hub"],
     "train-policy": ["policy"],
+    "iterate": ["dataset", "policy"],
     "evaluate-policy": ["policy"],
 }
 
@@ -43,9 +44,9 @@ def flows() -> list[Flow[..., Any]]:
     """Every flow that can run here."""
     found: list[Flow[..., Any]] = [build_dataset, curate_version, publish_version]
     if importlib.util.find_spec("torch"):
-        from flows.prefect_training import train_policy
+        from flows.prefect_training import iterate_rounds, train_policy
 
-        found.append(train_policy)
+        found += [train_policy, iterate_rounds]
     return [*found, evaluate_policy]
 
 

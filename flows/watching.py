@@ -10,10 +10,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, Task
-from rich.table import Column
+from rich.table import Column, Table
 from rich.text import Text
 
-from flows import scores
+from flows import iterate, scores
+from flows.iterate import Rounds
 from flows.terminal import Bars, messages
 from flows.training import Trained
 
@@ -88,6 +89,19 @@ def show(trained: Trained, benchmarks: str, root: Path, console: Console) -> Non
     at = "" if root == Path("data") else f" --root {root}"
     console.print(f"\n  policy: {trained.policy}", markup=False, soft_wrap=True)
     console.print(f"  pairwright eval {trained.policy} --benchmarks {benchmarks}{at}", markup=False, soft_wrap=True)
+
+
+def show_rounds(told: Rounds, console: Console) -> None:
+    """Print a line for each round, and which policy to keep."""
+    header, *lines = iterate.table(told)
+    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in header:
+        shown.add_column(name, justify="left" if name == header[0] else "right", no_wrap=True)
+    for line in lines:
+        shown.add_row(*line)
+    console.print(f"\n{told.benchmark}, {told.before.problems} held-out problems", style="bold")
+    console.print(shown)
+    console.print(f"\n  {iterate.summary(told)}", markup=False, soft_wrap=True)
 
 
 def steps_of(checkpoint: Path) -> list[dict[str, Any]]:

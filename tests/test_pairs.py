@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from conftest import completion, execution
-from curation.pairs import PairSelection, pair_completions
+from curation.pairs import Pairing, PairSelection, pair_completions
 
 
 def candidates(*outcomes: tuple[float, str] | float, texts: list[str] | None = None) -> list[dict[str, Any]]:
@@ -114,3 +114,19 @@ def test_the_id_follows_from_strategy_and_sides() -> None:
 def test_an_unknown_preset_is_an_error() -> None:
     with pytest.raises(ValidationError, match="codellm_dpo"):
         PairSelection(preset="acecodr")
+
+
+def test_strategies_are_combined_and_a_pair_is_made_by_the_first_of_them() -> None:
+    rows = candidates(1.0, 0.5, 0.0)
+    both = Pairing.model_validate({"strategy": "best_worst", "also": [{"strategy": "all_pairs", "min_gap": 0.5}]})
+    made = [(pair["strategy"], pair["chosen"], pair["rejected"]) for pair in pair_completions(rows, both)]
+    assert made == [
+        ("best_worst", "text 0", "text 2"),
+        ("all_pairs", "text 0", "text 1"),
+        ("all_pairs", "text 1", "text 2"),
+    ]
+
+
+def test_a_strategy_beside_another_has_options_of_its_own() -> None:
+    both = Pairing.model_validate({"preset": "plum", "also": [{"preset": "acecoder"}]})
+    assert (both.min_chosen, both.also[0].min_chosen) == (1.0, 0.8)

@@ -43,7 +43,7 @@ QUIET = (
 ).split()
 SLOW = 240_000  # milliseconds: the machine may be busy
 PROBLEMS = {"source": "builtin", "limit": 20, "shard_size": 2}
-FLOWS = ("build-dataset", "curate-version", "publish-version", "train-policy", "evaluate-policy")
+FLOWS = ("build-dataset", "curate-version", "publish-version", "train-policy", "evaluate-policy", "iterate")
 STEPS = len(STAGES) + 1  # those that make tables, and the seal
 
 
