@@ -189,8 +189,11 @@ def lines(
     return _spec(drawn)
 
 
-def intervals(rows: Rows, label: str, group: str, title: str) -> Spec:
-    """A dot per row with its interval, coloured by `group`; `rows` have mean, low and high."""
+def intervals(rows: Rows, label: str, group: str, title: str, *, each: Rows = ()) -> Spec:
+    """A dot per row with its interval, coloured by `group`; `rows` have mean, low and high.
+
+    `each` has the single means behind a row's, which become hollow dots.
+    """
     base = alt.Chart(_data(rows)).encode(
         y=alt.Y(f"{label}:N", sort=None, title=None, axis=alt.Axis(labelLimit=260)),
         color=alt.Color(f"{group}:N", title=None, sort=None, scale=alt.Scale(range=SERIES)),
@@ -198,7 +201,9 @@ def intervals(rows: Rows, label: str, group: str, title: str) -> Spec:
     span = base.mark_rule(size=3).encode(x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False)), x2="high:Q")
     tooltip = _tips(rows, label, group, "mean", "low", "high")
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(x="mean:Q", tooltip=tooltip)
-    return _spec(span + dots, height=26 * max(1, len({row[label] for row in rows})))
+    single = alt.Chart(_data(each)).mark_point(filled=False, size=30, color=MUTED)
+    drawn = span + single.encode(x="mean:Q", y=alt.Y(f"{label}:N", sort=None)) + dots if each else span + dots
+    return _spec(drawn, height=26 * max(1, len({row[label] for row in rows})))
 
 
 def parts(rows: Rows) -> Spec:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,7 +110,8 @@ def replacing(target: Path) -> Iterator[Path]:
         with _storing(target) as partial:
             yield partial
         return
-    partial = target.with_name(f"{target.name}.{os.getpid()}{TEMPORARY}")
+    # Not the process's number: two nodes of a cluster that share the folder can have the same.
+    partial = target.with_name(f"{target.name}.{secrets.token_hex(6)}{TEMPORARY}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         yield partial

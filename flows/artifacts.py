@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from analysis.report import file_of, run_report
 from curation import manifest
 from curation.publish import Publication
-from flows import plots, scores
+from flows import scores
 from flows.evaluating import Result
 
 if TYPE_CHECKING:
@@ -79,19 +80,26 @@ def publication(version: Path, done: Publication, dry_run: bool) -> None:
 
 def training_of(version: Path, trained: Trained) -> None:
     """Of a training run: what it trained on, how the margins went, the scores if there are any."""
+    from analysis import charts
     from flows.watching import figures, steps_of  # they need torch, which the other artifacts do not
 
     name = f"{version.parent.name}@{version.name}"
     steps = {arm: steps_of(checkpoint) for arm, checkpoint in trained.checkpoints.items()}
-    margins = {arm: [row["rewards/margins"] for row in rows if "rewards/margins" in row] for arm, rows in steps.items()}
+    margins = [
+        {"arm": arm, "step": row["step"], "margin": row["rewards/margins"]}
+        for arm, rows in steps.items()
+        for row in rows
+        if "rewards/margins" in row
+    ]
     parts = [
         f"# A policy trained on {name}",
         f"Policy: `{trained.policy}`",
         *(f"{arm}: {len(rows)} steps; last {figures(rows[-1])}." for arm, rows in steps.items() if rows),
         *(f"**{line}**" for line in trained.warnings),
     ]
-    if drawn := {arm: values for arm, values in margins.items() if values}:
-        parts.append(_picture(plots.lines("reward margin of chosen over rejected", drawn), "margins"))
+    if margins:
+        title = "reward margin of chosen over rejected"
+        parts.append(_picture(charts.svg(charts.lines(margins, "step", "margin", "arm", ("step", title))), "margins"))
     parts.append(_markdown([{"what": key, "pairs": count} for key, count in trained.counts.items()]))
     create_markdown_artifact("\n\n".join(parts), key=f"{_key(name)}-policy", description=f"{name}: policy")
     if trained.results:
@@ -105,11 +113,10 @@ def rounds_of(name: str, told: Rounds) -> None:
     header, *lines = iterate.table(told)
     rows = [dict(zip(header, line, strict=True)) for line in lines]
     before = told.before
-    dots = [("model", before.mean, before.low, before.high, list[float]())] + [
-        (f"round {one.number}", one.score.mean, one.score.low, one.score.high, list[float]()) for one in told.rounds
-    ]
+    dots = [{"policy": "model"} | asdict(before)]
+    dots += [{"policy": f"round {one.number}"} | asdict(one.score) for one in told.rounds]
     title = f"{before.metric} on {told.benchmark}, {before.problems} problems: mean, 95 % interval"
-    parts = [f"# {name}: rounds", _picture(plots.intervals(title, dots), title), _markdown(rows), iterate.summary(told)]
+    parts = [f"# {name}: rounds", _dots(dots, title), _markdown(rows), iterate.summary(told)]
     create_markdown_artifact("\n\n".join(parts), key=f"{_key(name)}-rounds", description=f"{name}: rounds")
 
 
@@ -120,13 +127,9 @@ def scores_of(results: Mapping[str, Sequence[Result]]) -> None:
     for benchmark, members in results.items():
         own = [row for row in rows if row["benchmark"] == benchmark]
         metric = own[0]["metric"]
-        dots = [
-            (row["policy"], row["mean"], row["low"], row["high"], list[float]())
-            for row in own
-            if row["metric"] == metric
-        ]
+        dots = [row for row in own if row["metric"] == metric]
         title = f"{metric} on {benchmark}, {own[0]['problems']} problems: mean, 95 % interval"
-        parts.append(f"## {benchmark}\n\n{_picture(plots.intervals(title, dots), title)}")
+        parts.append(f"## {benchmark}\n\n{_dots(dots, title)}")
         parts.append(_markdown([{key: row[key] for key in SCORES} for row in own]))
         parts += [f"`{member.folder}`" for member in members]
     create_markdown_artifact("\n\n".join(parts), key="scores-summary", description=f"scores on {', '.join(results)}")
@@ -157,6 +160,13 @@ def _passing(version: Path) -> str:
 
 def _drawn(title: str, svg: str) -> str:
     return f"## {title}\n\n{_picture(svg, title)}"
+
+
+def _dots(rows: Sequence[Mapping[str, Any]], title: str) -> str:
+    """A policy a row: its mean and interval."""
+    from analysis import charts
+
+    return _picture(charts.svg(charts.intervals(rows, "policy", "policy", title)), title)
 
 
 def _picture(svg: str, title: str) -> str:

@@ -228,8 +228,8 @@ def override(content: dict[str, Any], setting: str) -> None:
     *parents, last = key.strip().split(".")
     for parent in parents:
         inner = content.setdefault(parent, {})
-        if inner is None:
-            inner = content[parent] = {}
+        if inner is None or (parent == "runner" and isinstance(inner, str)):  # `runner: ray` is short for its kind
+            inner = content[parent] = {} if inner is None else {"kind": inner}
         if not isinstance(inner, dict):
             raise ConfigError(f"--set {setting}: {parent!r} is not a section of the recipe")
         content = inner

@@ -98,7 +98,7 @@ def join_ray(address: str, cpus: int) -> Joined:
 
 
 def join_dask(address: str, cpus: int) -> Joined:
-    """Become a client of a Dask scheduler."""
+    """Become a client of a Dask scheduler, whose workers take a shard per thread whatever CPUs it is given."""
     from distributed import Client, KilledWorker
 
     client = Client(address, timeout=30, set_as_default=False, name="pairwright")

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis import charts
 from curation import store
-from flows import plots
 
 
 def write(folder: Path, found: Mapping[str, Any]) -> list[Path]:
@@ -16,16 +16,23 @@ def write(folder: Path, found: Mapping[str, Any]) -> list[Path]:
     for benchmark, scores in found["benchmarks"].items():
         for metric in dict.fromkeys(row["metric"] for row in scores["scores"]):
             rows = [row for row in scores["scores"] if row["metric"] == metric]
-            dots = [(row["arm"], row["mean"], row["low"], row["high"], row["seeds"]) for row in rows]
+            each = [{"arm": row["arm"], "mean": mean} for row in rows for mean in row["seeds"]]
             title = f"{metric} on {benchmark}, {rows[0]['problems']} problems: mean of the seeds, 95 % interval"
-            files[f"{_plain(benchmark)}-{_plain(metric)}.svg"] = plots.intervals(title, dots)
+            files[f"{_plain(benchmark)}-{_plain(metric)}.svg"] = charts.svg(
+                charts.intervals(rows, "arm", "arm", title, each=each)
+            )
     for name, title in (
         ("rewards/margins", "reward margin of chosen over rejected"),
         ("log_ratios/chosen", "how much likelier the chosen side became, nats (below 0: less likely)"),
     ):
-        series = {arm: curves[name] for arm, curves in found["training"].items() if name in curves}
-        if series:
-            files[f"training-{_plain(name)}.svg"] = plots.lines(title, series)
+        points = [
+            {"step": step, "value": value, "arm": arm}
+            for arm, curves in found["training"].items()
+            for step, value in enumerate(curves.get(name, ()), 1)
+        ]
+        if points:
+            drawn = charts.lines(points, "step", "value", "arm", ("optimizer step", title))
+            files[f"training-{_plain(name)}.svg"] = charts.svg(drawn)
     for name, text in files.items():
         with store.replacing(folder / name) as partial:
             partial.write_text(text, encoding="utf-8")

@@ -65,3 +65,8 @@ def test_every_field_of_a_recipe_has_a_sentence() -> None:
                 sentences(field.annotation, f"{where}{name}.")
 
     sentences(config.Recipe, "")
+
+
+def test_an_override_reaches_into_a_runner_given_by_its_name(tmp_path: Path) -> None:
+    recipe = load(tmp_path, "runner: ray\n", "runner.cpus=4")
+    assert (recipe.runner.kind, recipe.runner.cpus) == ("ray", 4)

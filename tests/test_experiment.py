@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,8 +11,9 @@ import pytest
 import torch
 
 import tiny_policy
+from analysis import charts
 from curation.errors import UserError
-from flows import config, experiment, findings, plots
+from flows import config, experiment, findings
 from flows.config import ConfigError, Recipe
 from training.train import TrainingError
 
@@ -161,31 +161,11 @@ def test_findings_are_a_table_and_plots(root: Path) -> None:
     assert widths == {7}
 
 
-def test_dots_stand_where_their_values_are() -> None:
-    rows = [("a <b>", 0.5, 0.25, 0.75, [0.4, 0.6]), ("c", 0.25, 0.0, 0.5, [0.25]), ("d", 1.0, 1.0, 1.0, [])]
-    drawn = ElementTree.fromstring(plots.intervals("title & more", rows))
-    texts = [element.text for element in drawn.iter(f"{SVG}text")]
-    assert "a <b>" in texts and "title & more" in texts
-    dots = [float(circle.get("cx", "")) for circle in drawn.iter(f"{SVG}circle") if circle.get("r") == "5.5"]
-    # Equal steps of value are equal steps on the page: 0.25, 0.5, 1.0.
-    assert dots[0] - dots[1] == pytest.approx((dots[2] - dots[0]) / 2, abs=0.15)
-    bars = [line for line in drawn.iter(f"{SVG}line") if line.get("stroke-width") == "3"]
-    assert (float(bars[0].get("x1", "")) + float(bars[0].get("x2", ""))) / 2 == pytest.approx(dots[0], abs=0.1)
-
-
-def test_lines_rise_where_their_values_rise() -> None:
-    drawn = ElementTree.fromstring(plots.lines("t", {"up": [0.0, 1.0, 2.0], "flat": [1.0, 1.0, 1.0]}))
-    up, flat = (
-        [tuple(map(float, p.split(","))) for p in line.get("points", "").split()]
-        for line in drawn.iter(f"{SVG}polyline")
-    )
-    assert len(up) == 3 and up[0][1] > up[1][1] > up[2][1] and up[0][0] < up[1][0] < up[2][0]
-    assert up[1] == flat[1] and len({y for _, y in flat}) == 1
-
-
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-0.03, 0.02), (3.0, 3.5), (-250.0, 12.0), (0.0, 7.0)])
-def test_ticks_are_few_and_round(low: float, high: float) -> None:
-    ticks = plots._ticks(low, high)
-    assert 3 <= len(ticks) <= 11 and all(low <= tick <= high for tick in ticks)
-    gaps = {round(b - a, 9) for a, b in zip(ticks, ticks[1:], strict=False)}
-    assert len(gaps) == 1 and re.fullmatch(r"[125](\.0)?e[+-]\d+", f"{gaps.pop():.1e}")
+def test_the_means_of_the_seeds_stand_behind_their_arm_s() -> None:
+    rows = [{"arm": "a", "mean": 0.5, "low": 0.25, "high": 0.75}, {"arm": "b", "mean": 0.25, "low": 0.0, "high": 0.5}]
+    each = [{"arm": "a", "mean": 0.4}, {"arm": "a", "mean": 0.6}]
+    marks = [
+        [mark for mark in ElementTree.fromstring(charts.svg(spec)).iter(f"{SVG}path") if "point" in str(mark.attrib)]
+        for spec in (charts.intervals(rows, "arm", "arm", "t"), charts.intervals(rows, "arm", "arm", "t", each=each))
+    ]
+    assert len(marks[1]) - len(marks[0]) == 2
