@@ -136,22 +136,28 @@ def paths(dataset: Path, table: str) -> list[tuple[store.Shard, Path]]:
 
 
 def scan(table: str, files: Sequence[Path]) -> str:
-    """The SELECT that reads `files` as `table`; with no files, one with the right columns and no rows."""
-    if files:
-        return f"SELECT * FROM read_parquet([{', '.join(quote(str(file.resolve())) for file in files)}])"
-    return _nothing(table)
+    """The SELECT that reads `files` as `table`; with no files, one with the right columns and no rows.
+
+    Columns that were declared after the files were written are null.
+    """
+    columns = _columns(table)
+    if not files:
+        return f"SELECT {', '.join(columns.values())} WHERE false"
+    present = set(pq.read_schema(files[0]).names)
+    chosen = ", ".join(["*", *(null for name, null in columns.items() if name not in present)])
+    return f"SELECT {chosen} FROM read_parquet([{', '.join(quote(str(file.resolve())) for file in files)}])"
 
 
 @cache
-def _nothing(table: str) -> str:
-    """A SELECT with the columns of `table` and no rows."""
+def _columns(table: str) -> dict[str, str]:
+    """Every column of `table`, as a null of its type in SQL."""
     con = duckdb.connect(":memory:")
     try:
         con.register("empty_table", TABLES[table].schema.empty_table())
         kinds = con.sql("SELECT column_name, column_type FROM (DESCRIBE empty_table)").fetchall()
     finally:
         con.close()
-    return f"SELECT {', '.join(f'NULL::{kind} AS {name}' for name, kind in kinds)} WHERE false"
+    return {name: f"NULL::{kind} AS {name}" for name, kind in kinds}
 
 
 def quote(text: str) -> str:

@@ -1,11 +1,13 @@
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from analysis import engine
 from analysis.engine import SqlError
+from curation import store
 from curation.schema import TABLES
 from curation.store import Shard
-from literal_rows import plant, problem
+from literal_rows import completion, plant, problem
 
 
 def sql_file(folder, text, name="mine"):
@@ -21,6 +23,15 @@ def test_a_query_reads_every_shard_of_a_table(tmp_path):
         {"problem_id": "q0"},
         {"problem_id": "q1"},
     ]
+
+
+def test_a_version_sealed_before_a_column_was_declared_has_nulls_in_it(tmp_path):
+    plant(tmp_path, completions=[completion("c")])
+    file = store.path(tmp_path, "completions", Shard("train"))
+    pq.write_table(pq.read_table(file).drop_columns(["origin_id", "prefix_tokens"]), file)
+    rows = engine.query(tmp_path, "SELECT completion_id, origin_id, prefix_tokens FROM completions").to_pylist()
+    assert rows == [{"completion_id": "c", "origin_id": None, "prefix_tokens": None}]
+    assert store.read(tmp_path, "completions").to_pylist() == [completion("c")]
 
 
 def test_a_shard_alone_can_be_read(tmp_path):
