@@ -143,7 +143,10 @@ def scan(table: str, files: Sequence[Path]) -> str:
     columns = _columns(table)
     if not files:
         return f"SELECT {', '.join(columns.values())} WHERE false"
-    present = set(pq.read_schema(files[0]).names)
+    try:
+        present = set(pq.read_schema(files[0]).names)
+    except pa.ArrowInvalid:
+        present = set(columns)  # it is damaged, and DuckDB says how
     chosen = ", ".join(["*", *(null for name, null in columns.items() if name not in present)])
     return f"SELECT {chosen} FROM read_parquet([{', '.join(quote(str(file.resolve())) for file in files)}])"
 
