@@ -30,7 +30,7 @@ _STATED = re.compile(rf"(?:####|The answer is:?)\s*\$?-?(?P<number>{_NUMBER})")
 
 
 class LabelledSampler:
-    """The answers that a labelled problem comes with: the right one first, then the wrong ones in the source's order."""
+    """The answers that a labelled problem comes with: the right one first, then the wrong ones in their order."""
 
     at_once = 1
 
