@@ -155,12 +155,15 @@ def build_curriculum(dataset: Path, config: Curriculum, *, on_progress: Progress
 
 
 def cut_points(dataset: Path, config: Curriculum) -> dict[str, Any]:
-    """What the manifest says of a built curriculum: metric, percentiles, the values they fell on, pairs per bucket, and
-    the text of the user's own SQL."""
+    """What the manifest says of a built curriculum: metric, percentiles, the values they fell on, pairs per bucket, the
+    sides' lengths before and after pruning, and the text of the user's own SQL."""
     with engine.connect(dataset) as con:
         con.execute("CREATE TEMP VIEW kept AS SELECT metric FROM curriculum WHERE pruned_by IS NULL")
         cuts = _cuts(con, config)
-        buckets = engine.run(con, engine.load(SQL / "reports" / "buckets.sql")).to_pylist()
+        buckets, lengths = (
+            engine.run(con, engine.load(SQL / "reports" / f"{name}.sql")).to_pylist()
+            for name in ("buckets", "length_bias")
+        )
     pairs = {row["bucket"]: row["pairs"] for row in buckets}
     return {
         "metric": config.metric,
@@ -168,6 +171,7 @@ def cut_points(dataset: Path, config: Curriculum) -> dict[str, Any]:
         "easy": "high" if _high_is_easy(config) else "low",
         "values": [-cut if _high_is_easy(config) else cut for cut in cuts],
         "pairs": [pairs.get(bucket, 0) for bucket in range(len(config.percentiles) + 1)],
+        "lengths": lengths,
         "sql": own_sql(config),
     }
 
@@ -226,6 +230,7 @@ def _refuse_no_metric(con: duckdb.DuckDBPyConnection, config: Curriculum) -> Non
 def _prune(con: duckdb.DuckDBPyConnection, config: Curriculum) -> None:
     """Tables `named`, each rule's pairs, and `pruned`, each pair with the first rule that named it."""
     con.execute("CREATE TEMP TABLE named (pair_id VARCHAR, turn INTEGER)")
+    con.execute("CREATE TEMP VIEW earlier AS SELECT DISTINCT pair_id FROM named")
     for turn, rule in enumerate(config.prune):
         query = rule_query(rule, config.folder)
         with engine.explained(query.name):

@@ -161,6 +161,10 @@ def _sides(con: duckdb.DuckDBPyConnection, sealed: Mapping[str, Any]) -> Iterato
         caption += "length is the commonest bias."
         chart = charts.heat(rows, "rejected", "chosen", "pairs", ["rejected, characters", "chosen, characters"])
         yield Figure("lengths", "Sides", "Chosen against rejected length", caption, chart)
+        caption = "How much longer chosen is than rejected on average, and the share of pairs in which it is longer."
+        yield Figure(
+            "length_bias", "Sides", "Length bias before and after pruning", caption, rows=_report(con, "length_bias")
+        )
 
 
 def _measures(

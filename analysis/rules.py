@@ -13,8 +13,10 @@ from analysis import engine
 from analysis.engine import SQL, Query, SqlError
 from curation.schema import TABLES
 
-# What a rule may read besides the tables and views: the metric of the curriculum it serves.
+# What a rule may read besides the tables and views: the metric of the curriculum it serves, and the pairs that the
+# rules before it have named.
 MEASURED = "SELECT NULL::VARCHAR AS pair_id, NULL::DOUBLE AS metric WHERE false"
+EARLIER = "SELECT NULL::VARCHAR AS pair_id WHERE false"
 
 # Steps of a plan that pass on every row they are given.
 PASSING = frozenset({"PROJECTION", "ORDER_BY", "DISTINCT", "SEQ_SCAN"})
@@ -46,7 +48,7 @@ def check_rule(rule: Rule, folder: Path | None) -> Query:
         SqlError: it does not exist, does not run with its parameters, or would name every pair there is.
     """
     query = rule_query(rule, folder)
-    engine.try_out(query, rule.params, columns=["pair_id"], extra={"measured": MEASURED})
+    engine.try_out(query, rule.params, columns=["pair_id"], extra={"measured": MEASURED, "earlier": EARLIER})
     if _names_every_pair(query, query.bind(rule.params)):
         raise SqlError(f"{query.name} has no condition, so it would prune every pair: say in a WHERE which it is about")
     return query
@@ -61,6 +63,7 @@ def _names_every_pair(query: Query, params: dict[str, Any]) -> bool:
             con.execute(f"CREATE TABLE {name} AS SELECT * FROM empty_table")
             con.unregister("empty_table")
         con.execute(f"CREATE TABLE measured AS {MEASURED}")
+        con.execute(f"CREATE TABLE earlier AS {EARLIER}")
         for view in engine.views():
             con.execute(f"CREATE VIEW {view.name} AS {view.text}")
         # That the tables here are empty must not shape the plan.

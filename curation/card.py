@@ -22,6 +22,10 @@ LIMITS = """\
 - The programs are model output. Run them only where untrusted code may run.
 - A sample that the sandbox refused, or whose run failed for reasons of ours, takes neither side of a pair."""
 
+LABEL_LIMITS = """\
+- Chosen is better than rejected by the data set's own label and by nothing else. Nothing was run.
+- A data set's errors are in its pairs: a wrong label prefers a wrong answer."""
+
 
 @dataclass(frozen=True)
 class Files:
@@ -64,10 +68,10 @@ def render(
     }
     lines = ["---", yaml.safe_dump(front, sort_keys=False, allow_unicode=True).rstrip(), "---", ""]
     lines += [f"# {manifest['dataset']}, version {manifest['version']}", ""]
-    lines += ["Preference pairs of programs a model wrote, judged by unit tests. Made with pairwright.", ""]
+    lines += [f"{_what(manifest['config'])} Made with pairwright.", ""]
     lines += [*_how_made(manifest), *_how_to_load(manifest, files, default, repo_id)]
     lines += [f"![{title}]({path})\n" for title, path in plots.items()]
-    lines += ["## Known limits", "", LIMITS, ""]
+    lines += ["## Known limits", "", LABEL_LIMITS if _is_labelled(manifest["config"]) else LIMITS, ""]
     lines += ["## Tables", "", "| table | rows | what a row is |", "|---|---|---|"]
     lines += [f"| {table} | {tables[table]['num_rows']} | {TABLES[table].row} |" for table in tables] + [""]
     for table in tables:
@@ -145,12 +149,34 @@ def _how_made(manifest: Mapping[str, Any]) -> list[str]:
         "pruning rules": ", ".join(rules) or "none",
         "curriculum": f"{cuts.get('metric')}, buckets of {', '.join(map(str, cuts.get('pairs', [])))} pairs",
         "cut points": ", ".join(f"{value:.4g}" for value in cuts.get("values", [])) or "none",
+        "chosen is longer": lengths_told(cuts.get("lengths", [])),
         "checks": f"{len(manifest['checks'])} queries, none found a bad row",
         "parent": f"version {manifest['parent']}" if manifest.get("parent") else "none",
         "made at": f"{manifest['created_at']}, Python {code['python']}, code {commit}",
     }
     rows = [f"| {name} | {cell(value)} |" for name, value in made.items() if value]
     return ["## How it was made", "", "| | |", "|---|---|", *rows, "", "The whole recipe is in `manifest.json`.", ""]
+
+
+def _what(config: Mapping[str, Any]) -> str:
+    if _is_labelled(config):
+        return "Preference pairs of a labelled data set's right answers and wrong ones."
+    return "Preference pairs of programs a model wrote, judged by unit tests."
+
+
+def _is_labelled(config: Mapping[str, Any]) -> bool:
+    return config.get("generate", {}).get("sampler") == "labelled"
+
+
+def lengths_told(rows: Iterable[Mapping[str, Any]]) -> str:
+    """How often and by how much chosen is the longer side, from the rows of reports/length_bias.sql; "" of no pairs."""
+    told = []
+    for row in rows:
+        tokens = "" if row["mean_tokens_gap"] is None else f", {row['mean_tokens_gap']:+.1f} tokens"
+        whose = "all pairs" if row["pairs_of"] == "all" else "those kept"
+        gap = f"mean {row['mean_chars_gap']:+.1f} characters{tokens}"
+        told.append(f"in {row['chosen_longer']:.1%} of {whose} ({gap})")
+    return ", ".join(told)
 
 
 def cell(value: object) -> str:

@@ -16,7 +16,7 @@ from curation.progress import Progress, silent
 from curation.store import Shard
 from sandbox.policy import policy_digest
 from sandbox.pool import run_many
-from sandbox.verdict import Limits, Program, Result, Test
+from sandbox.verdict import Limits, Program, Result, Status, Test
 
 MAX_MESSAGE = 500
 # An address differs from run to run, and rows must not.
@@ -159,7 +159,7 @@ def execute_shard(
 ) -> int:
     """Run the programs of one shard and write its executions; `on_program` is called with how many have run."""
     problems = {row["problem_id"]: row for row in store.read(dataset, "problems", shard=shard).to_pylist()}
-    columns = ["completion_id", "problem_id", "split", "code"]
+    columns = ["completion_id", "problem_id", "split", "code", "text"]
     completions = store.read(dataset, "completions", columns=columns, shard=shard).to_pylist()
     rows = []
     for row in judge(problems, completions, config):
@@ -172,11 +172,15 @@ def execute_shard(
 def judge(
     problems: Mapping[str, Mapping[str, Any]], completions: Iterable[Mapping[str, Any]], config: Execution
 ) -> Iterator[dict[str, Any]]:
-    """One execution row per completion, in order. Equal programs of a problem are run once and share the verdict."""
+    """One execution row per completion, in order. Equal programs of a problem are run once and share the verdict.
+
+    Answers to label problems are compared with the right one, and nothing is run.
+    """
     completions = list(completions)
+    labels = {key for key, problem in problems.items() if problem["kind"] == "label"}
     distinct: dict[tuple[str, str], Program] = {}
     for completion in completions:
-        if completion["code"] is not None:
+        if completion["code"] is not None and completion["problem_id"] not in labels:
             key = (completion["problem_id"], completion["code"])
             distinct.setdefault(key, _program(problems[key[0]], completion))
     results = run_many(
@@ -191,6 +195,9 @@ def judge(
     verdicts: dict[tuple[str, str], Result] = {}
     pending = iter(zip(distinct, results, strict=True))
     for completion in completions:
+        if completion["problem_id"] in labels:
+            yield _row(completion, labelled(problems[completion["problem_id"]], completion["text"]), digest)
+            continue
         if completion["code"] is None:
             yield _row(completion, no_program(problems[completion["problem_id"]]), digest)
             continue
@@ -203,16 +210,38 @@ def judge(
 
 def no_program(problem: Mapping[str, Any]) -> Result:
     """The verdict on an answer that holds no program: an exception, as an empty file would be, and not a refusal."""
-    num_tests = len(problem["tests"])
-    return Result(
-        key="",
+    return _not_run(
         status="exception",
-        tests=(),
-        num_passed=0,
-        num_tests=num_tests,
-        score=0.0,
+        num_tests=len(problem["tests"]),
         error_type="NoProgram",
         error_message="the answer holds no program",
+    )
+
+
+def labelled(problem: Mapping[str, Any], text: str) -> Result:
+    """The verdict on an answer to a label problem, whose one test is the right answer: passed where it is that text."""
+    is_right = text == problem["tests"][0]["stdout"]
+    return _not_run(status="passed" if is_right else "wrong", num_tests=1, num_passed=int(is_right))
+
+
+def _not_run(
+    *,
+    status: Status,
+    num_tests: int,
+    num_passed: int = 0,
+    error_type: str | None = None,
+    error_message: str | None = None,
+) -> Result:
+    """A verdict that took no run: every test has its status, no steps, no time."""
+    return Result(
+        key="",
+        status=status,
+        tests=(),
+        num_passed=num_passed,
+        num_tests=num_tests,
+        score=num_passed / num_tests,
+        error_type=error_type,
+        error_message=error_message,
         steps=0,
         cpu_ms=0.0,
         wall_ms=0.0,

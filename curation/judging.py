@@ -145,7 +145,7 @@ def _submission(number: int, line: bytes, tasks: Mapping[str, Task]) -> Submissi
         source = task["prompt"] + source
     program = Program(
         source=source,
-        kind=task["kind"],
+        kind="stdio" if task["kind"] == "stdio" else "function",
         tests=tuple(Test(**test) for test in task["tests"]),
         entry_point=task["entry_point"] or "",
         setup=task["setup"],

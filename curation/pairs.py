@@ -6,8 +6,7 @@ says which made it, and two completions that two strategies pair alike are the f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curation import store
+from curation.more_pairs import both_fail, diverse, faster, hard_negative, shorter, teacher
+from curation.preferences import Candidate, Preference, drawn, qualifies
 from curation.progress import Progress, silent
 from curation.schema import COMPLETIONS, identify
 from sandbox.verdict import NO_EVIDENCE
@@ -29,6 +30,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     "plum": {"strategy": "all_pairs", "min_chosen": 1.0},
 }
 
+# The options that each strategy heeds. A strategy that is not named heeds those on scores and on the number of pairs.
+_SCORES = frozenset({"min_gap", "min_chosen", "above_rejected"})
+_NUMBER = frozenset({"max_pairs_per_problem", "seed"})
+HEEDS: dict[str, frozenset[str]] = {
+    "diverse": _SCORES | {"max_pairs_per_problem"},
+    "faster": _NUMBER | {"min_ratio"},
+    "shorter": _NUMBER | {"min_ratio"},
+    "hard_negative": _NUMBER | {"above_rejected"},
+    "teacher": _NUMBER | {"teacher"},
+}
+# What a strategy is told of a completion's run.
+OF_THE_RUN = ("status", "test_status", "score", "error_type", "steps")
+
 
 class PairSelection(BaseModel):
     """Which completions of a problem become pairs."""
@@ -38,13 +52,26 @@ class PairSelection(BaseModel):
     preset: Literal["codellm_dpo", "acecoder", "plum"] | None = Field(
         None, description="A published rule; fields given beside it override its own."
     )
-    strategy: Literal["best_worst", "all_pairs"] = Field(
-        "best_worst", description="best_worst: highest score over lowest; all_pairs: every one that qualifies."
+    strategy: Literal[
+        "best_worst", "all_pairs", "diverse", "faster", "shorter", "both_fail", "hard_negative", "teacher"
+    ] = Field(
+        "best_worst",
+        description="best_worst: highest score over lowest; all_pairs: every one that qualifies; diverse: over "
+        "failures unlike each other; faster, shorter: both pass; both_fail: none passes, one gets further; "
+        "hard_negative: over what nearly passes; teacher: another's that passes over the model's own that does not.",
     )
     min_gap: float = Field(0.0, ge=0, le=1, description="Chosen must score at least this much more than rejected.")
     min_chosen: float = Field(0.0, ge=0, le=1, description="Lowest score a chosen completion may have.")
     above_rejected: float | None = Field(
         None, ge=0, lt=1, description="Rejected must score more than this; 0 leaves out those that pass no test."
+    )
+    min_ratio: float = Field(
+        1.5,
+        gt=1,
+        description="For faster and shorter: rejected takes at least this many times the steps or the code of chosen.",
+    )
+    teacher: str | None = Field(
+        None, description="For teacher: the model whose programs are chosen; null takes any but the one that is asked."
     )
     max_pairs_per_problem: int = Field(16, ge=1, description="At most this many pairs of one problem.")
     seed: int = Field(0, description="Decides which pairs stay when a problem has more than that.")
@@ -55,6 +82,18 @@ class PairSelection(BaseModel):
         if isinstance(values, dict) and values.get("preset") in PRESETS:
             return PRESETS[values["preset"]] | values
         return values
+
+    @model_validator(mode="after")
+    def _heeded(self) -> PairSelection:
+        """An option that the strategy does not heed is an error, so that no one believes it was."""
+        heeds = HEEDS.get(self.strategy, _SCORES | _NUMBER)
+        for name in sorted(self.model_fields_set - heeds - {"preset", "strategy", "also"}):
+            # A form or a dumped recipe sends defaults too, and they promise nothing.
+            if getattr(self, name) != type(self).model_fields[name].default:
+                others = [strategy for strategy, heeded in HEEDS.items() if name in heeded]
+                hint = f", only {' and '.join(others)} do" if name not in _SCORES | _NUMBER else ""
+                raise ValueError(f"strategy {self.strategy} does not heed {name}{hint}: leave it out")
+        return self
 
 
 class Pairing(PairSelection):
@@ -76,7 +115,7 @@ def select_pairs(dataset: Path, config: Pairing, *, on_progress: Progress = sile
         runs = {
             row["completion_id"]: row
             for row in store.read(
-                dataset, "executions", columns=["completion_id", "status", "score", "steps"], shard=shard
+                dataset, "executions", columns=["completion_id", *OF_THE_RUN], shard=shard
             ).to_pylist()
         }
         columns = [field.name for field in COMPLETIONS.schema if field.name != "token_logps"]
@@ -85,25 +124,6 @@ def select_pairs(dataset: Path, config: Pairing, *, on_progress: Progress = sile
         written += store.write(dataset, "pairs", pair_completions(candidates, config), shard)
     on_progress(len(todo), len(todo))
     return written
-
-
-Candidate = Mapping[str, Any]
-"""A row of `completions` with the `status`, `score` and `steps` of its run."""
-
-
-@dataclass(frozen=True)
-class Preference:
-    """Chosen over rejected. Where only a step of each is compared, both begin with `prefix_tokens` tokens of text
-    `prefix`, and a side of `chosen_tokens` or `rejected_tokens` tokens ends before its completion does."""
-
-    chosen: Candidate
-    rejected: Candidate
-    prefix: str | None = None
-    prefix_tokens: int | None = None
-    chosen_text: str | None = None
-    chosen_tokens: int | None = None
-    rejected_text: str | None = None
-    rejected_tokens: int | None = None
 
 
 def pair_completions(candidates: Sequence[Candidate], config: PairSelection) -> Iterator[dict[str, Any]]:
@@ -135,37 +155,24 @@ def best_worst(candidates: Sequence[Candidate], config: PairSelection) -> list[P
         return []
     chosen = max(candidates, key=lambda c: (c["score"], -c["sample_index"]))
     rejected = min(qualified, key=lambda c: (c["score"], c["sample_index"]))
-    return [Preference(chosen, rejected)] if _qualifies(chosen, rejected, config) else []
+    return [Preference(chosen, rejected)] if qualifies(chosen, rejected, config) else []
 
 
 def all_pairs(candidates: Sequence[Candidate], config: PairSelection) -> list[Preference]:
     """Every pair that qualifies, or, where there are more than the cap, as many of them drawn by the seed."""
-    return drawn([Preference(c, r) for c in candidates for r in candidates if _qualifies(c, r, config)], config)
-
-
-def drawn(pairs: Sequence[Preference], config: PairSelection) -> list[Preference]:
-    """The pairs in the order of their samples, as many as the cap allows, drawn by the seed where there are more."""
-    kept = sorted(pairs, key=lambda p: identify(config.seed, p.chosen["completion_id"], p.rejected["completion_id"]))
-    kept = kept[: config.max_pairs_per_problem]
-    return sorted(kept, key=lambda p: (p.chosen["sample_index"], p.rejected["sample_index"]))
+    return drawn([Preference(c, r) for c in candidates for r in candidates if qualifies(c, r, config)], config)
 
 
 STRATEGIES: dict[str, Callable[[Sequence[Candidate], PairSelection], list[Preference]]] = {
     "best_worst": best_worst,
     "all_pairs": all_pairs,
+    "diverse": diverse,
+    "faster": faster,
+    "shorter": shorter,
+    "both_fail": both_fail,
+    "hard_negative": hard_negative,
+    "teacher": teacher,
 }
-
-
-def _qualifies(chosen: Candidate, rejected: Candidate, config: PairSelection) -> bool:
-    # The gap is compared with a hair's breadth to spare: 0.9 - 0.5 is less than 0.4 in floating point.
-    gap = chosen["score"] - rejected["score"]
-    return (
-        gap > 0
-        and gap >= config.min_gap - 1e-9
-        and chosen["score"] >= config.min_chosen - 1e-9
-        and (config.above_rejected is None or rejected["score"] > config.above_rejected)
-        and (chosen["code"] is None or chosen["code"] != rejected["code"])
-    )
 
 
 def _pair(made: Preference, strategy: str) -> dict[str, Any]:

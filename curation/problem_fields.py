@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from curation.asserts import NoTestsError, ProblemError, parse, shorten
 
-Kind = Literal["function", "stdio"]
+Kind = Literal["function", "stdio", "label"]
 Column = Literal["task_id", "prompt", "tests", "entry_point", "setup", "reference_solution", "difficulty"]
 
 
 class TaskTest(TypedDict):
-    """One test as the `problems` table holds it: `code` for functions, `stdin` and `stdout` for stdio."""
+    """One test as the `problems` table holds it: `code` for functions, `stdin` and `stdout` for stdio, and for a label
+    problem the right answer as `stdout`."""
 
     code: str
     stdin: str
@@ -32,6 +33,7 @@ class Task(TypedDict):
     tests: list[TaskTest]
     reference_solution: str | None
     difficulty: int | None
+    choices: NotRequired[list[str]]
 
 
 def code_tests(codes: list[str]) -> list[TaskTest]:

@@ -17,6 +17,7 @@ from curation import store
 from curation.asserts import NoTestsError, ProblemError
 from curation.errors import UserError
 from curation.focus import Focus, focused
+from curation.label_formats import problem_from_arc, problem_from_hellaswag, problem_from_metamath
 from curation.problem_fields import Column, Task
 from curation.problem_files import BUILTIN, file_revision, installed_humaneval, records
 from curation.problem_formats import (
@@ -31,9 +32,25 @@ from curation.progress import Progress, silent
 from curation.schema import identify
 
 # What the sources' own pages say; ours for the built-in set.
-LICENSES = {"builtin": "Apache-2.0", "humaneval": "MIT", "mbpp": "CC-BY-4.0", "code_contests": "CC-BY-4.0"}
+LICENSES = {
+    "builtin": "Apache-2.0",
+    "humaneval": "MIT",
+    "mbpp": "CC-BY-4.0",
+    "code_contests": "CC-BY-4.0",
+    "metamath": "MIT",
+    "arc": "CC-BY-SA-4.0",
+    "hellaswag": "MIT",
+}
 # Where a source is read from when the recipe names neither a file nor a repository.
-REPOSITORIES = {"mbpp": "google-research-datasets/mbpp", "code_contests": "deepmind/code_contests"}
+REPOSITORIES = {
+    "mbpp": "google-research-datasets/mbpp",
+    "code_contests": "deepmind/code_contests",
+    "metamath": "meta-math/MetaMathQA",
+    "arc": "allenai/ai2_arc",
+    "hellaswag": "Rowan/hellaswag",
+}
+# The config of those repositories that is read where the recipe names none: ARC's harder half, as in the Smaug paper.
+CONFIGS = {"arc": "ARC-Challenge"}
 
 
 class ProblemSource(BaseModel):
@@ -41,16 +58,21 @@ class ProblemSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: Literal["builtin", "humaneval", "mbpp", "stdio", "code_contests", "jsonl", "hub"] = Field(
+    source: Literal[
+        "builtin", "humaneval", "mbpp", "stdio", "code_contests", "metamath", "arc", "hellaswag", "jsonl", "hub"
+    ] = Field(
         "builtin",
-        description="Which set of problems, or which format the file has.",
+        description="Which set of problems, or which format the file has; metamath, arc and hellaswag are questions "
+        "with known answers, and nothing is run.",
     )
     path: Path | None = Field(
         None, description="File of problems (.jsonl, .json, .parquet, .gz); HumanEval needs none."
     )
     repo: str | None = Field(None, description="Hub dataset, as in owner/name, or a folder laid out like one.")
     revision: str | None = Field(None, description="Branch, tag or commit of the Hub dataset; null takes the newest.")
-    config: str | None = Field(None, description="Name of the Hub dataset's config; null takes the default.")
+    config: str | None = Field(
+        None, description="Name of the Hub dataset's config; null takes the default, for arc ARC-Challenge."
+    )
     columns: dict[Column, str] = Field(
         {}, description="For source hub: which of its columns is our prompt, tests, entry_point, reference_solution."
     )
@@ -60,7 +82,9 @@ class ProblemSource(BaseModel):
     limit: int | None = Field(None, ge=1, description="Take only the first so many problems.")
     max_tests: int | None = Field(None, ge=1, description="Keep only the first so many tests of each problem.")
     challenge_tests: bool = Field(False, description="For MBPP: add the asserts of challenge_test_list.")
-    skip_without_tests: bool = Field(False, description="Leave out problems without tests instead of stopping at one.")
+    skip_without_tests: bool = Field(
+        False, description="Leave out problems without tests, or without a label, instead of stopping at one."
+    )
     shard_size: int = Field(
         32, ge=1, description="Problems per shard: what is lost at most when a build is killed, and one sampler batch."
     )
@@ -73,7 +97,7 @@ class ProblemSource(BaseModel):
     def _fits_source(self) -> ProblemSource:
         """An option the source does not use is an error, so that no one believes it was heeded."""
         reads_file = self.source != "builtin" and self.source != "hub"
-        reads_hub = self.source in ("humaneval", "mbpp", "code_contests", "hub")
+        reads_hub = self.source in ("humaneval", "hub") or self.source in REPOSITORIES
         if self.path is not None and not reads_file:
             raise ValueError(f"source {self.source} takes no path")
         if self.source in ("stdio", "jsonl") and self.path is None:
@@ -191,7 +215,7 @@ def _located(config: ProblemSource) -> Iterator[tuple[str, Mapping[str, Any], Or
 
         hub = open_hub(
             config.repository,
-            config=config.config,
+            config=config.config or (CONFIGS.get(config.source) if config.repo is None else None),
             revision=config.revision,
             split=config.split,
             streaming=config.limit is not None,
@@ -225,12 +249,16 @@ def _task(record: Mapping[str, Any], config: ProblemSource, number: int) -> Task
         return problem_from_columns(record, config.columns, number)
     if config.source == "mbpp":
         return problem_from_mbpp(record, challenge_tests=config.challenge_tests)
+    if config.source == "metamath":
+        return problem_from_metamath(record, number)
     formats = {
         "builtin": problem_from_own,
         "jsonl": problem_from_own,
         "humaneval": problem_from_humaneval,
         "stdio": problem_from_stdio,
         "code_contests": problem_from_code_contests,
+        "arc": problem_from_arc,
+        "hellaswag": problem_from_hellaswag,
     }
     return formats[config.source](record)
 

@@ -6,6 +6,7 @@ The standard prompts:
     MBPP, completion        a docstring with the task and one assert, as in the InCoder paper and the BigCode harness
     both, chat              the task (for MBPP with one assert, which names the function) and "one Python code block"
     stdin/stdout            the task, and that it reads standard input and prints
+    labelled, both          the question itself
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ STOPS = {
     "code": ("\nclass", "\ndef", "\n#", "\nif", "\nprint"),
     "text": ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n```"),
     "stdio": ('\n"""', "\n```"),
+    "label": (),
 }
 
 
@@ -37,13 +39,15 @@ def prompt_for(problem: Mapping[str, Any], *, system: str | None = None) -> Prom
     """Both forms of a problem (a row of `problems`)."""
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": question(problem)})
-    form = "stdio" if problem["kind"] == "stdio" else problem["prompt_format"]
+    form = problem["prompt_format"] if problem["kind"] == "function" else problem["kind"]
     return Prompt(tuple(messages), completion_prompt(problem), STOPS[form])
 
 
 def question(problem: Mapping[str, Any]) -> str:
     """What a chat model is asked."""
-    task = problem["prompt"].strip()
+    task = str(problem["prompt"]).strip()
+    if problem["kind"] == "label":
+        return task
     if problem["prompt_format"] == "code":
         return f"Complete this Python function.\n\n```python\n{task}\n```\n\nAnswer with one Python code block."
     if problem["kind"] == "stdio":
@@ -55,14 +59,19 @@ def question(problem: Mapping[str, Any]) -> str:
 
 def completion_prompt(problem: Mapping[str, Any]) -> str:
     """What a model is given to continue."""
-    if problem["prompt_format"] == "code":
+    if problem["prompt_format"] == "code" or problem["kind"] == "label":
         return str(problem["prompt"])
     lines = [problem["prompt"].strip(), _example(problem)]
     return '"""\n' + "\n".join(line for line in lines if line) + '\n"""\n'
 
 
 def code_of(problem: Mapping[str, Any], text: str, *, continues: bool) -> str | None:
-    """The program in a completion of a problem; `continues` where the model was given the prompt to go on with."""
+    """The program in a completion of a problem; `continues` where the model was given the prompt to go on with.
+
+    An answer to a label problem holds none.
+    """
+    if problem["kind"] == "label":
+        return None
     return extract_code(
         text,
         prompt_format=problem["prompt_format"],

@@ -20,9 +20,10 @@ USES: dict[str, frozenset[str]] = {
     "replay": frozenset("model revision temperature top_p max_tokens path completion_is skip_unknown".split()),
     "scripted": frozenset("n seed".split()),
     "reference": frozenset(),
+    "labelled": frozenset({"seed"}),
 }
 # Samplers that ask nobody: what they give follows from the problem, and may stand beside a model's own completions.
-GIVEN = frozenset({"replay", "scripted", "reference"})
+GIVEN = frozenset({"replay", "scripted", "reference", "labelled"})
 
 
 class Sampling(BaseModel):
@@ -30,11 +31,11 @@ class Sampling(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Sampling")
 
-    sampler: Literal["vllm", "openai", "replay", "scripted", "reference"] = Field(
+    sampler: Literal["vllm", "openai", "replay", "scripted", "reference", "labelled"] = Field(
         "vllm",
         description="vllm: a model on this machine; openai: a server that speaks OpenAI's protocol, as `vllm serve` "
         "does; replay: completions that exist already; scripted: made up from reference solutions, for trials; "
-        "reference: the problems' own solutions.",
+        "reference: the problems' own solutions; labelled: the right and the wrong answers of labelled problems.",
     )
     model: str | None = Field(
         None, description="Hub repository or folder of the model; null takes embedded, the small one that comes along."

@@ -59,7 +59,11 @@ TEST = pa.struct(
     [
         column("code", pa.string(), "Python that asserts something of the candidate; empty for stdio problems"),
         column("stdin", pa.string(), "standard input of the run; empty for function problems"),
-        column("stdout", pa.string(), "standard output expected of the run; empty for function problems"),
+        column(
+            "stdout",
+            pa.string(),
+            "standard output expected of the run, or the right answer of a label problem; empty for function problems",
+        ),
     ]
 )
 

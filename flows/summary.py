@@ -11,7 +11,7 @@ from rich.text import Text
 
 from analysis import engine
 from analysis.report import run_report
-from curation import manifest, storage
+from curation import card, manifest, storage
 
 BAR = 24
 COLOURS = {"passed": "green", "wrong": "yellow", "exception": "yellow", "refused": "red", "infra_error": "red"}
@@ -23,7 +23,9 @@ def show(version: Path, made: bool | None, root: Path, console: Console) -> None
     name = f"{sealed['dataset']}@{sealed['version']}"
     console.print()
     console.print(Text(f"{name}: {HEADLINES[made]}", style="bold"))
-    reports = {report: run_report(version, report).to_pylist() for report in ("verdicts", "buckets", "pruned")}
+    reports = {
+        report: run_report(version, report).to_pylist() for report in ("verdicts", "buckets", "pruned", "length_bias")
+    }
     with engine.connect(version) as con:
         models = engine.select(con, "SELECT DISTINCT model FROM completions ORDER BY model")["model"].to_pylist()
         samples = engine.select(con, "SELECT min(num_judged) AS fewest FROM problem_stats")["fewest"].to_pylist()[0]
@@ -32,11 +34,13 @@ def show(version: Path, made: bool | None, root: Path, console: Console) -> None
     console.print(f"  {_counts(sealed)} by {', '.join(models) or 'nobody'}")
     console.print(_verdicts(reports["verdicts"]))
     estimates = [f"pass@{row['k']} {row['pass_at_k']:.3f}" for row in passing if row["problems"]]
-    if estimates:
+    if estimates and models != ["labelled"]:  # a data set's answers are no attempts
         console.print(f"  {', '.join(estimates)} (unbiased, {passing[0]['problems']} problems)\n")
     console.print(_buckets(reports["buckets"], sealed["cut_points"]))
     for row in reports["pruned"]:
         console.print(f"  {row['removed']} pairs set aside by {row['rule']}")
+    if reports["length_bias"]:
+        console.print(f"  chosen is longer {card.lengths_told(reports['length_bias'])}")
     console.print()
     console.print(f"  {version}", soft_wrap=True)
     console.print(f"  digest {sealed['digest']}", soft_wrap=True)
