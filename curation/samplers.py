@@ -305,12 +305,19 @@ def _openai(config: Sampling, task_ids: Collection[str]) -> Sampler:
     return OpenAISampler(config)
 
 
+def _mutation(config: Sampling, task_ids: Collection[str]) -> Sampler:
+    from curation.mutation import MutationSampler
+
+    return MutationSampler(config, task_ids)
+
+
 SAMPLERS: dict[str, Callable[[Sampling, Collection[str]], Sampler]] = {
     "vllm": _vllm,
     "openai": _openai,
     "replay": ReplaySampler,
     "scripted": ScriptedSampler,
     "reference": ReferenceSampler,
+    "mutation": _mutation,
 }
 
 

@@ -20,9 +20,10 @@ USES: dict[str, frozenset[str]] = {
     "replay": frozenset("model revision temperature top_p max_tokens path completion_is skip_unknown".split()),
     "scripted": frozenset("n seed".split()),
     "reference": frozenset(),
+    "mutation": frozenset("n seed path completion_is skip_unknown from_version programs_per_problem".split()),
 }
 # Samplers that ask nobody: what they give follows from the problem, and may stand beside a model's own completions.
-GIVEN = frozenset({"replay", "scripted", "reference"})
+GIVEN = frozenset({"replay", "scripted", "reference", "mutation"})
 
 
 class Sampling(BaseModel):
@@ -30,11 +31,12 @@ class Sampling(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Sampling")
 
-    sampler: Literal["vllm", "openai", "replay", "scripted", "reference"] = Field(
+    sampler: Literal["vllm", "openai", "replay", "scripted", "reference", "mutation"] = Field(
         "vllm",
         description="vllm: a model on this machine; openai: a server that speaks OpenAI's protocol, as `vllm serve` "
         "does; replay: completions that exist already; scripted: made up from reference solutions, for trials; "
-        "reference: the problems' own solutions.",
+        "reference: the problems' own solutions; mutation: programs with one small change each, made from these, from a "
+        "file or from a version.",
     )
     model: str | None = Field(
         None, description="Hub repository or folder of the model; null takes embedded, the small one that comes along."
@@ -80,13 +82,21 @@ class Sampling(BaseModel):
     concurrency: int = Field(16, ge=1, description="Requests under way at once, all servers together.")
 
     path: Path | None = Field(
-        None, description="File of completions to replay (.jsonl, .jsonl.gz, .parquet), with task_id and completion."
+        None,
+        description="File of completions to replay or to mutate (.jsonl, .jsonl.gz, .parquet), with task_id and "
+        "completion.",
     )
     completion_is: Literal["solution", "continuation"] = Field(
         "continuation", description="solution: each completion is a whole program; continuation: it goes on the prompt."
     )
     skip_unknown: bool = Field(
         False, description="Leave out replayed completions of problems the dataset lacks instead of stopping at one."
+    )
+    from_version: Path | None = Field(
+        None, description="For mutation: folder of a sealed version, as in data/demo/1; what passed in it is changed."
+    )
+    programs_per_problem: int = Field(
+        1, ge=1, description="For mutation: programs of each problem that are changed, n times each."
     )
 
     @model_validator(mode="after")
@@ -99,6 +109,8 @@ class Sampling(BaseModel):
                 raise ValueError(f"sampler {self.sampler} does not use {name}, only {others} does: leave it out")
         if self.sampler == "replay" and self.path is None:
             raise ValueError("sampler replay needs a path: the file that holds the completions")
+        if self.path is not None and self.from_version is not None:
+            raise ValueError("give path or from_version, not both")
         if self.sampler == "openai" and self.model is None:
             raise ValueError("sampler openai needs a model: the name under which the server offers it")
         if self.prompt == "completion" and self.system is not None:

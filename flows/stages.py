@@ -44,7 +44,7 @@ class Stage(NamedTuple):
 
 IDLE_SAMPLING = frozenset(
     "base_urls api_key_env timeout retries concurrency tensor_parallel_size data_parallel_size "
-    "gpu_memory_utilization path".split()
+    "gpu_memory_utilization path from_version".split()
 )
 WORKERS = frozenset({"workers"})
 STAGES = (
@@ -153,8 +153,12 @@ def _inputs(config: BaseModel) -> dict[str, Any]:
         # Not where the version lies, but what it is.
         chosen = config.focus.model_dump(exclude={"version"})
         found["focus"] = chosen | {"digest": manifest.read_manifest(config.focus.version)["digest"]}
+    for name in ("from_version", "path"):
+        folder = getattr(config, name, None)
+        if folder is not None and (name == "from_version" or getattr(config, "source", None) == "failures"):
+            found["version"] = manifest.read_manifest(folder)["digest"]
     path = getattr(config, "path", None)
-    if path is not None:
+    if path is not None and "version" not in found:
         file = Path(path)
         if not file.is_file():
             raise UserError(f"no file {file}, which the recipe names: check the path, or override it with --set")
