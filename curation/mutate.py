@@ -220,9 +220,7 @@ def _boundaries(root: ast.stmt, source: _Source, dice: random.Random) -> Iterato
     yield from _compared(root, source, BOUNDARIES)
 
 
-def _compared(
-    root: ast.stmt, source: _Source, exchanges: dict[type[ast.cmpop], tuple[str, str]]
-) -> Iterator[Change]:
+def _compared(root: ast.stmt, source: _Source, exchanges: dict[type[ast.cmpop], tuple[str, str]]) -> Iterator[Change]:
     for node in ast.walk(root):
         if isinstance(node, ast.Compare):
             for left, operator in zip([node.left, *node.comparators], node.ops, strict=False):

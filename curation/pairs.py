@@ -129,7 +129,7 @@ def pair_completions(candidates: Sequence[Candidate], config: PairSelection) -> 
 
 def _distinct(group: Sequence[Candidate]) -> dict[str, Candidate]:
     """Candidates with evidence by their text: of several the first that others were made from, else the first."""
-    origins = {candidate["origin_id"] for candidate in group}
+    origins = {candidate.get("origin_id") for candidate in group}
     distinct: dict[str, Candidate] = {}
     for candidate in group:
         if candidate["status"] not in NO_EVIDENCE:

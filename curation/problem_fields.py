@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from curation.asserts import NoTestsError, ProblemError, parse, shorten
 
@@ -32,6 +32,7 @@ class Task(TypedDict):
     tests: list[TaskTest]
     reference_solution: str | None
     difficulty: int | None
+    buggy_program: NotRequired[str | None]
 
 
 def code_tests(codes: list[str]) -> list[TaskTest]:

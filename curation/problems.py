@@ -6,6 +6,7 @@ Its shards are the plan of the whole build, so they depend on nothing but the so
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curation import store
 from curation.asserts import NoTestsError, ProblemError
+from curation.bug_formats import problem_from_debugbench, problem_from_humanevalpack, problem_from_quixbugs
+from curation.debugging import Located, Unusable, report, with_failures
 from curation.errors import UserError
+from curation.failures import failures
 from curation.focus import Focus, focused
 from curation.problem_fields import Column, Task
 from curation.problem_files import BUILTIN, file_revision, installed_humaneval, records
@@ -31,9 +35,16 @@ from curation.progress import Progress, silent
 from curation.schema import identify
 
 # What the sources' own pages say; ours for the built-in set.
-LICENSES = {"builtin": "Apache-2.0", "humaneval": "MIT", "mbpp": "CC-BY-4.0", "code_contests": "CC-BY-4.0"}
+LICENSES = {"builtin": "Apache-2.0", "humaneval": "MIT", "mbpp": "CC-BY-4.0", "code_contests": "CC-BY-4.0"} | {
+    "quixbugs": "MIT",
+    "humanevalpack": "MIT",
+    "debugbench": "Apache-2.0",
+}
 # Where a source is read from when the recipe names neither a file nor a repository.
-REPOSITORIES = {"mbpp": "google-research-datasets/mbpp", "code_contests": "deepmind/code_contests"}
+REPOSITORIES = {"mbpp": "google-research-datasets/mbpp", "code_contests": "deepmind/code_contests"} | {
+    "humanevalpack": "bigcode/humanevalpack",
+    "debugbench": "Rtian/DebugBench",
+}
 
 
 class ProblemSource(BaseModel):
@@ -41,12 +52,18 @@ class ProblemSource(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: Literal["builtin", "humaneval", "mbpp", "stdio", "code_contests", "jsonl", "hub"] = Field(
+    source: Literal[
+        *("builtin", "humaneval", "mbpp", "stdio", "code_contests", "jsonl", "hub"),
+        *("quixbugs", "humanevalpack", "debugbench", "failures"),
+    ] = Field(
         "builtin",
-        description="Which set of problems, or which format the file has.",
+        description="Which set of problems, or which format the file has. Of bugs to repair: quixbugs, humanevalpack, "
+        "debugbench, and failures, which are the programs of a version that failed.",
     )
     path: Path | None = Field(
-        None, description="File of problems (.jsonl, .json, .parquet, .gz); HumanEval needs none."
+        None,
+        description="File of problems (.jsonl, .json, .parquet, .gz); HumanEval needs none. For failures the folder of "
+        "a sealed version.",
     )
     repo: str | None = Field(None, description="Hub dataset, as in owner/name, or a folder laid out like one.")
     revision: str | None = Field(None, description="Branch, tag or commit of the Hub dataset; null takes the newest.")
@@ -60,6 +77,7 @@ class ProblemSource(BaseModel):
     limit: int | None = Field(None, ge=1, description="Take only the first so many problems.")
     max_tests: int | None = Field(None, ge=1, description="Keep only the first so many tests of each problem.")
     challenge_tests: bool = Field(False, description="For MBPP: add the asserts of challenge_test_list.")
+    bugs_per_problem: int = Field(2, ge=1, description="For failures: at most so many bugs of one problem.")
     skip_without_tests: bool = Field(False, description="Leave out problems without tests instead of stopping at one.")
     shard_size: int = Field(
         32, ge=1, description="Problems per shard: what is lost at most when a build is killed, and one sampler batch."
@@ -73,11 +91,17 @@ class ProblemSource(BaseModel):
     def _fits_source(self) -> ProblemSource:
         """An option the source does not use is an error, so that no one believes it was heeded."""
         reads_file = self.source != "builtin" and self.source != "hub"
-        reads_hub = self.source in ("humaneval", "mbpp", "code_contests", "hub")
+        reads_hub = self.source in ("humaneval", "mbpp", "code_contests", "hub", "humanevalpack", "debugbench")
         if self.path is not None and not reads_file:
             raise ValueError(f"source {self.source} takes no path")
-        if self.source in ("stdio", "jsonl") and self.path is None:
+        if self.source in ("stdio", "jsonl", "quixbugs") and self.path is None:
             raise ValueError(f"source {self.source} needs a path: the file that holds the problems")
+        if self.source == "failures" and self.path is None:
+            raise ValueError("source failures needs a path: the folder of a sealed version, as in data/demo/1")
+        if self.source == "failures" and self.max_tests is not None:
+            raise ValueError("source failures takes no max_tests: a bug may fail only a test that is then gone")
+        if self.source != "failures" and self.bugs_per_problem != type(self).model_fields["bugs_per_problem"].default:
+            raise ValueError(f"source {self.source} has no bugs_per_problem: only failures does")
         if self.path is not None and self.repo is not None:
             raise ValueError("give path or repo, not both")
         if self.repo is not None and not reads_hub:
@@ -131,7 +155,8 @@ def read_problems(config: ProblemSource) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     seen: dict[str, str] = {}
-    for place, task, origin in islice(_tasks(config), config.limit):
+    tasks = with_failures(_tasks(config)) if config.source != "failures" else _tasks(config)
+    for place, task, origin in islice(tasks, config.limit):
         if task["task_id"] in seen:
             raise ProblemError(f"{place}: task_id {task['task_id']!r} is taken by {seen[task['task_id']]}")
         seen[task["task_id"]] = place
@@ -158,17 +183,9 @@ def plan_shards(rows: Iterable[Mapping[str, Any]], shard_size: int) -> dict[stor
 Origin = Mapping[str, str]  # source, source_revision, license, and the split of problems that name none
 
 
-def _tasks(config: ProblemSource) -> Iterator[tuple[str, Task, Origin]]:
+def _tasks(config: ProblemSource) -> Iterator[Located]:
     """(place, task, origin) of each wanted record, in order."""
-    for number, (place, record, origin) in enumerate(_located(config)):
-        try:
-            task = _task(record, config, number)
-        except NoTestsError as error:
-            if config.skip_without_tests:
-                continue
-            raise NoTestsError(f"{place}: {error}; fix it or set skip_without_tests") from error
-        except ProblemError as error:
-            raise type(error)(f"{place}: {error}") from error
+    for place, task, origin in _read(config):
         task["split"] = task["split"] or origin["split"]
         if not store.SHARD_NAME.fullmatch(f"{task['split']}-00000-of-00001.parquet"):
             raise ProblemError(f"{place}: a split is named with letters, digits and _, found {task['split']!r}")
@@ -183,6 +200,27 @@ def _tasks(config: ProblemSource) -> Iterator[tuple[str, Task, Origin]]:
             yield place, task, origin
 
 
+def _read(config: ProblemSource) -> Iterator[Located]:
+    """The same of every record."""
+    if config.source == "failures":
+        assert config.path is not None
+        yield from failures(config.path, config.bugs_per_problem)
+        return
+    left_out: Counter[str] = Counter()
+    for number, (place, record, origin) in enumerate(_located(config)):
+        try:
+            yield place, _task(record, config, number), origin
+        except NoTestsError as error:
+            if config.skip_without_tests:
+                continue
+            raise NoTestsError(f"{place}: {error}; fix it or set skip_without_tests") from error
+        except Unusable as error:
+            left_out[str(error)] += 1
+        except ProblemError as error:
+            raise type(error)(f"{place}: {error}") from error
+    report(left_out)
+
+
 def _located(config: ProblemSource) -> Iterator[tuple[str, Mapping[str, Any], Origin]]:
     """(place, record, origin) of each record of the source."""
     license = config.license or LICENSES.get(config.source)
@@ -191,7 +229,7 @@ def _located(config: ProblemSource) -> Iterator[tuple[str, Mapping[str, Any], Or
 
         hub = open_hub(
             config.repository,
-            config=config.config,
+            config=config.config or ("python" if config.repository == REPOSITORIES["humanevalpack"] else None),
             revision=config.revision,
             split=config.split,
             streaming=config.limit is not None,
@@ -207,7 +245,7 @@ def _located(config: ProblemSource) -> Iterator[tuple[str, Mapping[str, Any], Or
                 yield f"{config.repository}, split {split}, row {number}", row, origin
         return
     path = BUILTIN if config.source == "builtin" else config.path or installed_humaneval()
-    named = config.source in ("builtin", "humaneval", "mbpp")
+    named = config.source in ("builtin", "humaneval", "mbpp", "quixbugs", "humanevalpack", "debugbench")
     found = records(path)
     origin = {
         # The name alone: where a file lies differs between machines, and ids must not.
@@ -231,6 +269,9 @@ def _task(record: Mapping[str, Any], config: ProblemSource, number: int) -> Task
         "humaneval": problem_from_humaneval,
         "stdio": problem_from_stdio,
         "code_contests": problem_from_code_contests,
+        "quixbugs": problem_from_quixbugs,
+        "humanevalpack": problem_from_humanevalpack,
+        "debugbench": problem_from_debugbench,
     }
     return formats[config.source](record)
 

@@ -6,6 +6,8 @@ The standard prompts:
     MBPP, completion        a docstring with the task and one assert, as in the InCoder paper and the BigCode harness
     both, chat              the task (for MBPP with one assert, which names the function) and "one Python code block"
     stdin/stdout            the task, and that it reads standard input and prints
+    a bug, chat             the task, which shows the program and the test it fails, and "one Python code block"
+    a bug, completion       the task, then the opening of a code block, whose end ends the answer
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ STOPS = {
     "code": ("\nclass", "\ndef", "\n#", "\nif", "\nprint"),
     "text": ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n```"),
     "stdio": ('\n"""', "\n```"),
+    "bug": ("\n```",),
 }
 
 
@@ -38,12 +41,15 @@ def prompt_for(problem: Mapping[str, Any], *, system: str | None = None) -> Prom
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": question(problem)})
     form = "stdio" if problem["kind"] == "stdio" else problem["prompt_format"]
+    form = "bug" if problem.get("buggy_program") else form
     return Prompt(tuple(messages), completion_prompt(problem), STOPS[form])
 
 
 def question(problem: Mapping[str, Any]) -> str:
     """What a chat model is asked."""
     task = problem["prompt"].strip()
+    if problem.get("buggy_program"):
+        return f"{task} Answer with one Python code block."
     if problem["prompt_format"] == "code":
         return f"Complete this Python function.\n\n```python\n{task}\n```\n\nAnswer with one Python code block."
     if problem["kind"] == "stdio":
@@ -55,6 +61,8 @@ def question(problem: Mapping[str, Any]) -> str:
 
 def completion_prompt(problem: Mapping[str, Any]) -> str:
     """What a model is given to continue."""
+    if problem.get("buggy_program"):
+        return f"{problem['prompt'].strip()}\n\n```python\n"
     if problem["prompt_format"] == "code":
         return str(problem["prompt"])
     lines = [problem["prompt"].strip(), _example(problem)]

@@ -22,8 +22,11 @@ USES: dict[str, frozenset[str]] = {
     "reference": frozenset(),
     "mutation": frozenset("n seed path completion_is skip_unknown from_version programs_per_problem".split()),
 }
+_ENGINE = USES["vllm"] - _ASKS
 # Samplers that ask nobody: what they give follows from the problem, and may stand beside a model's own completions.
 GIVEN = frozenset({"replay", "scripted", "reference", "mutation"})
+# What they heed besides where a model scores what they give.
+SCORING = _ENGINE | {"prompt", "system"} - {"data_parallel_size"}
 
 
 class Sampling(BaseModel):
@@ -35,8 +38,8 @@ class Sampling(BaseModel):
         "vllm",
         description="vllm: a model on this machine; openai: a server that speaks OpenAI's protocol, as `vllm serve` "
         "does; replay: completions that exist already; scripted: made up from reference solutions, for trials; "
-        "reference: the problems' own solutions; mutation: programs with one small change each, made from these, from a "
-        "file or from a version.",
+        "reference: the problems' own solutions; mutation: programs with one small change each, made from "
+        "these, from a file or from a version.",
     )
     model: str | None = Field(
         None, description="Hub repository or folder of the model; null takes embedded, the small one that comes along."
@@ -98,14 +101,23 @@ class Sampling(BaseModel):
     programs_per_problem: int = Field(
         1, ge=1, description="For mutation: programs of each problem that are changed, n times each."
     )
+    scored_by: str | None = Field(
+        None,
+        description="For samplers that ask no model: the model, run by vLLM, on whose prompt the completions are put, "
+        "with its tokens and log-probabilities; embedded is the small one. What stands in also is scored in any case.",
+    )
 
     @model_validator(mode="after")
     def _heeded(self) -> Sampling:
         """An option the sampler does not use is an error, so that no one believes it was heeded."""
         uses = USES[self.sampler] | {"sampler", "also"}
+        if self.sampler in GIVEN:
+            uses |= {"scored_by"} | (SCORING if self.scored_by is not None else frozenset())
         for name in type(self).model_fields:
             if name in self.model_fields_set and name not in uses and not self._is_default(name):
-                others = " or ".join(sampler for sampler, used in USES.items() if name in used)
+                others = (
+                    " or ".join(sampler for sampler, used in USES.items() if name in used) or "one that asks nobody"
+                )
                 raise ValueError(f"sampler {self.sampler} does not use {name}, only {others} does: leave it out")
         if self.sampler == "replay" and self.path is None:
             raise ValueError("sampler replay needs a path: the file that holds the completions")
@@ -148,4 +160,6 @@ class Generation(Sampling):
                 raise ValueError(
                     f"also takes samplers that ask no model ({', '.join(sorted(GIVEN))}), not {one.sampler}"
                 )
+            if one.scored_by is not None:
+                raise ValueError("what stands in also is scored by the model that samples: leave scored_by out there")
         return self

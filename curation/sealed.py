@@ -29,4 +29,4 @@ def judged_programs(version: Path) -> Iterator[tuple[dict[str, Any], list[dict[s
 def name_of(version: Path) -> str:
     """What a version is called, as in demo@1."""
     sealed = manifest.read_manifest(version)
-    return f"{sealed['name']}@{sealed['version']}"
+    return f"{sealed['dataset']}@{sealed['version']}"

@@ -163,9 +163,11 @@ def _inputs(config: BaseModel) -> dict[str, Any]:
         if not file.is_file():
             raise UserError(f"no file {file}, which the recipe names: check the path, or override it with --set")
         found["path"] = manifest.file_sha256(file)
-    model = getattr(config, "model", None)
-    if model is not None and Path(model).is_dir():
+    for name in ("model", "scored_by"):
+        model = getattr(config, name, None)
+        if model is None or not Path(model).is_dir():
+            continue
         # Not hashed whole: weights are large, and a changed file has another size or time.
         entries = sorted(entry for entry in Path(model).iterdir() if entry.is_file())
-        found["model"] = [(entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries]
+        found[name] = [(entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries]
     return found
