@@ -53,12 +53,21 @@ class PairSelection(BaseModel):
         None, description="A published rule; fields given beside it override its own."
     )
     strategy: Literal[
-        "best_worst", "all_pairs", "diverse", "faster", "shorter", "both_fail", "hard_negative", "teacher"
+        "best_worst",
+        "all_pairs",
+        "diverse",
+        "faster",
+        "shorter",
+        "both_fail",
+        "hard_negative",
+        "teacher",
+        "mutation",
     ] = Field(
         "best_worst",
         description="best_worst: highest score over lowest; all_pairs: every one that qualifies; diverse: over "
         "failures unlike each other; faster, shorter: both pass; both_fail: none passes, one gets further; "
-        "hard_negative: over what nearly passes; teacher: another's that passes over the model's own that does not.",
+        "hard_negative: over what nearly passes; teacher: another's that passes over the model's own that does not; "
+        "mutation: a program that passes over what became of it by one small change.",
     )
     min_gap: float = Field(0.0, ge=0, le=1, description="Chosen must score at least this much more than rejected.")
     min_chosen: float = Field(0.0, ge=0, le=1, description="Lowest score a chosen completion may have.")
@@ -134,10 +143,7 @@ def pair_completions(candidates: Sequence[Candidate], config: PairSelection) -> 
     """
     selections = [config, *(config.also if isinstance(config, Pairing) else ())]
     for _, group in groupby(candidates, key=itemgetter("problem_id")):
-        distinct: dict[str, Candidate] = {}
-        for candidate in group:
-            if candidate["status"] not in NO_EVIDENCE:
-                distinct.setdefault(candidate["text"], candidate)
+        distinct = _distinct(list(group))
         made: set[tuple[Any, ...]] = set()
         for selection in selections:
             for preference in STRATEGIES[selection.strategy](list(distinct.values()), selection):
@@ -146,6 +152,18 @@ def pair_completions(candidates: Sequence[Candidate], config: PairSelection) -> 
                 if sides not in made:
                     made.add(sides)
                     yield row
+
+
+def _distinct(group: Sequence[Candidate]) -> dict[str, Candidate]:
+    """Candidates with evidence by their text: of several the first that others were made from, else the first."""
+    origins = {candidate.get("origin_id") for candidate in group}
+    distinct: dict[str, Candidate] = {}
+    for candidate in group:
+        if candidate["status"] not in NO_EVIDENCE:
+            first = distinct.setdefault(candidate["text"], candidate)
+            if candidate["completion_id"] in origins and first["completion_id"] not in origins:
+                distinct[candidate["text"]] = candidate
+    return distinct
 
 
 def best_worst(candidates: Sequence[Candidate], config: PairSelection) -> list[Preference]:
@@ -163,6 +181,14 @@ def all_pairs(candidates: Sequence[Candidate], config: PairSelection) -> list[Pr
     return drawn([Preference(c, r) for c in candidates for r in candidates if qualifies(c, r, config)], config)
 
 
+def mutation(candidates: Sequence[Candidate], config: PairSelection) -> list[Preference]:
+    """A program that passes over those of its mutants that fail; one that passes all tests is equivalent, no pair."""
+    passed = {c["completion_id"]: c for c in candidates if c["status"] == "passed"}
+    mutants = [c for c in candidates if c["mutation"] is not None and c["status"] != "passed"]
+    pairs = [Preference(passed[c["origin_id"]], c) for c in mutants if c["origin_id"] in passed]
+    return drawn([pair for pair in pairs if qualifies(pair.chosen, pair.rejected, config)], config)
+
+
 STRATEGIES: dict[str, Callable[[Sequence[Candidate], PairSelection], list[Preference]]] = {
     "best_worst": best_worst,
     "all_pairs": all_pairs,
@@ -172,6 +198,7 @@ STRATEGIES: dict[str, Callable[[Sequence[Candidate], PairSelection], list[Prefer
     "both_fail": both_fail,
     "hard_negative": hard_negative,
     "teacher": teacher,
+    "mutation": mutation,
 }
 
 

@@ -34,6 +34,7 @@ class Task(TypedDict):
     reference_solution: str | None
     difficulty: int | None
     choices: NotRequired[list[str]]
+    buggy_program: NotRequired[str | None]
 
 
 def code_tests(codes: list[str]) -> list[TaskTest]:

@@ -8,7 +8,8 @@ Our own format, one JSON object a line (`source: jsonl`), is what users write fo
      "tests": [{"input": "1 2\\n", "output": "3\\n"}]}
 
 `task_id`, `prompt` and `tests` are needed, and `entry_point` where tests are code; `prompt_format` is "text" unless
-given. A record may name its `split`. Any other key is an error.
+given. A record may name its `split`, and a `buggy_program` to repair, which the prompt then does not state but the
+task. Any other key is an error.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ OWN_KEYS = (
     "difficulty",
     "prompt_format",
     "split",
+    "buggy_program",
 )
 PYTHON3 = 3  # code_contests' number for the language of a solution
 
@@ -185,6 +187,8 @@ def problem_from_own(record: Mapping[str, Any]) -> Task:
     )
     parse(task["setup"], "setup")
     task["split"] = optional_text(record, "split")
+    if record.get("buggy_program") is not None:
+        task["buggy_program"] = text_of(record, "buggy_program")
     return task
 
 

@@ -6,6 +6,7 @@ Its shards are the plan of the whole build, so they depend on nothing but the so
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curation import store
 from curation.asserts import NoTestsError, ProblemError
+from curation.bug_formats import problem_from_debugbench, problem_from_humanevalpack, problem_from_quixbugs
+from curation.debugging import Located, Unusable, report, with_failures
 from curation.errors import UserError
+from curation.failures import failures
 from curation.focus import Focus, focused
 from curation.label_formats import problem_from_arc, problem_from_hellaswag, problem_from_metamath
 from curation.problem_fields import Column, Task
@@ -37,6 +41,9 @@ LICENSES = {
     "humaneval": "MIT",
     "mbpp": "CC-BY-4.0",
     "code_contests": "CC-BY-4.0",
+    "quixbugs": "MIT",
+    "humanevalpack": "MIT",
+    "debugbench": "Apache-2.0",
     "metamath": "MIT",
     "arc": "CC-BY-SA-4.0",
     "hellaswag": "MIT",
@@ -45,12 +52,15 @@ LICENSES = {
 REPOSITORIES = {
     "mbpp": "google-research-datasets/mbpp",
     "code_contests": "deepmind/code_contests",
+    "humanevalpack": "bigcode/humanevalpack",
+    "debugbench": "Rtian/DebugBench",
     "metamath": "meta-math/MetaMathQA",
     "arc": "allenai/ai2_arc",
     "hellaswag": "Rowan/hellaswag",
 }
-# The config of those repositories that is read where the recipe names none: ARC's harder half, as in the Smaug paper.
-CONFIGS = {"arc": "ARC-Challenge"}
+# The config of those repositories that is read where the recipe names none: ARC's harder half, as in the Smaug paper,
+# and the Python of HumanEvalPack's languages.
+CONFIGS = {"arc": "ARC-Challenge", "humanevalpack": "python"}
 
 
 class ProblemSource(BaseModel):
@@ -59,14 +69,30 @@ class ProblemSource(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Literal[
-        "builtin", "humaneval", "mbpp", "stdio", "code_contests", "metamath", "arc", "hellaswag", "jsonl", "hub"
+        "builtin",
+        "humaneval",
+        "mbpp",
+        "stdio",
+        "code_contests",
+        "jsonl",
+        "hub",
+        "quixbugs",
+        "humanevalpack",
+        "debugbench",
+        "failures",
+        "metamath",
+        "arc",
+        "hellaswag",
     ] = Field(
         "builtin",
-        description="Which set of problems, or which format the file has; metamath, arc and hellaswag are questions "
-        "with known answers, and nothing is run.",
+        description="Which set of problems, or which format the file has. Of bugs to repair: quixbugs, humanevalpack, "
+        "debugbench, and failures, which are the programs of a version that failed. Questions with known answers, "
+        "where nothing is run: metamath, arc, hellaswag.",
     )
     path: Path | None = Field(
-        None, description="File of problems (.jsonl, .json, .parquet, .gz); HumanEval needs none."
+        None,
+        description="File of problems (.jsonl, .json, .parquet, .gz); HumanEval needs none. For failures the folder of "
+        "a sealed version.",
     )
     repo: str | None = Field(None, description="Hub dataset, as in owner/name, or a folder laid out like one.")
     revision: str | None = Field(None, description="Branch, tag or commit of the Hub dataset; null takes the newest.")
@@ -82,6 +108,7 @@ class ProblemSource(BaseModel):
     limit: int | None = Field(None, ge=1, description="Take only the first so many problems.")
     max_tests: int | None = Field(None, ge=1, description="Keep only the first so many tests of each problem.")
     challenge_tests: bool = Field(False, description="For MBPP: add the asserts of challenge_test_list.")
+    bugs_per_problem: int = Field(2, ge=1, description="For failures: at most so many bugs of one problem.")
     skip_without_tests: bool = Field(
         False, description="Leave out problems without tests, or without a label, instead of stopping at one."
     )
@@ -100,8 +127,14 @@ class ProblemSource(BaseModel):
         reads_hub = self.source in ("humaneval", "hub") or self.source in REPOSITORIES
         if self.path is not None and not reads_file:
             raise ValueError(f"source {self.source} takes no path")
-        if self.source in ("stdio", "jsonl") and self.path is None:
+        if self.source in ("stdio", "jsonl", "quixbugs") and self.path is None:
             raise ValueError(f"source {self.source} needs a path: the file that holds the problems")
+        if self.source == "failures" and self.path is None:
+            raise ValueError("source failures needs a path: the folder of a sealed version, as in data/demo/1")
+        if self.source == "failures" and self.max_tests is not None:
+            raise ValueError("source failures takes no max_tests: a bug may fail only a test that is then gone")
+        if self.source != "failures" and self.bugs_per_problem != type(self).model_fields["bugs_per_problem"].default:
+            raise ValueError(f"source {self.source} has no bugs_per_problem: only failures does")
         if self.path is not None and self.repo is not None:
             raise ValueError("give path or repo, not both")
         if self.repo is not None and not reads_hub:
@@ -155,7 +188,8 @@ def read_problems(config: ProblemSource) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     seen: dict[str, str] = {}
-    for place, task, origin in islice(_tasks(config), config.limit):
+    tasks = with_failures(_tasks(config)) if config.source != "failures" else _tasks(config)
+    for place, task, origin in islice(tasks, config.limit):
         if task["task_id"] in seen:
             raise ProblemError(f"{place}: task_id {task['task_id']!r} is taken by {seen[task['task_id']]}")
         seen[task["task_id"]] = place
@@ -182,17 +216,9 @@ def plan_shards(rows: Iterable[Mapping[str, Any]], shard_size: int) -> dict[stor
 Origin = Mapping[str, str]  # source, source_revision, license, and the split of problems that name none
 
 
-def _tasks(config: ProblemSource) -> Iterator[tuple[str, Task, Origin]]:
+def _tasks(config: ProblemSource) -> Iterator[Located]:
     """(place, task, origin) of each wanted record, in order."""
-    for number, (place, record, origin) in enumerate(_located(config)):
-        try:
-            task = _task(record, config, number)
-        except NoTestsError as error:
-            if config.skip_without_tests:
-                continue
-            raise NoTestsError(f"{place}: {error}; fix it or set skip_without_tests") from error
-        except ProblemError as error:
-            raise type(error)(f"{place}: {error}") from error
+    for place, task, origin in _read(config):
         task["split"] = task["split"] or origin["split"]
         if not store.SHARD_NAME.fullmatch(f"{task['split']}-00000-of-00001.parquet"):
             raise ProblemError(f"{place}: a split is named with letters, digits and _, found {task['split']!r}")
@@ -205,6 +231,27 @@ def _tasks(config: ProblemSource) -> Iterator[tuple[str, Task, Origin]]:
                     f"{place}: holds half of a surrogate pair, which is no text: write it whole"
                 ) from error
             yield place, task, origin
+
+
+def _read(config: ProblemSource) -> Iterator[Located]:
+    """The same of every record."""
+    if config.source == "failures":
+        assert config.path is not None
+        yield from failures(config.path, config.bugs_per_problem)
+        return
+    left_out: Counter[str] = Counter()
+    for number, (place, record, origin) in enumerate(_located(config)):
+        try:
+            yield place, _task(record, config, number), origin
+        except NoTestsError as error:
+            if config.skip_without_tests:
+                continue
+            raise NoTestsError(f"{place}: {error}; fix it or set skip_without_tests") from error
+        except Unusable as error:
+            left_out[str(error)] += 1
+        except ProblemError as error:
+            raise type(error)(f"{place}: {error}") from error
+    report(left_out)
 
 
 def _located(config: ProblemSource) -> Iterator[tuple[str, Mapping[str, Any], Origin]]:
@@ -231,7 +278,7 @@ def _located(config: ProblemSource) -> Iterator[tuple[str, Mapping[str, Any], Or
                 yield f"{config.repository}, split {split}, row {number}", row, origin
         return
     path = BUILTIN if config.source == "builtin" else config.path or installed_humaneval()
-    named = config.source in ("builtin", "humaneval", "mbpp")
+    named = config.source in ("builtin", "humaneval", "mbpp", "quixbugs", "humanevalpack", "debugbench")
     found = records(path)
     origin = {
         # The name alone: where a file lies differs between machines, and ids must not.
@@ -259,6 +306,9 @@ def _task(record: Mapping[str, Any], config: ProblemSource, number: int) -> Task
         "code_contests": problem_from_code_contests,
         "arc": problem_from_arc,
         "hellaswag": problem_from_hellaswag,
+        "quixbugs": problem_from_quixbugs,
+        "humanevalpack": problem_from_humanevalpack,
+        "debugbench": problem_from_debugbench,
     }
     return formats[config.source](record)
 

@@ -7,6 +7,8 @@ The standard prompts:
     both, chat              the task (for MBPP with one assert, which names the function) and "one Python code block"
     stdin/stdout            the task, and that it reads standard input and prints
     labelled, both          the question itself
+    a bug, chat             the task, which shows the program and the test it fails, and "one Python code block"
+    a bug, completion       the task, then the opening of a code block, whose end ends the answer
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ STOPS = {
     "text": ("\nclass", "\nassert", '\n"""', "\nprint", "\nif", "\n```"),
     "stdio": ('\n"""', "\n```"),
     "label": (),
+    "bug": ("\n```",),
 }
 
 
@@ -40,6 +43,7 @@ def prompt_for(problem: Mapping[str, Any], *, system: str | None = None) -> Prom
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": question(problem)})
     form = problem["prompt_format"] if problem["kind"] == "function" else problem["kind"]
+    form = "bug" if problem.get("buggy_program") else form
     return Prompt(tuple(messages), completion_prompt(problem), STOPS[form])
 
 
@@ -48,6 +52,8 @@ def question(problem: Mapping[str, Any]) -> str:
     task = str(problem["prompt"]).strip()
     if problem["kind"] == "label":
         return task
+    if problem.get("buggy_program"):
+        return f"{task} Answer with one Python code block."
     if problem["prompt_format"] == "code":
         return f"Complete this Python function.\n\n```python\n{task}\n```\n\nAnswer with one Python code block."
     if problem["kind"] == "stdio":
@@ -59,6 +65,8 @@ def question(problem: Mapping[str, Any]) -> str:
 
 def completion_prompt(problem: Mapping[str, Any]) -> str:
     """What a model is given to continue."""
+    if problem.get("buggy_program"):
+        return f"{problem['prompt'].strip()}\n\n```python\n"
     if problem["prompt_format"] == "code" or problem["kind"] == "label":
         return str(problem["prompt"])
     lines = [problem["prompt"].strip(), _example(problem)]

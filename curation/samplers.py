@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from curation.errors import UserError
 from curation.problem_files import records
@@ -101,8 +101,25 @@ class Sampler(Protocol):
         ...
 
 
+@runtime_checkable
+class Scorer(Protocol):
+    """A sampler whose model also says how likely it is to write what others wrote."""
+
+    def prompts(self, requests: Sequence[Request]) -> list[Answers]:
+        """What the model would see of every request; no samples."""
+        ...
+
+    def score(self, answers: Sequence[Answers]) -> list[list[Sample]]:
+        """The samples of every answer with the model's tokens and their log-probabilities; without, where too long."""
+        ...
+
+
 def open_sampler(config: Sampling, task_ids: Collection[str]) -> Sampler:
     """The sampler a recipe asks for. Cheap: a model is loaded at the first `sample`."""
+    if config.scored_by is not None:
+        from curation.beside import Scored
+
+        return Scored(config, task_ids)
     return SAMPLERS[config.sampler](config, task_ids)
 
 
@@ -311,6 +328,12 @@ def _labelled(config: Sampling, task_ids: Collection[str]) -> Sampler:
     return LabelledSampler(config, task_ids)
 
 
+def _mutation(config: Sampling, task_ids: Collection[str]) -> Sampler:
+    from curation.mutation import MutationSampler
+
+    return MutationSampler(config, task_ids)
+
+
 SAMPLERS: dict[str, Callable[[Sampling, Collection[str]], Sampler]] = {
     "vllm": _vllm,
     "openai": _openai,
@@ -318,6 +341,7 @@ SAMPLERS: dict[str, Callable[[Sampling, Collection[str]], Sampler]] = {
     "scripted": ScriptedSampler,
     "reference": ReferenceSampler,
     "labelled": _labelled,
+    "mutation": _mutation,
 }
 
 

@@ -21,9 +21,13 @@ USES: dict[str, frozenset[str]] = {
     "scripted": frozenset("n seed".split()),
     "reference": frozenset(),
     "labelled": frozenset({"seed"}),
+    "mutation": frozenset("n seed path completion_is skip_unknown from_version programs_per_problem".split()),
 }
+_ENGINE = USES["vllm"] - _ASKS
 # Samplers that ask nobody: what they give follows from the problem, and may stand beside a model's own completions.
-GIVEN = frozenset({"replay", "scripted", "reference", "labelled"})
+GIVEN = frozenset({"replay", "scripted", "reference", "mutation", "labelled"})
+# What they heed besides where a model scores what they give.
+SCORING = _ENGINE | {"prompt", "system"} - {"data_parallel_size"}
 
 
 class Sampling(BaseModel):
@@ -31,11 +35,12 @@ class Sampling(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, title="Sampling")
 
-    sampler: Literal["vllm", "openai", "replay", "scripted", "reference", "labelled"] = Field(
+    sampler: Literal["vllm", "openai", "replay", "scripted", "reference", "mutation", "labelled"] = Field(
         "vllm",
         description="vllm: a model on this machine; openai: a server that speaks OpenAI's protocol, as `vllm serve` "
         "does; replay: completions that exist already; scripted: made up from reference solutions, for trials; "
-        "reference: the problems' own solutions; labelled: the right and the wrong answers of labelled problems.",
+        "reference: the problems' own solutions; mutation: programs with one small change each, made from these, from "
+        "a file or from a version; labelled: the right and the wrong answers of labelled problems.",
     )
     model: str | None = Field(
         None, description="Hub repository or folder of the model; null takes embedded, the small one that comes along."
@@ -81,7 +86,9 @@ class Sampling(BaseModel):
     concurrency: int = Field(16, ge=1, description="Requests under way at once, all servers together.")
 
     path: Path | None = Field(
-        None, description="File of completions to replay (.jsonl, .jsonl.gz, .parquet), with task_id and completion."
+        None,
+        description="File of completions to replay or to mutate (.jsonl, .jsonl.gz, .parquet), with task_id and "
+        "completion.",
     )
     completion_is: Literal["solution", "continuation"] = Field(
         "continuation", description="solution: each completion is a whole program; continuation: it goes on the prompt."
@@ -89,17 +96,34 @@ class Sampling(BaseModel):
     skip_unknown: bool = Field(
         False, description="Leave out replayed completions of problems the dataset lacks instead of stopping at one."
     )
+    from_version: Path | None = Field(
+        None, description="For mutation: folder of a sealed version, as in data/demo/1; what passed in it is changed."
+    )
+    programs_per_problem: int = Field(
+        1, ge=1, description="For mutation: programs of each problem that are changed, n times each."
+    )
+    scored_by: str | None = Field(
+        None,
+        description="For samplers that ask no model: the model, run by vLLM, on whose prompt the completions are put, "
+        "with its tokens and log-probabilities; embedded is the small one. What stands in also is scored in any case.",
+    )
 
     @model_validator(mode="after")
     def _heeded(self) -> Sampling:
         """An option the sampler does not use is an error, so that no one believes it was heeded."""
         uses = USES[self.sampler] | {"sampler", "also"}
+        if self.sampler in GIVEN:
+            uses |= {"scored_by"} | (SCORING if self.scored_by is not None else frozenset())
         for name in type(self).model_fields:
             if name in self.model_fields_set and name not in uses and not self._is_default(name):
-                others = " or ".join(sampler for sampler, used in USES.items() if name in used)
+                others = (
+                    " or ".join(sampler for sampler, used in USES.items() if name in used) or "one that asks nobody"
+                )
                 raise ValueError(f"sampler {self.sampler} does not use {name}, only {others} does: leave it out")
         if self.sampler == "replay" and self.path is None:
             raise ValueError("sampler replay needs a path: the file that holds the completions")
+        if self.path is not None and self.from_version is not None:
+            raise ValueError("give path or from_version, not both")
         if self.sampler == "openai" and self.model is None:
             raise ValueError("sampler openai needs a model: the name under which the server offers it")
         if self.prompt == "completion" and self.system is not None:
@@ -137,4 +161,6 @@ class Generation(Sampling):
                 raise ValueError(
                     f"also takes samplers that ask no model ({', '.join(sorted(GIVEN))}), not {one.sampler}"
                 )
+            if one.scored_by is not None:
+                raise ValueError("what stands in also is scored by the model that samples: leave scored_by out there")
         return self

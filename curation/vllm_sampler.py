@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -82,6 +83,25 @@ class VllmSampler:
         finally:
             self._free.put(engine)
 
+    def prompts(self, requests: Sequence[Request]) -> list[Answers]:
+        """Every request as the model sees it, without samples."""
+        engine = self._free.get()
+        try:
+            return engine.sample(requests, 0, nobody, n=0)
+        finally:
+            self._free.put(engine)
+
+    def score(self, answers: Sequence[Answers]) -> list[list[Sample]]:
+        """The samples with the tokens of their text and the log-probability of each, the end token among them.
+
+        A sample that was cut off has no end token. One that does not fit the model beside its prompt has no tokens.
+        """
+        engine = self._free.get()
+        try:
+            return engine.score(answers)
+        finally:
+            self._free.put(engine)
+
     def model(self) -> Model:
         """The model's name with a commit, or with a hash of its files."""
         name = self._config.model or EMBEDDED
@@ -127,12 +147,13 @@ class _Engine:
         self._busy = self._closed = False
         self.commit: str | None = None
 
-    def sample(self, requests: Sequence[Request], seed: int, on_done: Done) -> list[Answers]:
+    def sample(self, requests: Sequence[Request], seed: int, on_done: Done, n: int | None = None) -> list[Answers]:
         self._busy = True
         self._start()
         self._send(
             {
                 "seed": seed,
+                "n": self._config.n if n is None else n,
                 "requests": [
                     {
                         "name": request.problem["task_id"],
@@ -156,6 +177,19 @@ class _Engine:
             )
             for answer in message["answers"]
         ]
+
+    def score(self, answers: Sequence[Answers]) -> list[list[Sample]]:
+        self._busy = True
+        self._start()
+        texts = [
+            {"prompt_token_ids": answer.prompt_token_ids, "text": sample.text, "cut": sample.finish_reason == "length"}
+            for answer in answers
+            for sample in answer.samples
+        ]
+        self._send({"score": texts})
+        scores = iter(self._receive()["scores"])
+        self._busy = False
+        return [[replace(sample, **next(scores)) for sample in answer.samples] for answer in answers]
 
     def _start(self) -> None:
         if self._process is not None:
@@ -297,7 +331,10 @@ def serve() -> None:
         reply({"commit": getattr(llm.model_config.hf_config, "_commit_hash", None)})
         lines.task_done()
         while (message := lines.get()) is not None:
-            reply({"answers": _answer(llm, config, message, lambda count: reply({"done": count}))})
+            if "score" in message:
+                reply({"scores": _score(llm, message["score"])})
+            else:
+                reply({"answers": _answer(llm, config, message, lambda count: reply({"done": count}))})
             lines.task_done()
     except Exception as error:
         logging.exception("the sampler failed")
@@ -376,11 +413,30 @@ def _answer(llm: Any, config: Sampling, message: Mapping[str, Any], on_done: Cal
         for stop in (usual if config.stop is None else [config.stop] * len(usual))
     ]
     # One request a sample, and not n of a prompt: each is told when it is done, and the prompt is cached all the same.
-    llm.enqueue(
-        [{"prompt_token_ids": ids} for _, ids in prompts for _ in range(config.n)],
-        [param for param in params for _ in range(config.n)],
-        use_tqdm=False,
+    n = message["n"]
+    outputs = _finished(
+        llm,
+        [ids for _, ids in prompts for _ in range(n)],
+        [param for param in params for _ in range(n)],
+        on_done,
     )
+    samples = [_sample(output.outputs[0]) for output in outputs]
+    return [
+        {
+            "prompt": text,
+            "prompt_token_ids": ids,
+            "continues": not chats,
+            "samples": samples[index * n : (index + 1) * n],
+        }
+        for index, (text, ids) in enumerate(prompts)
+    ]
+
+
+def _finished(llm: Any, prompts: Sequence[list[int]], params: Any, on_done: Callable[[int], None]) -> list[Any]:
+    """vLLM's outputs in the order of the prompts."""
+    if not prompts:
+        return []
+    llm.enqueue([{"prompt_token_ids": ids} for ids in prompts], params, use_tqdm=False)
     finished: list[Any] = []
     while llm.llm_engine.has_unfinished_requests():
         done = [output for output in llm.llm_engine.step() if output.finished]
@@ -388,16 +444,34 @@ def _answer(llm: Any, config: Sampling, message: Mapping[str, Any], on_done: Cal
         if done:
             on_done(len(done))
     # Requests are numbered as they are queued; they end in another order.
-    samples = [_sample(output.outputs[0]) for output in sorted(finished, key=lambda one: int(one.request_id))]
-    return [
-        {
-            "prompt": text,
-            "prompt_token_ids": ids,
-            "continues": not chats,
-            "samples": samples[index * config.n : (index + 1) * config.n],
-        }
-        for index, (text, ids) in enumerate(prompts)
-    ]
+    return sorted(finished, key=lambda one: int(one.request_id))
+
+
+def _score(llm: Any, texts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The tokens of every text behind its prompt with the log-probability of each, as a trainer takes them."""
+    from vllm import SamplingParams
+
+    tokenizer = llm.get_tokenizer()
+    limit = llm.model_config.max_model_len
+    tokens = [_tokens_of(tokenizer, text["text"], cut=text["cut"]) for text in texts]
+    wholes = [text["prompt_token_ids"] + ids for text, ids in zip(texts, tokens, strict=True)]
+    # One more token is sampled: vLLM generates at least one.
+    fitting = [number for number, whole in enumerate(wholes) if len(whole) < limit]
+    params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
+    outputs = _finished(llm, [wholes[number] for number in fitting], [params] * len(fitting), lambda count: None)
+    scores: list[dict[str, Any]] = [{"token_ids": None, "token_logps": None} for _ in texts]
+    for number, output in zip(fitting, outputs, strict=True):
+        ids = tokens[number]
+        steps = output.prompt_logprobs[len(wholes[number]) - len(ids) :]
+        logps = [step[token].logprob for token, step in zip(ids, steps, strict=True)]
+        scores[number] = {"token_ids": ids, "token_logps": logps}
+    return scores
+
+
+def _tokens_of(tokenizer: Any, text: str, *, cut: bool) -> list[int]:
+    """The tokens of an answer, which ends in the end token unless it was cut off."""
+    ids = list(tokenizer.encode(text, add_special_tokens=False))
+    return ids if cut or tokenizer.eos_token_id is None else [*ids, tokenizer.eos_token_id]
 
 
 def asks_in_chat(config: Sampling, tokenizer: Any) -> bool:

@@ -4,7 +4,8 @@
     mbpp               its test split, 500 problems, from the Hub; a file of it is given by its path
     builtin            the 12 built-in problems that recipes do not sample from
     debugging          77 of the built-in reference solutions with one bug each: find it and write the whole correctly
-    problems.jsonl     HumanEval's, MBPP's, code_contests' or our own records; told apart by their keys
+    problems.jsonl     HumanEval's, MBPP's, code_contests' or our own records, or those of the data sets of bugs
+                       (QuixBugs, HumanEvalPack, DebugBench); told apart by their keys
 
 A split follows a colon, as in mbpp:validation or problems.jsonl:test. MBPP and the built-in set stand for their split
 `test` unless another is named, everything else for all its problems.
@@ -24,7 +25,12 @@ DEBUGGING = BUILTIN.with_name("debugging.jsonl")
 NAMES = ("humaneval", "mbpp", "builtin", "debugging")
 STANDARD_SPLIT = {"mbpp": "test", "builtin": "test"}
 # A key that only records of that format have.
-TELLTALES = {"test_list": "mbpp", "public_tests": "code_contests", "statement": "stdio", "test": "humaneval"}
+TELLTALES = {"buggy_solution": "humanevalpack", "buggy_code": "debugbench", "buggy": "quixbugs"} | {
+    "test_list": "mbpp",
+    "public_tests": "code_contests",
+    "statement": "stdio",
+    "test": "humaneval",
+}
 
 
 def benchmark_problems(benchmark: str, *, skip: int = 0, limit: int | None = None) -> list[dict[str, Any]]:

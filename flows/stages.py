@@ -44,7 +44,7 @@ class Stage(NamedTuple):
 
 IDLE_SAMPLING = frozenset(
     "base_urls api_key_env timeout retries concurrency tensor_parallel_size data_parallel_size "
-    "gpu_memory_utilization path".split()
+    "gpu_memory_utilization path from_version".split()
 )
 WORKERS = frozenset({"workers"})
 STAGES = (
@@ -153,15 +153,21 @@ def _inputs(config: BaseModel) -> dict[str, Any]:
         # Not where the version lies, but what it is.
         chosen = config.focus.model_dump(exclude={"version"})
         found["focus"] = chosen | {"digest": manifest.read_manifest(config.focus.version)["digest"]}
+    for name in ("from_version", "path"):
+        folder = getattr(config, name, None)
+        if folder is not None and (name == "from_version" or getattr(config, "source", None) == "failures"):
+            found["version"] = manifest.read_manifest(folder)["digest"]
     path = getattr(config, "path", None)
-    if path is not None:
+    if path is not None and "version" not in found:
         file = Path(path)
         if not file.is_file():
             raise UserError(f"no file {file}, which the recipe names: check the path, or override it with --set")
         found["path"] = manifest.file_sha256(file)
-    model = getattr(config, "model", None)
-    if model is not None and Path(model).is_dir():
+    for name in ("model", "scored_by"):
+        model = getattr(config, name, None)
+        if model is None or not Path(model).is_dir():
+            continue
         # Not hashed whole: weights are large, and a changed file has another size or time.
         entries = sorted(entry for entry in Path(model).iterdir() if entry.is_file())
-        found["model"] = [(entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries]
+        found[name] = [(entry.name, entry.stat().st_size, entry.stat().st_mtime_ns) for entry in entries]
     return found
