@@ -6,8 +6,7 @@ says which made it, and two completions that two strategies pair alike are the f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curation import store
+from curation import step_pairs, store
+from curation.preferences import Candidate, Preference, drawn
 from curation.progress import Progress, silent
 from curation.schema import COMPLETIONS, identify
 from sandbox.verdict import NO_EVIDENCE
@@ -29,6 +29,18 @@ PRESETS: dict[str, dict[str, Any]] = {
     "plum": {"strategy": "all_pairs", "min_chosen": 1.0},
 }
 
+# Options that a strategy does not heed: giving one is an error, so that no one believes it was heeded.
+_BY_SCORE = frozenset({"min_gap", "min_chosen", "above_rejected"})
+IGNORED: dict[str, frozenset[str]] = {
+    "best_worst": frozenset({"tries"}),
+    "all_pairs": frozenset({"tries"}),
+    "step_dpo": _BY_SCORE,
+    "step_controlled": _BY_SCORE | {"tries"},
+    "search": _BY_SCORE - {"min_gap"},
+}
+# Strategies that count completions, so that equal ones count as often as they were sampled.
+COUNTING = frozenset({"step_dpo", "search"})
+
 
 class PairSelection(BaseModel):
     """Which completions of a problem become pairs."""
@@ -38,13 +50,24 @@ class PairSelection(BaseModel):
     preset: Literal["codellm_dpo", "acecoder", "plum"] | None = Field(
         None, description="A published rule; fields given beside it override its own."
     )
-    strategy: Literal["best_worst", "all_pairs"] = Field(
-        "best_worst", description="best_worst: highest score over lowest; all_pairs: every one that qualifies."
+    strategy: Literal["best_worst", "all_pairs", "step_dpo", "step_controlled", "search"] = Field(
+        "best_worst",
+        description="best_worst: highest score over lowest; all_pairs: every one that qualifies; step_dpo: the first "
+        "wrong step against a right one; step_controlled: a completion against one that left it and failed; search: "
+        "two next steps of which one passes more often. The last three need generate.explore.",
     )
-    min_gap: float = Field(0.0, ge=0, le=1, description="Chosen must score at least this much more than rejected.")
+    min_gap: float = Field(
+        0.0, ge=0, le=1, description="Chosen must score, or pass (search), at least this much more than rejected."
+    )
     min_chosen: float = Field(0.0, ge=0, le=1, description="Lowest score a chosen completion may have.")
     above_rejected: float | None = Field(
         None, ge=0, lt=1, description="Rejected must score more than this; 0 leaves out those that pass no test."
+    )
+    tries: int = Field(
+        4,
+        ge=1,
+        description="step_dpo: completions behind a step that must all fail for it to be wrong; search: completions "
+        "behind a step from which on its share of passing ones counts.",
     )
     max_pairs_per_problem: int = Field(16, ge=1, description="At most this many pairs of one problem.")
     seed: int = Field(0, description="Decides which pairs stay when a problem has more than that.")
@@ -55,6 +78,13 @@ class PairSelection(BaseModel):
         if isinstance(values, dict) and values.get("preset") in PRESETS:
             return PRESETS[values["preset"]] | values
         return values
+
+    @model_validator(mode="after")
+    def _heeded(self) -> PairSelection:
+        for name in sorted(IGNORED.get(self.strategy, frozenset()) & self.model_fields_set):
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"strategy {self.strategy} does not use {name}: leave it out")
+        return self
 
 
 class Pairing(PairSelection):
@@ -87,40 +117,23 @@ def select_pairs(dataset: Path, config: Pairing, *, on_progress: Progress = sile
     return written
 
 
-Candidate = Mapping[str, Any]
-"""A row of `completions` with the `status`, `score` and `steps` of its run."""
-
-
-@dataclass(frozen=True)
-class Preference:
-    """Chosen over rejected. Where only a step of each is compared, both begin with `prefix_tokens` tokens of text
-    `prefix`, and a side of `chosen_tokens` or `rejected_tokens` tokens ends before its completion does."""
-
-    chosen: Candidate
-    rejected: Candidate
-    prefix: str | None = None
-    prefix_tokens: int | None = None
-    chosen_text: str | None = None
-    chosen_tokens: int | None = None
-    rejected_text: str | None = None
-    rejected_tokens: int | None = None
-
-
 def pair_completions(candidates: Sequence[Candidate], config: PairSelection) -> Iterator[dict[str, Any]]:
     """The pairs of candidates that lie problem by problem, the same ones for the same seed.
 
     Programs that never got a fair run (`refused` and infrastructure failures) are no evidence about correctness, so
-    they take neither side. Of candidates with the same text only the first counts.
+    they take neither side. Of candidates with the same text only the first counts, but where shares of passing
+    completions do.
     """
     selections = [config, *(config.also if isinstance(config, Pairing) else ())]
     for _, group in groupby(candidates, key=itemgetter("problem_id")):
+        judged = [candidate for candidate in group if candidate["status"] not in NO_EVIDENCE]
         distinct: dict[str, Candidate] = {}
-        for candidate in group:
-            if candidate["status"] not in NO_EVIDENCE:
-                distinct.setdefault(candidate["text"], candidate)
+        for candidate in judged:
+            distinct.setdefault(candidate["text"], candidate)
         made: set[tuple[Any, ...]] = set()
         for selection in selections:
-            for preference in STRATEGIES[selection.strategy](list(distinct.values()), selection):
+            seen = judged if selection.strategy in COUNTING else list(distinct.values())
+            for preference in STRATEGIES[selection.strategy](seen, selection):
                 row = _pair(preference, selection.strategy)
                 sides = row["chosen"], row["rejected"]
                 if sides not in made:
@@ -143,16 +156,12 @@ def all_pairs(candidates: Sequence[Candidate], config: PairSelection) -> list[Pr
     return drawn([Preference(c, r) for c in candidates for r in candidates if _qualifies(c, r, config)], config)
 
 
-def drawn(pairs: Sequence[Preference], config: PairSelection) -> list[Preference]:
-    """The pairs in the order of their samples, as many as the cap allows, drawn by the seed where there are more."""
-    kept = sorted(pairs, key=lambda p: identify(config.seed, p.chosen["completion_id"], p.rejected["completion_id"]))
-    kept = kept[: config.max_pairs_per_problem]
-    return sorted(kept, key=lambda p: (p.chosen["sample_index"], p.rejected["sample_index"]))
-
-
 STRATEGIES: dict[str, Callable[[Sequence[Candidate], PairSelection], list[Preference]]] = {
     "best_worst": best_worst,
     "all_pairs": all_pairs,
+    "step_dpo": step_pairs.step_dpo,
+    "step_controlled": step_pairs.step_controlled,
+    "search": step_pairs.search,
 }
 
 
