@@ -17,8 +17,8 @@ class Beside:
     changes the model's own (it is then `given` them).
     """
 
-    def __init__(self, config: Generation, task_ids: Collection[str]) -> None:
-        self._main = open_sampler(config, task_ids)
+    def __init__(self, main: Sampler, config: Generation, task_ids: Collection[str]) -> None:
+        self._main = main
         self._others: list[tuple[int, Sampler]] = [
             (number, open_sampler(one, task_ids)) for number, one in enumerate(config.also)
         ]

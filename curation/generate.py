@@ -6,13 +6,16 @@ import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from curation import store
 from curation.beside import Beside
+from curation.execute import Execution
+from curation.explore import Explorer
 from curation.progress import Progress, silent
-from curation.samplers import Answers, Model, Request, Sample, Sampler, open_sampler, request_for
+from curation.samplers import Answers, Explorable, Model, Request, Sample, Sampler, open_sampler, request_for
 from curation.sampling import USES, Generation, Sampling
 from curation.schema import identify
 from curation.store import Shard
@@ -30,14 +33,15 @@ def generate_completions(
     config: Sampling,
     *,
     sampler: Sampler | None = None,
+    execution: Execution = Execution(),  # noqa: B008
     on_shard: OnShard = nobody,
     on_progress: Progress = silent,
 ) -> int:
     """problems -> completions, shard by shard. Returns the number of rows written.
 
     Rows stand in the order of the problems, then of the samples. A model is loaded only where a shard is missing.
-    Progress counts completions, or problems where completions are replayed. A sampler that is given stays the
-    caller's to close, who may do so at any time to end the stage.
+    Progress counts completions, or problems where completions are replayed; those that exploring adds are not counted.
+    A sampler that is given stays the caller's to close, who may do so at any time to end the stage.
 
     Raises:
         UserError: the model cannot be loaded, no server answers, or the file to replay is not as it must be.
@@ -45,7 +49,7 @@ def generate_completions(
     todo = store.missing(dataset, "completions")
     if not todo:
         return 0
-    opened = sampler or sampler_for(dataset, config)
+    opened = sampler or sampler_for(dataset, config, execution)
     per_problem = config.n if "n" in USES[config.sampler] else 1
     counter = _Counter(on_progress, sum(store.num_rows(dataset, "problems", shard) for shard in todo) * per_problem)
     try:
@@ -55,12 +59,16 @@ def generate_completions(
             opened.close()
 
 
-def sampler_for(dataset: Path, config: Sampling) -> Sampler:
-    """The sampler a recipe asks for, for the problems of a dataset. Cheap: a model is loaded at the first `sample`."""
+def sampler_for(dataset: Path, config: Sampling, execution: Execution = Execution()) -> Sampler:  # noqa: B008
+    """The sampler a recipe asks for, for the problems of a dataset. Cheap: a model is loaded at the first `sample`.
+
+    What is explored depends on verdicts: those that `execution` will give.
+    """
     task_ids = store.read(dataset, "problems", columns=["problem_id", "task_id"]).column("task_id").to_pylist()
-    return (
-        Beside(config, task_ids) if isinstance(config, Generation) and config.also else open_sampler(config, task_ids)
-    )
+    sampler = open_sampler(config, task_ids)
+    if isinstance(config, Generation) and config.explore is not None:
+        sampler = Explorer(cast(Explorable, sampler), config, execution)
+    return Beside(sampler, config, task_ids) if isinstance(config, Generation) and config.also else sampler
 
 
 def _run(
@@ -136,6 +144,7 @@ def completion_rows(
                 "code": sampler.program(request, answer, text) if sample.program is None else _clean(sample.program),
                 **_tokens(sample),
                 "finish_reason": sample.finish_reason,
+                "step_ends": None if sample.step_ends is None else [asdict(end) for end in sample.step_ends],
                 **_made_from(sample, ids),
                 **source,
             }

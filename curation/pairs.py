@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from curation import store
+from curation import step_pairs, store
 from curation.more_pairs import both_fail, diverse, faster, hard_negative, shorter, teacher
 from curation.preferences import Candidate, Preference, drawn, qualifies
 from curation.progress import Progress, silent
@@ -39,9 +39,14 @@ HEEDS: dict[str, frozenset[str]] = {
     "shorter": _NUMBER | {"min_ratio"},
     "hard_negative": _NUMBER | {"above_rejected"},
     "teacher": _NUMBER | {"teacher"},
+    "step_dpo": _NUMBER | {"tries"},
+    "step_controlled": _NUMBER,
+    "search": _NUMBER | {"tries", "min_gap"},
 }
 # What a strategy is told of a completion's run.
 OF_THE_RUN = ("status", "test_status", "score", "error_type", "steps")
+# Strategies that count completions, so that equal ones count as often as they were sampled.
+COUNTING = frozenset({"step_dpo", "search"})
 
 
 class PairSelection(BaseModel):
@@ -62,14 +67,21 @@ class PairSelection(BaseModel):
         "hard_negative",
         "teacher",
         "mutation",
+        "step_dpo",
+        "step_controlled",
+        "search",
     ] = Field(
         "best_worst",
         description="best_worst: highest score over lowest; all_pairs: every one that qualifies; diverse: over "
         "failures unlike each other; faster, shorter: both pass; both_fail: none passes, one gets further; "
         "hard_negative: over what nearly passes; teacher: another's that passes over the model's own that does not; "
-        "mutation: a program that passes over what became of it by one small change.",
+        "mutation: a program that passes over what became of it by one small change; step_dpo: the first wrong step "
+        "against a right one; step_controlled: a completion against one that left it and failed; search: two next "
+        "steps of which one passes more often. The last three need generate.explore.",
     )
-    min_gap: float = Field(0.0, ge=0, le=1, description="Chosen must score at least this much more than rejected.")
+    min_gap: float = Field(
+        0.0, ge=0, le=1, description="Chosen must score, or pass (search), at least this much more than rejected."
+    )
     min_chosen: float = Field(0.0, ge=0, le=1, description="Lowest score a chosen completion may have.")
     above_rejected: float | None = Field(
         None, ge=0, lt=1, description="Rejected must score more than this; 0 leaves out those that pass no test."
@@ -81,6 +93,12 @@ class PairSelection(BaseModel):
     )
     teacher: str | None = Field(
         None, description="For teacher: the model whose programs are chosen; null takes any but the one that is asked."
+    )
+    tries: int = Field(
+        4,
+        ge=1,
+        description="step_dpo: completions behind a step that must all fail for it to be wrong; search: completions "
+        "behind a step from which on its share of passing ones counts.",
     )
     max_pairs_per_problem: int = Field(16, ge=1, description="At most this many pairs of one problem.")
     seed: int = Field(0, description="Decides which pairs stay when a problem has more than that.")
@@ -139,14 +157,18 @@ def pair_completions(candidates: Sequence[Candidate], config: PairSelection) -> 
     """The pairs of candidates that lie problem by problem, the same ones for the same seed.
 
     Programs that never got a fair run (`refused` and infrastructure failures) are no evidence about correctness, so
-    they take neither side. Of candidates with the same text only the first counts.
+    they take neither side. Of candidates with the same text only the first counts, but where shares of passing
+    completions do.
     """
     selections = [config, *(config.also if isinstance(config, Pairing) else ())]
     for _, group in groupby(candidates, key=itemgetter("problem_id")):
-        distinct = _distinct(list(group))
+        members = list(group)
+        judged = [candidate for candidate in members if candidate["status"] not in NO_EVIDENCE]
+        distinct = list(_distinct(members).values())
         made: set[tuple[Any, ...]] = set()
         for selection in selections:
-            for preference in STRATEGIES[selection.strategy](list(distinct.values()), selection):
+            seen = judged if selection.strategy in COUNTING else distinct
+            for preference in STRATEGIES[selection.strategy](seen, selection):
                 row = _pair(preference, selection.strategy)
                 sides = row["chosen"], row["rejected"]
                 if sides not in made:
@@ -199,6 +221,9 @@ STRATEGIES: dict[str, Callable[[Sequence[Candidate], PairSelection], list[Prefer
     "hard_negative": hard_negative,
     "teacher": teacher,
     "mutation": mutation,
+    "step_dpo": step_pairs.step_dpo,
+    "step_controlled": step_pairs.step_controlled,
+    "search": step_pairs.search,
 }
 
 

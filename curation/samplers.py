@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -12,6 +13,7 @@ from curation.errors import UserError
 from curation.problem_files import records
 from curation.prompts import Prompt, code_of, prompt_for
 from curation.sampling import Sampling
+from curation.steps import StepEnd
 
 Done = Callable[[int], None]
 """Called with a number of completions that have just been finished."""
@@ -54,7 +56,8 @@ class Sample:
     `program` is the program it holds, where that need not be taken out of the text. `origin` is the index, among the
     samples of the same answers, of the completion it continues after `prefix_tokens` tokens or of which it is a
     `mutation`; `temperature` that of its own tokens, where it is not the recipe's. `given_by`: the
-    number in the recipe's `also` of the sampler that gave it, and who that is.
+    number in the recipe's `also` of the sampler that gave it, and who that is. `token_ends`: for every token how many
+    characters of the text are decoded with it, None within a character; `step_ends`: where its steps end.
     """
 
     text: str
@@ -67,6 +70,8 @@ class Sample:
     mutation: Mutation | None = None
     temperature: float | None = None
     given_by: tuple[int, Model] | None = None
+    token_ends: Sequence[int | None] | None = None
+    step_ends: Sequence[StepEnd] | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,36 @@ class Answers:
     samples: Sequence[Sample]
     prompt_token_ids: Sequence[int] | None = None
     continues: bool = False
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a completion is to go on: behind the first tokens of a sample, which are `text`, at a temperature, by at
+    most so many tokens. `one_line`: no further than the token that ends the line."""
+
+    prompt_token_ids: Sequence[int]
+    token_ids: Sequence[int]
+    token_logps: Sequence[float]
+    text: str
+    temperature: float
+    max_tokens: int
+    stop: Sequence[str] = ()
+    one_line: bool = False
+
+
+class Extending(Protocol):
+    """A model that answers and goes on with what it answered."""
+
+    def sample(self, requests: Sequence[Request], seed: int, on_done: Done = nobody) -> list[Answers]:
+        """As `Sampler.sample`; samples have `token_ends`."""
+        ...
+
+    def extend(self, starts: Sequence[Start], seed: int) -> list[Sample]:
+        """A sample for every start: its whole text and all its tokens, those of the start first, with `token_ends`.
+
+        The finish reason is `line` where only a line ended.
+        """
+        ...
 
 
 class Sampler(Protocol):
@@ -111,6 +146,13 @@ class Scorer(Protocol):
 
     def score(self, answers: Sequence[Answers]) -> list[list[Sample]]:
         """The samples of every answer with the model's tokens and their log-probabilities; without, where too long."""
+
+
+class Explorable(Sampler, Protocol):
+    """A sampler whose model one caller can hold for several calls; meanwhile it answers nobody else."""
+
+    def held(self) -> AbstractContextManager[Extending]:
+        """The model."""
         ...
 
 
@@ -207,6 +249,7 @@ class ScriptedSampler:
         texts: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._config, self._given = config, texts
+        self._wrote: dict[tuple[int, ...], list[str]] = {}
 
     def sample(self, requests: Sequence[Request], seed: int, on_done: Done = nobody) -> list[Answers]:
         """`n` samples of each problem."""
@@ -216,8 +259,25 @@ class ScriptedSampler:
             samples = [_with_tokens(text) for text in texts]
             prompt = request.problem["prompt"]
             answers.append(Answers(prompt, samples, [ord(c) for c in prompt]))
+            self._wrote[tuple(ord(c) for c in prompt)] = texts
             on_done(len(samples))
         return answers
+
+    def held(self) -> AbstractContextManager[ScriptedSampler]:
+        """Itself."""
+        return nullcontext(self)
+
+    def extend(self, starts: Sequence[Start], seed: int) -> list[Sample]:
+        """The rest of a text of the same problem that begins alike, or one that is made up."""
+        samples = []
+        for number, start in enumerate(starts):
+            dice = random.Random(f"{seed} {number}")
+            wrote = [text for text in self._wrote[tuple(start.prompt_token_ids)] if text.startswith(start.text)]
+            text = dice.choice([*wrote, f"{start.text}    return {dice.randrange(1000)}\n```\n"])
+            line = text.find("\n", len(start.text)) + 1 if start.one_line else 0
+            whole = _with_tokens(text[: line or None][: len(start.text) + start.max_tokens])
+            samples.append(replace(whole, finish_reason="line" if whole.text != text else "stop"))
+        return samples
 
     def model(self) -> Model:
         """Nobody in particular."""
@@ -254,7 +314,8 @@ def _variation(problem: Mapping[str, Any], index: int, number: int) -> str:
 
 def _with_tokens(text: str) -> Sample:
     ids = [ord(character) for character in text]
-    return Sample(text, ids, [-((token * 31 + place) % 97) / 64 for place, token in enumerate(ids)], "stop")
+    logps = [-((token * 31 + place) % 97) / 64 for place, token in enumerate(ids)]
+    return Sample(text, ids, logps, "stop", token_ends=range(1, len(ids) + 1))
 
 
 class ReferenceSampler:

@@ -111,7 +111,7 @@ class Sampling(BaseModel):
     @model_validator(mode="after")
     def _heeded(self) -> Sampling:
         """An option the sampler does not use is an error, so that no one believes it was heeded."""
-        uses = USES[self.sampler] | {"sampler", "also"}
+        uses = USES[self.sampler] | {"sampler", "also", "explore"}
         if self.sampler in GIVEN:
             uses |= {"scored_by"} | (SCORING if self.scored_by is not None else frozenset())
         for name in type(self).model_fields:
@@ -143,6 +143,45 @@ class Sampling(BaseModel):
         return getattr(self, name)
 
 
+# The options each way of exploring heeds.
+EXPLORES: dict[str, frozenset[str]] = {
+    "first_wrong_step": frozenset({"tries", "per_problem"}),
+    "step_controlled": frozenset({"tries", "per_problem", "first_temperature", "rise", "highest_temperature"}),
+    "tree": frozenset({"tries", "rounds", "depth"}),
+}
+# Samplers that can go on from the tokens of a completion.
+CONTINUES = frozenset({"vllm", "scripted"})
+
+
+class Exploration(BaseModel):
+    """Completions that go on from the first steps of others, chosen by what the tests say of those. An option that the
+    method does not heed is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, title="Exploration")
+
+    method: Literal["first_wrong_step", "step_controlled", "tree"] = Field(
+        description="first_wrong_step: find the step of a failing completion behind which none passes; "
+        "step_controlled: go on from some steps of a passing one at a rising temperature; tree: grow a tree of steps."
+    )
+    tries: int = Field(4, ge=1, description="Completions that go on from one place.")
+    per_problem: int = Field(
+        2, ge=1, description="Failing (first_wrong_step) or passing (step_controlled) completions per problem to try."
+    )
+    first_temperature: float = Field(1.05, gt=0, description="Sampling temperature of the first step of its own.")
+    rise: float = Field(0.05, ge=0, description="What each further step adds to the temperature.")
+    highest_temperature: float = Field(1.4, gt=0, description="The temperature rises no further than this.")
+    rounds: int = Field(4, ge=1, description="Places per problem that the tree is grown from, one after the other.")
+    depth: int = Field(8, ge=1, description="Most steps before a place that the tree is grown from.")
+
+    @model_validator(mode="after")
+    def _heeded(self) -> Exploration:
+        for name in self.model_fields_set - EXPLORES[self.method] - {"method"}:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                others = " or ".join(method for method, used in EXPLORES.items() if name in used)
+                raise ValueError(f"method {self.method} does not use {name}, only {others} does: leave it out")
+        return self
+
+
 class Generation(Sampling):
     """The whole section `generate`: a model's completions, and beside them others of the same problems."""
 
@@ -153,6 +192,18 @@ class Generation(Sampling):
         description="More completions of each problem, from samplers that ask no model (reference, replay); they "
         "answer the prompt that the model saw.",
     )
+    explore: Exploration | None = Field(
+        None, description="Go on from steps of the completions that were sampled, judged in between; null does not."
+    )
+
+    @model_validator(mode="after")
+    def _can_go_on(self) -> Generation:
+        if self.explore is not None and self.sampler not in CONTINUES:
+            raise ValueError(
+                f"explore goes on from the tokens of a completion, which sampler {self.sampler} cannot: "
+                "use sampler vllm, or leave explore out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _asks_nobody(self) -> Generation:

@@ -67,6 +67,13 @@ TEST = pa.struct(
     ]
 )
 
+STEP_END = pa.struct(
+    [
+        column("chars", pa.int32(), "characters of the text up to there"),
+        column("tokens", pa.int32(), "tokens up to there"),
+    ]
+)
+
 _SPLIT = column("split", pa.string(), "the split the problem belongs to, as in train or test")
 _PROBLEM_ID = column("problem_id", pa.string(), "the problem this row belongs to")
 
@@ -139,6 +146,12 @@ COMPLETIONS = Table(
             column("sum_logp", pa.float64(), "sum of token_logps in nats; null if unknown", nullable=True),
             column("num_tokens", pa.int32(), "number of sampled tokens; null if unknown", nullable=True),
             column("finish_reason", pa.string(), "stop, length, or null if unknown", nullable=True),
+            column(
+                "step_ends",
+                pa.list_(pa.field("element", STEP_END, nullable=False)),
+                "where each step of the text ends, at the first boundary of tokens; null where not looked for",
+                nullable=True,
+            ),
             column(
                 "origin_id",
                 pa.string(),

@@ -24,17 +24,20 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from curation.embedded import NAME, embedded_model, embedded_name, gguf_file, sha256
 from curation.errors import MissingError, UserError
 from curation.prompts import code_of
-from curation.samplers import Answers, Done, Model, Request, Sample, nobody
-from curation.sampling import Sampling
+from curation.samplers import Answers, Done, Model, Request, Sample, Start, nobody
+from curation.sampling import Generation, Sampling
 from curation.schema import identify
+from curation.steps import token_ends
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +80,15 @@ class VllmSampler:
         Raises:
             UserError: the model cannot be loaded, or vLLM ended.
         """
+        with self.held() as engine:
+            return engine.sample(requests, seed, on_done)
+
+    @contextmanager
+    def held(self) -> Iterator[_Engine]:
+        """A free copy, given back at the end: what it goes on with comes out the same whatever other copies do."""
         engine = self._free.get()
         try:
-            return engine.sample(requests, seed, on_done)
+            yield engine
         finally:
             self._free.put(engine)
 
@@ -142,18 +151,22 @@ class _Engine:
 
     def __init__(self, config: Sampling, number: int) -> None:
         self._config, self._number = config, number
+        self._goes_on = isinstance(config, Generation) and config.explore is not None
         self._process: subprocess.Popen[str] | None = None
         self._log: Path | None = None
         self._busy = self._closed = False
         self.commit: str | None = None
 
-    def sample(self, requests: Sequence[Request], seed: int, on_done: Done, n: int | None = None) -> list[Answers]:
+    def sample(
+        self, requests: Sequence[Request], seed: int, on_done: Done = nobody, n: int | None = None
+    ) -> list[Answers]:
         self._busy = True
         self._start()
         self._send(
             {
                 "seed": seed,
                 "n": self._config.n if n is None else n,
+                "token_ends": self._goes_on,
                 "requests": [
                     {
                         "name": request.problem["task_id"],
@@ -191,6 +204,37 @@ class _Engine:
         self._busy = False
         return [[replace(sample, **next(scores)) for sample in answer.samples] for answer in answers]
 
+    def extend(self, starts: Sequence[Start], seed: int) -> list[Sample]:
+        self._busy = True
+        self._start()
+        self._send(
+            {
+                "seed": seed,
+                "starts": [
+                    {
+                        "prompt_token_ids": list(start.prompt_token_ids),
+                        "token_ids": list(start.token_ids),
+                        "temperature": start.temperature,
+                        "max_tokens": start.max_tokens,
+                        "stop": ["\n"] if start.one_line else list(start.stop),
+                        "one_line": start.one_line,
+                    }
+                    for start in starts
+                ],
+            }
+        )
+        while "answers" not in (message := self._receive()):
+            pass  # continuations are not counted: how many there will be is not known before
+        self._busy = False
+        return [
+            replace(
+                Sample(**sample),
+                token_ids=[*start.token_ids, *sample["token_ids"]],
+                token_logps=[*start.token_logps, *sample["token_logps"]],
+            )
+            for start, sample in zip(starts, message["answers"], strict=True)
+        ]
+
     def _start(self) -> None:
         if self._process is not None:
             return
@@ -211,7 +255,9 @@ class _Engine:
                 env=_environment(self._config, self._number),
                 start_new_session=True,  # Ctrl-C is the parent's to handle
             )
-        self._send({"model": folder, "config": self._config.model_dump(mode="json", exclude={"also"})})
+        self._send(
+            {"model": folder, "config": self._config.model_dump(mode="json", include=set(Sampling.model_fields))}
+        )
         self.commit = self._receive()["commit"]
         log.info("loaded model in %.0f s", time.monotonic() - begun)
 
@@ -334,7 +380,8 @@ def serve() -> None:
             if "score" in message:
                 reply({"scores": _score(llm, message["score"])})
             else:
-                reply({"answers": _answer(llm, config, message, lambda count: reply({"done": count}))})
+                work = _extend if "starts" in message else _answer
+                reply({"answers": work(llm, config, message, lambda count: reply({"done": count}))})
             lines.task_done()
     except Exception as error:
         logging.exception("the sampler failed")
@@ -421,6 +468,9 @@ def _answer(llm: Any, config: Sampling, message: Mapping[str, Any], on_done: Cal
         on_done,
     )
     samples = [_sample(output.outputs[0]) for output in outputs]
+    if message["token_ends"]:
+        for sample in samples:
+            sample["token_ends"] = _token_ends(tokenizer, sample["token_ids"], sample["text"])
     return [
         {
             "prompt": text,
@@ -472,6 +522,43 @@ def _tokens_of(tokenizer: Any, text: str, *, cut: bool) -> list[int]:
     """The tokens of an answer, which ends in the end token unless it was cut off."""
     ids = list(tokenizer.encode(text, add_special_tokens=False))
     return ids if cut or tokenizer.eos_token_id is None else [*ids, tokenizer.eos_token_id]
+
+
+def _extend(llm: Any, config: Sampling, message: Mapping[str, Any], on_done: Callable[[int], None]) -> list[Any]:
+    """A sample for every start, its own tokens only but the whole text. Prompts and starts are still in the cache."""
+    from vllm import SamplingParams
+
+    llm.collective_rpc("pairwright_reseed", args=(message["seed"],))
+    starts, tokenizer = message["starts"], llm.get_tokenizer()
+    params = [
+        SamplingParams(
+            **{name: start[name] for name in ("temperature", "max_tokens", "stop")},
+            top_p=config.top_p,
+            logprobs=0,
+            include_stop_str_in_output=True,
+        )
+        for start in starts
+    ]
+    prompts = [start["prompt_token_ids"] + start["token_ids"] for start in starts]
+    samples = []
+    for start, finished in zip(starts, _finished(llm, prompts, params, on_done), strict=True):
+        output = finished.outputs[0]
+        ids = start["token_ids"] + list(output.token_ids)
+        text, known = (_decode(tokenizer, some) for some in (ids, start["token_ids"]))
+        ended_line = start["one_line"] and output.stop_reason == "\n"
+        # A line is taken with the whole of the token that ends it, so that the next one goes on behind what is shown.
+        text = text if ended_line else text[: len(known) + len(output.text)]
+        sample = _sample(output) | {"text": text, "token_ends": _token_ends(tokenizer, ids, text)}
+        samples.append(sample | ({"finish_reason": "line"} if ended_line else {}))
+    return samples
+
+
+def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
+    return str(tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _token_ends(tokenizer: Any, ids: Sequence[int], text: str) -> list[int | None] | None:
+    return token_ends(lambda some: [_decode(tokenizer, [one]) for one in some], partial(_decode, tokenizer), ids, text)
 
 
 def asks_in_chat(config: Sampling, tokenizer: Any) -> bool:

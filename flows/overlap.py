@@ -43,7 +43,7 @@ def sample_and_run(
         call(titles[0], generate_completions, dataset, sampling)
         call(titles[1], run, dataset, execution)
         return
-    sampler = sampler_for(dataset, sampling)
+    sampler = sampler_for(dataset, sampling, execution)
     stage = partial(generate_completions, sampler=sampler, on_shard=partial(_hand_over, arriving))
 
     def sample() -> None:

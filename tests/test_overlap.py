@@ -69,7 +69,7 @@ def dataset(tmp_path: Path) -> Path:
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sampler], None]:
     """Have the recipe's sampler be this one."""
-    return lambda sampler: monkeypatch.setattr(overlap, "sampler_for", lambda dataset, config: sampler)
+    return lambda sampler: monkeypatch.setattr(overlap, "sampler_for", lambda dataset, config, execution: sampler)
 
 
 def run(dataset: Path, executor: Executor | None = None, call: Any = plain) -> None:
