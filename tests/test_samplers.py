@@ -134,7 +134,7 @@ def test_an_option_that_would_not_be_heeded_is_an_error(options: dict[str, Any],
 def test_a_dumped_recipe_is_a_recipe_and_every_option_is_some_samplers() -> None:
     for config in (Sampling(n=3), Sampling(sampler="replay", path=Path("x")), Sampling(sampler="scripted")):
         assert Sampling.model_validate(config.model_dump()) == config
-    assert set(Sampling.model_fields) == {"sampler"}.union(*USES.values())
+    assert set(Sampling.model_fields) == {"sampler", "scored_by"}.union(*USES.values())
 
 
 def test_scripted_answers_are_right_wrong_broken_and_absent_in_turn() -> None:
