@@ -23,7 +23,6 @@ from curation import manifest, store
 from curation.embedded import embedded_model
 from curation.errors import UserError
 from curation.execute import execute_completions
-from curation.generate import generate_completions
 from curation.problems import plan_shards
 from curation.sampling import USES, Sampling
 from curation.schema import identify
@@ -31,6 +30,7 @@ from curation.vllm_sampler import EMBEDDED, fingerprint
 from flows.benchmarks import benchmark_problems, labels
 from flows.calling import Call, plain
 from flows.config import Evaluation
+from flows.overlap import sample_and_run
 from sandbox.policy import policy_digest
 from sandbox.verdict import NO_EVIDENCE
 
@@ -136,8 +136,9 @@ def evaluate_one(
             store.write(folder, "problems", members, shard)
     what = f"{policy.name[-40:]} on {benchmark}"
     if store.missing(folder, "completions"):
-        call(f"sample {what}", generate_completions, folder, _wearing(policy, sampling))
-    if store.missing(folder, "executions"):
+        titles = f"sample {what}", f"run {what}"
+        sample_and_run(call, titles, folder, _wearing(policy, sampling), config.execute)
+    elif store.missing(folder, "executions"):
         call(f"run {what}", execute_completions, folder, config.execute)
     for shard in store.missing(folder, "evaluations"):
         tables = {name: store.read(folder, name, shard=shard).to_pylist() for name in MAKES[:3]}

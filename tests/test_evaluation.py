@@ -22,7 +22,7 @@ from curation.execute import Execution
 from curation.sampling import Sampling
 from curation.schema import DECLARED, TABLES
 from curation.vllm_sampler import asks_in_chat
-from flows import benchmarks, evaluating, scores
+from flows import benchmarks, evaluating, overlap, scores
 from flows.config import ConfigError, Evaluation, evaluation_of, load
 
 SCRIPTED = Evaluation(benchmarks=("builtin",), limit=2, sampling=Sampling(sampler="scripted", n=10))
@@ -193,18 +193,24 @@ def test_an_evaluation_leaves_a_row_per_problem_and_a_second_one_samples_nothing
     assert [(row["num_samples"], row["num_solved"]) for row in rows] == [(10, 4), (10, 4)]
     assert result.metrics()["pass@1"] == {row["problem_id"]: 0.4 for row in rows}
     assert store.read(result.folder, "completions").num_rows == 20
-    monkeypatch.setattr(evaluating, "generate_completions", lambda *_, **__: pytest.fail("sampled again"))
+    monkeypatch.setattr(overlap, "generate_completions", lambda *_, **__: pytest.fail("sampled again"))
     (again,) = evaluating.evaluate([policy], SCRIPTED, tmp_path)["builtin"]
     assert again == result
 
 
 def test_a_killed_evaluation_goes_on_from_its_completions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = evaluating.Policy("someone", "someone")
+
+    def die(folder: Path, config: Any, *, arriving: Any, **_: Any) -> int:
+        for shard in arriving.values():
+            shard.result()
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(evaluating, "execute_completions", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(overlap, "execute_completions", die)
         with pytest.raises(KeyboardInterrupt):
             evaluating.evaluate([policy], SCRIPTED, tmp_path)
-    monkeypatch.setattr(evaluating, "generate_completions", lambda *_, **__: pytest.fail("sampled again"))
+    monkeypatch.setattr(overlap, "generate_completions", lambda *_, **__: pytest.fail("sampled again"))
     (result,) = evaluating.evaluate([policy], SCRIPTED, tmp_path)["builtin"]
     assert len(result.rows) == 2
 
@@ -217,7 +223,7 @@ def test_another_sandbox_takes_the_completions_over_and_another_seed_does_not(
     seeded = SCRIPTED.model_copy(update={"sampling": SCRIPTED.sampling.model_copy(update={"seed": 5})})
     (other,) = evaluating.evaluate([policy], seeded, tmp_path)["builtin"]
     assert other.folder != first.folder
-    monkeypatch.setattr(evaluating, "generate_completions", lambda *_, **__: pytest.fail("sampled again"))
+    monkeypatch.setattr(overlap, "generate_completions", lambda *_, **__: pytest.fail("sampled again"))
     limited = SCRIPTED.model_copy(update={"execute": Execution(steps=5000)})
     (judged,) = evaluating.evaluate([policy], limited, tmp_path)["builtin"]
     assert judged.folder != first.folder and len(judged.rows) == 2
