@@ -32,11 +32,14 @@ class Unusable(ProblemError):
 
 def bug_prompt(statement: str, program: str, failure: str = "", *, noun: str = "function") -> str:
     """What a model is told of a bug: the program, what it should do, how it fails."""
-    shown = f"\n\n{failure}" if failure else ""
-    return (
-        f"This {noun} has a bug.\n\n```python\n{program.strip()}\n```\n\nWhat it should do: {statement.strip()}{shown}"
-        f"\n\nFind the bug and write the whole {noun} correctly."
-    )
+    parts = [
+        f"This {noun} has a bug.",
+        "```python\n" + program.strip("\n") + "\n```",
+        f"What it should do: {statement.strip()}",
+        failure,
+        f"Find the bug and write the whole {noun} correctly.",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def stated(task: Mapping[str, Any]) -> str:

@@ -8,12 +8,13 @@ import json
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import shared_data
 from curation.asserts import unix_lines
-from curation.mutate import KINDS, Mutant, mutants
+from curation.changes import KINDS
+from curation.mutate import Mutant, mutants
 
 LOOP = '''from math import inf
 
@@ -108,6 +109,7 @@ def test_what_offers_no_change_or_is_no_python_has_no_mutants(program: str) -> N
     assert mutants(program, None, 0, 4) == []
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.sampled_from(["\n", "\r\n", "\r"]), st.integers(0, 50))
 def test_every_line_end_is_a_line_end(end: str, seed: int) -> None:
     def shown(one: Mutant) -> str:

@@ -186,3 +186,34 @@ def test_a_real_server_gives_the_same_columns(tmp_path: Path) -> None:
     rows = store.read(folder, "completions").to_pylist()
     assert all(len(row["token_ids"]) == len(row["token_logps"]) == row["num_tokens"] for row in rows)
     assert all(row["prompt_token_ids"] and row["text"] and row["finish_reason"] for row in rows)
+
+
+def test_what_others_wrote_is_scored_as_what_the_model_wrote_itself(whole: Path, tmp_path: Path) -> None:
+    """A replay of the model's own samples gets the log-probabilities that sampling gave the same tokens."""
+    sampled = store.read(whole, "completions").to_pylist()
+    names = {row["problem_id"]: row["task_id"] for row in store.read(whole, "problems").to_pylist()}
+    file = tmp_path / "own.jsonl"
+    records = [
+        {"task_id": names[row["problem_id"]], "solution": row["text"], "finish_reason": row["finish_reason"]}
+        for row in sampled
+    ]
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    engine = {name: CONFIG[name] for name in ("max_model_len", "dtype")}
+    folder = dataset(tmp_path / "scored")
+    generate_completions(
+        folder,
+        Sampling.model_validate(
+            {"sampler": "replay", "path": file, "completion_is": "solution", "scored_by": "embedded"} | engine
+        ),
+    )
+    alike = 0
+    for own, scored in zip(sampled, store.read(folder, "completions").to_pylist(), strict=True):
+        assert (scored["text"], scored["prompt"]) == (own["text"], own["prompt"])
+        assert scored["prompt_token_ids"] == own["prompt_token_ids"] and scored["model"] == "own.jsonl"
+        assert scored["num_tokens"] == len(scored["token_logps"]) == len(scored["token_ids"])
+        # A text may be cut into other tokens than those it was sampled as.
+        if scored["token_ids"] == own["token_ids"]:
+            alike += 1
+            assert scored["token_logps"] == pytest.approx(own["token_logps"], abs=1e-3)
+            assert scored["sum_logp"] == pytest.approx(own["sum_logp"], abs=1e-2)
+    assert alike >= 6, "most samples come out as the tokens they were sampled as"
