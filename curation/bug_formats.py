@@ -64,8 +64,8 @@ def _texts(code: str) -> list[tuple[ast.Expr, str]]:
 
 def _trailing_text(code: str) -> str:
     """The last of them as a statement: lines without blanks at their ends, no two empty ones in a row."""
-    lines = "\n".join(line.rstrip() for line in (_texts(code)[-1:] or [(None, "")])[0][1].strip().split("\n"))
-    return re.sub(r"\n{3,}", "\n\n", lines)
+    texts = [text for _, text in _texts(code)] or [""]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in texts[-1].strip().split("\n")))
 
 
 def _without_texts(code: str) -> str:

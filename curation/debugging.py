@@ -47,7 +47,7 @@ def stated(task: Mapping[str, Any]) -> str:
     return f"\n\n```python\n{task['prompt'].strip()}\n```" if task["prompt_format"] == "code" else str(task["prompt"])
 
 
-def failure_of(test: Mapping[str, str], message: str) -> str:
+def failure_of(test: Mapping[str, Any], message: str) -> str:
     """A failing test in words: the test, and what it said."""
     said = message.strip().removesuffix(":") or "AssertionError"
     if test["code"]:
