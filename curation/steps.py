@@ -1,8 +1,9 @@
 """Where the steps of a solution end, in its text and in its tokens.
 
 Outside of code a step is a paragraph or a list item. Within code it is the header of the function under test, a
-statement of its body or another one of the program; where code does not parse, each of its lines. A code block's opening fence belongs to
-its first step and its closing fence to what follows, so that "the program ends here" is a step of its own.
+statement of its body or another one of the program; where code does not parse, each of its lines. A code block's
+opening fence belongs to its first step and its closing fence to what follows, so that "the program ends here" is a step
+of its own.
 """
 
 from __future__ import annotations
