@@ -214,20 +214,26 @@ class Sides:
         self.texts, self.text_tokens, self.ast_tokens, self.model_tokens = (Strings() for _ in range(4))
         names = [pa.array([], pa.string())]
         for rows in batches:
-            names.append(rows["completion_id"])
-            for strings, column in (
-                (self.texts, "text"),
-                (self.text_tokens, "text_tokens"),
-                (self.ast_tokens, "ast_tokens"),
-            ):
-                strings.add(rows[column])
+            names.append(rows["side"])
+            self.texts.add(rows["text"])
+            self.text_tokens.add(_text_tokens(rows))
+            self.ast_tokens.add(rows["ast_tokens"])
             ids = [None if one is None else programs.model_tokens(one) for one in rows["token_ids"].to_pylist()]
             self.model_tokens.add(pa.array(ids, pa.string()))
         self.names = pa.concat_arrays(names)
 
     def rows(self, names: pa.Array) -> NDArray[np.int64]:
-        """The row here of each completion_id; pairs.sql joins the sides, so none is unknown."""
+        """The row here of each side; both queries name them alike, so none is unknown."""
         return pc.index_in(names, self.names).to_numpy().astype(np.int64)
+
+
+def _text_tokens(rows: pa.RecordBatch) -> pa.Array:
+    """The column of that name, taken now where a side is part of a completion."""
+    known = rows["text_tokens"]
+    if not known.null_count:
+        return known
+    taken = zip(rows["text"].to_pylist(), known.to_pylist(), strict=True)
+    return pa.array([_tokens_of(text)["text_tokens"] if one is None else one for text, one in taken], pa.string())
 
 
 class Strings:
@@ -268,7 +274,7 @@ class Compared:
 def compare(pairs: pa.RecordBatch, sides: Sides) -> pa.RecordBatch:
     """Rows of pair_features from rows of sql/measures/pairs.sql."""
     columns: dict[str, Any] = {name: pairs.column(name) for name in pairs.schema.names}
-    left, right = (sides.rows(columns[side]) for side in ("chosen_id", "rejected_id"))
+    left, right = (sides.rows(columns[side]) for side in ("chosen_side", "rejected_side"))
     columns |= _text_distances(Compared(sides.texts, left, right))
     tokens, nodes = (Compared(strings, left, right) for strings in (sides.text_tokens, sides.ast_tokens))
     columns |= _edits("token_edit_distance", "token_edit_normalized", tokens)

@@ -100,6 +100,7 @@ class Explorer:
             temperature=temperature,
             max_tokens=self._config.max_tokens - count,
             stop=self._stops(grown),
+            one_line=self._explore.method == "step_controlled",
         )
 
     def _stops(self, grown: Grown) -> Sequence[str]:

@@ -273,7 +273,9 @@ class ScriptedSampler:
         for number, start in enumerate(starts):
             dice = random.Random(f"{seed} {number}")
             wrote = [text for text in self._wrote[tuple(start.prompt_token_ids)] if text.startswith(start.text)]
-            text = dice.choice([*wrote, f"{start.text}    return {dice.randrange(1000)}\n```\n"])
+            returned = start.text.rstrip().rpartition("\n")[2].startswith("    return ")
+            other = "```\n" if returned else f"    return {dice.randrange(1000)}\n```\n"
+            text = dice.choice([*wrote, start.text + other])
             line = text.find("\n", len(start.text)) + 1 if start.one_line else 0
             whole = _with_tokens(text[: line or None][: len(start.text) + start.max_tokens])
             samples.append(replace(whole, finish_reason="line" if whole.text != text else "stop"))

@@ -1,8 +1,9 @@
 """Where the steps of a solution end, in its text and in its tokens.
 
-Outside of code a step is a paragraph or a list item. Within code it is a statement of the function under test, or of
-the program where that has none; where code does not parse, each of its lines. A code block's opening fence belongs to
-its first step and its closing fence to what follows, so that "the program ends here" is a step of its own.
+Outside of code a step is a paragraph or a list item. Within code it is the header of the function under test, a
+statement of its body or another one of the program; where code does not parse, each of its lines. A code block's
+opening fence belongs to its first step and its closing fence to what follows, so that "the program ends here" is a step
+of its own.
 """
 
 from __future__ import annotations
@@ -112,19 +113,18 @@ def _regions(text: str) -> Iterator[tuple[int, int, bool]]:
     """Prose and code in turn, as (start, end, is code). A text without fences that parses is code altogether."""
     lines = LINE.findall(text)
     starts = [0, *accumulate(map(len, lines))]
-    begin, opened = 0, ""
-    fenced = False
+    begin, opened, python, fenced = 0, "", False, False
     for start, line in zip(starts, lines, strict=False):
         match = FENCE.match(line.rstrip("\r\n"))
         if opened:
             if line.strip() == opened or (match and not match["language"] and not match["rest"].strip()):
-                yield begin, start, True
+                yield begin, start, python
                 begin, opened = start, ""
-        elif match and match["language"].lower() in PYTHON and "`" not in match["rest"]:
+        elif match and "`" not in match["rest"]:
             yield begin, start, False
             begin, opened, fenced = start, match["fence"], True
-    bare = not fenced and _does_something(text)
-    yield begin, len(text), bool(opened) or bare
+            python = match["language"].lower() in PYTHON
+    yield begin, len(text), python if opened else not fenced and _does_something(text)
 
 
 def _does_something(text: str) -> bool:
@@ -147,7 +147,7 @@ def _paragraphs(prose: str) -> list[int]:
 
 
 def _statements(code: str, entry_point: str | None, before: str) -> list[int]:
-    """Where statements end, each with its line: those of the entry point's body, and others at the top level.
+    """Where statements end, each with its line: the entry point's header, those of its body, others at the top level.
 
     Of code that does not parse as a whole, which may be cut short, the longest start that does has statements, and
     every line behind that is a step.
@@ -162,14 +162,17 @@ def _statements(code: str, entry_point: str | None, before: str) -> list[int]:
     while tree is None and whole > skipped:
         tree = parse(before + "".join(source[:whole]))
         whole -= tree is None
-    ended = {(node.end_lineno or 0) - offset for node in _nodes(tree, entry_point)} if tree else set()
+    ended = {line - offset for line in _last_lines(tree, entry_point)} if tree else set()
     rest = {number for number, line in enumerate(lines[whole:], whole + 1) if line.strip() and number > skipped}
     return [starts[number] for number in sorted(ended | rest) if 0 < number <= len(lines)]
 
 
-def _nodes(tree: ast.Module, entry_point: str | None) -> Iterator[ast.stmt]:
+def _last_lines(tree: ast.Module, entry_point: str | None) -> Iterator[int]:
+    """The last line, counted from 1, of every statement, and of the entry point's header."""
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == entry_point:
-            yield from node.body
+            if node.body[0].lineno > node.lineno:
+                yield node.body[0].lineno - 1
+            yield from (inner.end_lineno or 0 for inner in node.body)
         else:
-            yield node
+            yield node.end_lineno or 0

@@ -5,5 +5,5 @@ FROM pairs
 LEFT JOIN (SELECT completion_id AS chosen_id, status AS chosen_status FROM executions) AS c USING (chosen_id)
 LEFT JOIN (SELECT completion_id AS rejected_id, status AS rejected_status FROM executions) AS r USING (rejected_id)
 WHERE
-    strategy IN ('mutation', 'step_dpo', 'step_controlled')
+    strategy IN ('mutation', 'step_dpo', 'step_controlled', 'search')
     AND (chosen_status IS DISTINCT FROM 'passed' OR rejected_status IS NOT DISTINCT FROM 'passed')
