@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from conftest import completion, execution
+from conftest import completion, execution, problem
+from curation import store
+from curation.generate import generate_completions
 from curation.pairs import Pairing, PairSelection, pair_completions
+from curation.sampling import Generation
+
+SOLUTION = problem()["prompt"] + "    return a + b\n"
 
 
 def candidate(index: int, score: float, text: str | None = None, **columns: Any) -> dict[str, Any]:
@@ -45,6 +53,8 @@ def test_faster_asks_for_a_ratio_of_steps_and_for_two_that_pass() -> None:
 def test_shorter_counts_code_and_not_blanks() -> None:
     rows = [candidate(0, 1, "abcd"), candidate(1, 1, "a b c\n\n\n de f"), candidate(2, 1, "abc  \n\n  de")]
     assert paired(rows, "shorter") == [(0, 1)], "6 characters are one and a half times 4, 5 are not"
+    commented = candidate(3, 1, "abcd\n" + "  # not a word of code\n" * 9)
+    assert paired([rows[0], commented], "shorter") == [], "nor lines of comment"
     rows[0]["code"] = None
     assert paired(rows, "shorter", min_ratio=1.2) == [(2, 1)], "without a program there is nothing to count"
 
@@ -161,3 +171,18 @@ def test_a_pair_that_two_strategies_make_is_the_first_ones() -> None:
         ("diverse", "text 0", "text 2"),
         ("both_fail", "text 1", "text 2"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("completion_is", "expected"), [("solution", SOLUTION), ("continuation", "    return a + b\n")]
+)
+def test_a_teachers_program_has_the_form_of_the_replayed_ones(
+    completion_is: str, expected: str, tables: Callable[..., Path], tmp_path: Path
+) -> None:
+    # Else the model would learn the form, as in fenced over plain, before anything else.
+    dataset = tables(problems=[problem(reference_solution=SOLUTION)])
+    (tmp_path / "s.jsonl").write_text(json.dumps({"task_id": "add", "completion": "    return 0\n"}) + "\n")
+    config = {"sampler": "replay", "path": tmp_path / "s.jsonl", "completion_is": completion_is}
+    generate_completions(dataset, Generation(**config, also=[{"sampler": "reference"}]))
+    taught = store.read(dataset, "completions").to_pylist()[1]
+    assert (taught["text"], taught["code"]) == (expected, SOLUTION)
