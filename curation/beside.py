@@ -104,6 +104,6 @@ def _put(request: Request, prompt: Answers, given: Answers, sampler: Sampler) ->
     return [
         replace(sample, program=sampler.program(request, given, sample.text))
         if sample.program is None
-        else respoken(request, sample, continues=prompt.continues)
+        else respoken(request, sample, continues=prompt.continues, verbatim=prompt.verbatim)
         for sample in given.samples
     ]

@@ -63,9 +63,8 @@ def problem_from_hellaswag(record: Mapping[str, Any]) -> Task:
 
 
 def _labelled(name: str, prompt: str, right: str, wrong: list[str] | None = None) -> Task:
-    for answer in (right, *(wrong or ())):
-        if not answer.strip():
-            raise ProblemError("an answer is empty")
+    if not right.strip():
+        raise ProblemError("the right answer is empty")
     record = {"task_id": name, "prompt": prompt}
     task = make_task(record, "label", [{"code": "", "stdin": "", "stdout": right}])
     if wrong is not None:

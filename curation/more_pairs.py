@@ -47,9 +47,12 @@ def faster(candidates: Sequence[Candidate], config: PairSelection) -> list[Prefe
 
 
 def shorter(candidates: Sequence[Candidate], config: PairSelection) -> list[Preference]:
-    """Both pass, and rejected has at least `min_ratio` times the characters of code of chosen, blanks not counted."""
+    """Both pass, and rejected has at least `min_ratio` times the characters of code of chosen.
+
+    Blanks and lines of comment do not count: a model that fills lines with # is not what a short answer is better than.
+    """
     passing = [c for c in _passing(candidates) if c["code"] is not None]
-    return _cheaper(passing, [len("".join(c["code"].split())) for c in passing], config)
+    return _cheaper(passing, [_size(c["code"]) for c in passing], config)
 
 
 def both_fail(candidates: Sequence[Candidate], config: PairSelection) -> list[Preference]:
@@ -91,6 +94,11 @@ def _failing(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 def _by(candidate: Candidate) -> tuple[str, str]:
     return candidate["sampler"], candidate["model"]
+
+
+def _size(code: str) -> int:
+    lines = (line for line in code.splitlines() if not line.lstrip().startswith("#"))
+    return sum(len("".join(line.split())) for line in lines)
 
 
 def _cheaper(candidates: Sequence[Candidate], costs: Sequence[int], config: PairSelection) -> list[Preference]:

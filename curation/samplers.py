@@ -76,12 +76,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model wrote for one request, and the prompt it saw. `continues`: the text goes on where that ends."""
+    """What a model wrote for one request, and the prompt it saw. `continues`: the text goes on where that ends;
+    `verbatim`: it is the whole program, with nothing around it."""
 
     prompt: str
     samples: Sequence[Sample]
     prompt_token_ids: Sequence[int] | None = None
     continues: bool = False
+    verbatim: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,10 @@ class ReplaySampler:
         if self._texts is None:
             self._texts = read_completions(self._path, self._task_ids, skip_unknown=self._config.skip_unknown)
         answers = []
+        verbatim = self._config.completion_is == "solution"
         for request in requests:
-            answers.append(Answers(request.problem["prompt"], self._texts.pop(request.problem["task_id"], [])))
+            samples = self._texts.pop(request.problem["task_id"], [])
+            answers.append(Answers(request.problem["prompt"], samples, continues=not verbatim, verbatim=verbatim))
             on_done(1)
         return answers
 
@@ -357,10 +361,12 @@ def spoken(request: Request, program: str, *, continues: bool = False) -> Sample
     return respoken(request, Sample(program, finish_reason="stop", program=program), continues=continues)
 
 
-def respoken(request: Request, sample: Sample, *, continues: bool) -> Sample:
+def respoken(request: Request, sample: Sample, *, continues: bool, verbatim: bool = False) -> Sample:
     """A sample that is a program, with the text a model would write for it; the span of its mutation moves along."""
     assert sample.program is not None
-    if continues:
+    if verbatim:
+        text, moved = sample.program, 0
+    elif continues:
         start = request.problem["prompt"] if request.problem["prompt_format"] == "code" else ""
         text = sample.program.removeprefix(start)
         moved = len(text) - len(sample.program)

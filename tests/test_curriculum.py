@@ -55,12 +55,14 @@ def test_cut_points_and_buckets_by_hand(tmp_path):
         *((6, 6.0, 2), (7, 7.0, 2), (8, 8.0, 2), (9, 9.0, 2)),
         (10, 10.0, 3),
     ]
+    lengths = {"mean_chars_gap": 0.0, "mean_tokens_gap": None, "chosen_longer": 0.0}
     assert cut_points(dataset, curriculum()) == {
         "metric": "logp_distance",
         "percentiles": [10, 50, 90],
         "easy": "low",
         "values": [1.0, 5.0, 9.0],
         "pairs": [2, 4, 4, 1],
+        "lengths": [{"pairs_of": whose, "pairs": 11} | lengths for whose in ("all", "kept")],
         "sql": {},
     }
 
@@ -169,9 +171,8 @@ def test_where_high_is_easy_the_high_come_first_and_cuts_are_real_values(tmp_pat
     config = curriculum(metric="pass_rate", percentiles=[50])
     build_curriculum(dataset, config)
     assert in_order(dataset, "metric", "bucket") == [(0.4, 0), (0.3, 0), (0.2, 0), (0.1, 1), (0.0, 1)]
-    assert cut_points(dataset, config) | {"pairs": None} == {
-        **{"metric": "pass_rate", "percentiles": [50], "easy": "high", "values": [0.2], "pairs": None, "sql": {}},
-    }
+    cuts = cut_points(dataset, config)
+    assert (cuts["metric"], cuts["percentiles"], cuts["easy"], cuts["values"]) == ("pass_rate", [50], "high", [0.2])
 
 
 def test_a_metric_of_ones_own(tmp_path):

@@ -6,17 +6,20 @@ from analysis import engine
 from analysis.engine import SQL
 from analysis.features import Measures
 from analysis.hopeless import set_hopeless_aside
-from analysis.rules import MEASURED
+from analysis.rules import EARLIER, MEASURED
 from curation.schema import TABLES
 from literal_rows import completion, execution, pair, pair_feature, plant, problem
 
 
-def named(dataset, rule, metrics=None, **params):
-    """The pairs that a rule names, with `metrics` as the curriculum's."""
+def named(dataset, rule, metrics=None, earlier=(), **params):
+    """The pairs that a rule names, with `metrics` as the curriculum's and the pairs that `earlier` rules named."""
     with engine.connect(dataset) as con:
         con.execute(f"CREATE TEMP TABLE measured AS {MEASURED}")
         for pair_id, metric in (metrics or {}).items():
             con.execute("INSERT INTO measured VALUES ($pair_id, $metric)", {"pair_id": pair_id, "metric": metric})
+        con.execute(f"CREATE TEMP TABLE earlier AS {EARLIER}")
+        for pair_id in earlier:
+            con.execute("INSERT INTO earlier VALUES ($pair_id)", {"pair_id": pair_id})
         rows = engine.run(con, engine.load(SQL / "prune" / f"{rule}.sql"), **params)
     return sorted(rows["pair_id"].to_pylist())
 
@@ -30,6 +33,7 @@ def test_a_rule_names_nothing_where_there_is_nothing(tmp_path, rule):
 def test_a_rule_says_why_beside_which(rule):
     with engine.connect(None) as con:
         con.execute(f"CREATE TEMP TABLE measured AS {MEASURED}")
+        con.execute(f"CREATE TEMP TABLE earlier AS {EARLIER}")
         columns = engine.run(con, engine.load(SQL / "prune" / f"{rule}.sql")).column_names
     assert columns[0] == "pair_id"
     assert len(columns) > 1
@@ -177,3 +181,43 @@ def test_a_side_that_is_mostly_comment(tmp_path):
     dataset = plant(tmp_path, completion_features=rows, pairs=pairs)
     assert named(dataset, "mostly_comments") == ["a", "b", "e"]
     assert named(dataset, "mostly_comments", max_comment_share=0.6) == []
+
+
+GAPS = {"a": 30, "b": 10, "c": 10, "d": -5, "e": -12, "f": 0}
+
+
+def gaps(folder, given=GAPS, **columns):
+    return plant(folder, pair_features=[pair_feature(name, chars_gap=gap, **columns) for name, gap in given.items()])
+
+
+def test_lengths_are_balanced_by_the_fewest_pairs(tmp_path):
+    # The gaps add up to 33; without 30 to 3, without a 10 to -7: two pairs, and of the equal ones the first by id.
+    metrics = dict.fromkeys(GAPS, 1.0)
+    assert named(gaps(tmp_path), "length_balance", metrics) == ["a", "b"]
+
+
+def test_lengths_are_balanced_over_what_earlier_rules_and_the_metric_leave(tmp_path):
+    dataset = gaps(tmp_path)
+    # Without a the gaps add up to 3, without e they add up to 45.
+    assert named(dataset, "length_balance", dict.fromkeys(GAPS, 1.0), earlier=["a"]) == ["b"]
+    assert named(dataset, "length_balance", dict.fromkeys(GAPS, 1.0), earlier=["e", "f"]) == ["a", "b", "c"]
+    assert named(dataset, "length_balance", dict.fromkeys(GAPS, 1.0) | {"a": None}) == ["b"], (
+        "unmeasured pairs go anyway"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({"a": 1}, ["a"]), ({"a": 0}, []), ({"a": -1}, []), ({"a": 5, "b": -5}, []), ({"a": 5, "b": -4}, ["a"])],
+)
+def test_lengths_that_are_balanced_need_nothing(tmp_path, given, expected):
+    assert named(gaps(tmp_path, given), "length_balance", dict.fromkeys(given, 1.0)) == expected
+
+
+def test_each_split_is_balanced_by_itself_in_characters_or_tokens(tmp_path):
+    rows = [pair_feature("a", chars_gap=5, tokens_gap=-1), pair_feature("b", chars_gap=-9, tokens_gap=2)]
+    rows += [pair_feature("c", chars_gap=3, split="test"), pair_feature("d", chars_gap=1, split="test")]
+    dataset = plant(tmp_path, pair_features=rows)
+    metrics = dict.fromkeys("abcd", 1.0)
+    assert named(dataset, "length_balance", metrics) == ["c", "d"]
+    assert named(dataset, "length_balance", metrics, tokens=True) == ["b"], "pairs without tokens stay"

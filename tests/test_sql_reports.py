@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from analysis import engine
 from analysis.engine import SQL
-from literal_rows import completion, execution, placed, plant, problem
+from curation.card import lengths_told
+from literal_rows import completion, execution, pair_feature, placed, plant, problem
 
 
 def report(dataset, name, **params):
@@ -59,7 +60,7 @@ def test_pass_at_1_is_the_mean_pass_rate(tmp_path_factory, counts):
 
 
 def test_reports_of_nothing_are_empty(tmp_path):
-    for name in ("verdicts", "buckets", "pruned"):
+    for name in ("verdicts", "buckets", "pruned", "length_bias"):
         assert report(tmp_path, name) == []
 
 
@@ -94,6 +95,24 @@ def test_buckets_and_pruned_pairs_are_told_apart(tmp_path):
         {"rule": "near_identical_pairs", "removed": 1, "share": 0.2},
         {"rule": "unmeasured", "removed": 1, "share": 0.2},
     ]
+
+
+def test_length_bias_before_and_after_pruning(tmp_path):
+    measured = [
+        pair_feature("a", chars_gap=10, tokens_gap=4),
+        pair_feature("b", chars_gap=-4, tokens_gap=-1),
+        pair_feature("c", chars_gap=0),
+    ]
+    places = [placed("a", pruned_by="length_balance"), placed("b", position=0), placed("c", position=1)]
+    found = report(plant(tmp_path, pair_features=measured, curriculum=places), "length_bias")
+    assert found == [
+        {"pairs_of": "all", "pairs": 3, "mean_chars_gap": 2.0, "mean_tokens_gap": 1.5, "chosen_longer": 1 / 3},
+        {"pairs_of": "kept", "pairs": 2, "mean_chars_gap": -2.0, "mean_tokens_gap": -1.0, "chosen_longer": 0.0},
+    ]
+    before, after = "mean +2.0 characters, +1.5 tokens", "mean -2.0 characters, -1.0 tokens"
+    assert lengths_told(found) == f"in 33.3% of all pairs ({before}), in 0.0% of those kept ({after})"
+    assert lengths_told([row | {"mean_tokens_gap": None} for row in found[:1]]).endswith("(mean +2.0 characters)")
+    assert lengths_told([]) == ""
 
 
 def test_a_problem_without_samples_or_evidence_has_no_pass_rate(tmp_path):
