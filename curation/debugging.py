@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from curation.asserts import ProblemError
 from curation.problem_fields import Task
@@ -119,4 +119,5 @@ def _program(task: Task, source: str | None) -> Program | None:
     if source is None or task["kind"] == "label":
         return None
     tests = tuple(Test(**test) for test in task["tests"])
-    return Program(source, task["kind"], tests, task["entry_point"] or "", task["setup"], task["task_id"])
+    kind: Literal["function", "stdio"] = "stdio" if task["kind"] == "stdio" else "function"
+    return Program(source, kind, tests, task["entry_point"] or "", task["setup"], task["task_id"])
