@@ -118,6 +118,5 @@ def _unusable(buggy: Result, fixed: Result | None) -> str:
 def _program(task: Task, source: str | None) -> Program | None:
     if source is None or task["kind"] == "label":
         return None
-    assert task["kind"] != "label", "answers that are not run have no bugs"
     tests = tuple(Test(**test) for test in task["tests"])
     return Program(source, task["kind"], tests, task["entry_point"] or "", task["setup"], task["task_id"])
