@@ -164,14 +164,24 @@ def _also(config: Sampling, number: int) -> Sampling:
 def _made_from(sample: Sample, ids: Sequence[str]) -> Mapping[str, Any]:
     """The columns that say from which completion of the problem, all of them before it, a sample was made."""
     change = sample.mutation
+    # The columns are about the text, in which the program may stand in a code block, or without the prompt it goes on.
+    moved = _place(sample.text, sample.program)
     return {
         "origin_id": None if sample.origin is None else ids[sample.origin],
         "prefix_tokens": sample.prefix_tokens,
         "mutation": change and change.kind,
-        "span_start": change and change.start,
-        "span_end": change and change.end,
-        "origin_span_end": change and change.origin_end,
+        "span_start": change and change.start + moved,
+        "span_end": change and change.end + moved,
+        "origin_span_end": change and change.origin_end + moved,
     }
+
+
+def _place(text: str, program: str | None) -> int:
+    """Where a program begins in its text: below 0 where the text is the end of it, as behind a prompt that is code."""
+    if program is None:
+        return 0
+    found = text.find(program)
+    return found if found >= 0 else len(text) - len(program)
 
 
 def _tokens(sample: Sample) -> Mapping[str, Any]:

@@ -41,7 +41,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Mutation:
-    """What was changed of another completion: characters [start, end) stand for its [start, origin_end)."""
+    """What was changed of another program: its characters [start, end) stand for that one's [start, origin_end).
+
+    Of a sample that is no program, its text's.
+    """
 
     kind: str
     start: int
@@ -362,21 +365,14 @@ def spoken(request: Request, program: str, *, continues: bool = False) -> Sample
 
 
 def respoken(request: Request, sample: Sample, *, continues: bool, verbatim: bool = False) -> Sample:
-    """A sample that is a program, with the text a model would write for it; the span of its mutation moves along."""
+    """A sample that is a program, with the text a model would write for it."""
     assert sample.program is not None
     if verbatim:
-        text, moved = sample.program, 0
-    elif continues:
+        return replace(sample, text=sample.program)
+    if continues:
         start = request.problem["prompt"] if request.problem["prompt_format"] == "code" else ""
-        text = sample.program.removeprefix(start)
-        moved = len(text) - len(sample.program)
-    else:
-        text, moved = FENCED.format(sample.program), len("```python\n")
-    mutation = sample.mutation
-    if mutation is not None:
-        places = (mutation.start + moved, mutation.end + moved, mutation.origin_end + moved)
-        mutation = Mutation(mutation.kind, *places)
-    return replace(sample, text=text, mutation=mutation)
+        return replace(sample, text=sample.program.removeprefix(start))
+    return replace(sample, text=FENCED.format(sample.program))
 
 
 def _vllm(config: Sampling, task_ids: Collection[str]) -> Sampler:

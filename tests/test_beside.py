@@ -10,8 +10,8 @@ import pytest
 
 from conftest import problem
 from curation import store
-from curation.generate import generate_completions
-from curation.samplers import Answers, Mutation, Request, Sample, request_for, respoken
+from curation.generate import completion_rows, generate_completions
+from curation.samplers import Answers, Mutation, ReferenceSampler, Request, Sample, request_for, respoken
 from curation.sampling import Generation
 from curation.store import Shard
 from flows.config import ConfigError, parse
@@ -60,20 +60,22 @@ def test_a_model_cannot_be_asked_beside_another() -> None:
         parse({"generate": {"also": [{"sampler": "vllm"}]}}, "it")
 
 
-def test_a_program_is_put_as_the_model_would_and_its_span_moves_along() -> None:
+@pytest.mark.parametrize("form", [{"continues": False}, {"continues": True}, {"continues": True, "verbatim": True}])
+def test_a_span_is_where_the_change_stands_in_the_text_however_the_program_is_put(form: dict[str, bool]) -> None:
     program = "def add(a, b):\n    return a - b\n"
     at = program.index("-")
-    sample = Sample(program, program=program, mutation=Mutation("operator", at, at + 1, at + 1))
-    for continues in (False, True):
-        asked = request_for(problem(prompt="def add(a, b):\n", prompt_format="code"), Generation())
-        put = respoken(asked, sample, continues=continues)
-        assert put.mutation is not None and put.text[put.mutation.start : put.mutation.end] == "-"
-    assert put.text == "    return a - b\n"
+    asked = request_for(problem(prompt="def add(a, b):\n", prompt_format="code"), Generation())
+    sample = Sample("", program=program, mutation=Mutation("operator", at, at + 1, at + 1))
+    put = respoken(asked, respoken(asked, sample, continues=False), **form)
+    row = list(
+        completion_rows(
+            [asked], [Answers("p", [put])], Generation(sampler="scripted"), ReferenceSampler(Generation(), [])
+        )
+    )[0]
+    assert row["text"][row["span_start"] : row["span_end"]] == "-" and row["origin_span_end"] == row["span_end"]
 
 
 def test_a_sample_s_origin_is_a_completion_of_the_same_problem(tmp_path: Path) -> None:
-    from curation.generate import completion_rows
-
     change = Mutation("operator", 3, 4, 5)
     samples = [Sample("one"), Sample("two", origin=0, mutation=change, temperature=1.5)]
 
