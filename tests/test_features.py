@@ -235,3 +235,27 @@ def test_equal_hashes_are_equal_dumps(left, right):
 def test_measures_are_finite(tmp_path):
     row = one_pair(tmp_path, "", " ", sum_logp=(0.0, 0.0), num_tokens=(0, 0))
     assert all(math.isfinite(value) for value in row.values() if isinstance(value, float))
+
+
+def test_a_pair_of_steps_is_measured_behind_its_prefix_and_no_further_than_the_steps(tmp_path):
+    # Tokens: "a\n" | "b" "\n" | "c"  against  "a\n" | "xy\n" | "d".
+    known = {"token_ids": [1, 2, 3, 4], "token_logps": [-8.0, -1.0, -0.5, -9.0], "sum_logp": -18.5, "num_tokens": 4}
+    other = {"token_ids": [1, 5, 6], "token_logps": [-8.0, -2.0, -7.0], "sum_logp": -17.0, "num_tokens": 3}
+    rows = [completion("c", text="a\nb\nc", **known), completion("r", text="a\nxy\nd", sample_index=1, **other)]
+    step = pair("p", strategy="step_dpo", prefix="a\n", prefix_tokens=1, chosen="a\nb\n", rejected="a\nxy\n")
+    steps = step | {"chosen_tokens": 3, "rejected_tokens": 2}
+    rest = pair("w", strategy="step_controlled", prefix="a\n", prefix_tokens=1, chosen="a\nb\nc", rejected="a\nxy\nd")
+    whole = pair("q", chosen="a\nb\nc", rejected="a\nxy\nd")
+    runs = [execution("c"), execution("r", passed=0)]
+    plant(tmp_path, problems=[problem()], completions=rows, executions=runs, pairs=[steps, rest, whole])
+    found = {row["pair_id"]: row for row in measure(tmp_path)}
+    # "b\n" against "xy\n": b becomes x, y is put in. -1.5 in two tokens against -2 in one.
+    wanted = {"edit_distance": 2, "edit_normalized": pytest.approx(2 / 3), "logp_margin": 0.5, "tokens_gap": 1}
+    wanted |= {"logp_margin_per_token": 1.25, "chars_gap": -1, "lines_gap": 0, "length_ratio": 1.5, "prefix_chars": 0}
+    wanted |= {"first_divergence": 0, "model_token_edit_distance": 2, "ast_distance": None, "same_ast": None}
+    assert {name: found["p"][name] for name in wanted} == wanted
+    # "b\nc" against "xy\nd": -10.5 against -9, of three tokens and two; the programs are compared as trees.
+    assert (found["w"]["logp_margin"], found["w"]["edit_distance"], found["w"]["tokens_gap"]) == (-1.5, 3, 1)
+    assert found["w"]["edit_normalized"] == 3 / 4 and found["w"]["ast_distance"] > 0
+    # And whole: -18.5 against -17.
+    assert (found["q"]["logp_margin"], found["q"]["edit_normalized"], found["q"]["first_divergence"]) == (-1.5, 0.5, 1)

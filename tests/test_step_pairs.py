@@ -144,5 +144,5 @@ def test_a_step_written_with_other_tokens_is_one_node_and_no_prefix_of_a_pair() 
     [("step_dpo", {"min_gap": 0.5}), ("search", {"min_chosen": 1.0}), ("all_pairs", {"tries": 2})],
 )
 def test_an_option_that_a_strategy_does_not_heed_is_an_error(strategy: str, option: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match=f"strategy {strategy} does not use {next(iter(option))}: leave it out"):
+    with pytest.raises(ValidationError, match=f"strategy {strategy} does not heed {next(iter(option))}"):
         PairSelection(strategy=strategy, **option)
