@@ -47,6 +47,7 @@ IDLE_SAMPLING = frozenset(
     "gpu_memory_utilization path from_version".split()
 )
 WORKERS = frozenset({"workers"})
+JUDGING = frozenset({"workers", "mode", "require_hardening"})
 STAGES = (
     Stage("load problems", ("problems",), (), load_problems, "problems", 2, frozenset({"path", "focus"})),
     Stage(
@@ -64,7 +65,7 @@ STAGES = (
         ("problems", "completions"),
         execute_completions,
         "execute",
-        idle=frozenset({"workers", "mode", "require_hardening"}),
+        idle=JUDGING,
         spreads=True,
     ),
     Stage("select pairs", ("pairs",), ("completions", "executions"), select_pairs, "pairs", 2),
@@ -130,8 +131,13 @@ def table_keys(recipe: Recipe, given: Mapping[str, str] = MappingProxyType({})) 
         config: BaseModel = getattr(recipe, stage.section)
         settings = config.model_dump(mode="json", exclude=set(stage.idle))
         upstream = [keys[table] for table in stage.reads]
+        inputs = _inputs(config)
+        if isinstance(config, Generation) and config.explore is not None:
+            # What is explored depends on verdicts.
+            judged = recipe.execute.model_dump(mode="json", exclude=set(JUDGING))
+            inputs |= {"execute": judged} | _inputs(recipe.execute)
         for table in stage.makes:
-            keys[table] = identify(table, stage.version, settings, upstream, _inputs(config))
+            keys[table] = identify(table, stage.version, settings, upstream, inputs)
     return keys
 
 
