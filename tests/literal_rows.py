@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,17 @@ def execution(completion_id: str, problem_id: str = "q", passed: int = 1, tests:
     values |= {"status": "passed" if passed == tests else "wrong", "num_passed": passed, "num_tests": tests}
     values |= {"score": passed / tests, "steps": 10, "cpu_ms": 1.0, "wall_ms": 1.0, "peak_kb": 1, "policy_digest": "d"}
     return _row("executions", values, given)
+
+
+def completions_of(runs: Iterable[Row]) -> list[Row]:
+    """The completion behind each run: the samples of their problems, in order."""
+    counted: Counter[str] = Counter()
+    rows = []
+    for run in runs:
+        number = counted[run["problem_id"]]
+        counted[run["problem_id"]] += 1
+        rows.append(completion(run["completion_id"], run["problem_id"], sample_index=number))
+    return rows
 
 
 def hopeless(problem_id: str = "q", **given: Any) -> Row:

@@ -18,7 +18,7 @@ from analysis.engine import SQL
 from analysis.features import Measures, measure_pairs
 from analysis.hopeless import set_hopeless_aside
 from curation import store
-from literal_rows import completion, execution, pair, pair_feature, placed, plant, problem
+from literal_rows import completion, completions_of, execution, pair, pair_feature, placed, plant, problem
 
 NO_EVIDENCE = ("refused", "killed", "infra_error")
 HELD = {
@@ -37,6 +37,7 @@ HELD = {
     "reports/histogram": "test_report.py, every value and bins of whole numbers",
     "reports/hopeless": "test_problems_and_ranks",
     "reports/lengths": "test_report.py, very long sides",
+    "reports/length_bias": "test_sql_reports.py, before and after",
     "reports/losses": "test_report.py, along the distance",
     "reports/pass_at_k": "test_sql_reports.py, the closed form",
     "reports/pass_rates": "test_sql_reports.py, hardest first",
@@ -81,7 +82,8 @@ def sampled(folder: Path, given_runs: list[tuple[str, int, str, str | None]]) ->
     for index, (name, passed, kind, error) in enumerate(given_runs):
         row = execution(f"c{index:02d}", name, passed=passed, tests=3, error_type=error)
         rows.append(row | ({} if kind == "judged" else {"status": kind}))
-    plant(folder, problems=[problem(f"q{n}", prompt="é" * n) for n in range(3)], executions=rows)
+    problems = [problem(f"q{n}", prompt="é" * n) for n in range(3)]
+    plant(folder, problems=problems, completions=completions_of(rows), executions=rows)
     return rows
 
 

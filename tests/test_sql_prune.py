@@ -8,7 +8,7 @@ from analysis.features import Measures
 from analysis.hopeless import set_hopeless_aside
 from analysis.rules import EARLIER, MEASURED
 from curation.schema import TABLES
-from literal_rows import completion, execution, pair, pair_feature, plant, problem
+from literal_rows import completions_of, execution, pair, pair_feature, plant, problem
 
 
 def named(dataset, rule, metrics=None, earlier=(), **params):
@@ -83,7 +83,7 @@ def test_pairs_of_problems_that_nobody_solved(tmp_path):
     ]
     rows = [pair("p", "solved"), pair("q", "hard"), pair("r", "refused")]
     problems = [problem("solved"), problem("hard", prompt="é" * 7, difficulty=3), problem("refused")]
-    dataset = plant(tmp_path, problems=problems, completions=[completion("h0")], executions=runs, pairs=rows)
+    dataset = plant(tmp_path, problems=problems, completions=completions_of(runs), executions=runs, pairs=rows)
     assert set_hopeless_aside(dataset, Measures()) == 1
     assert named(dataset, "hopeless_problems") == ["q"]
     [kept_aside] = engine.query(dataset, "FROM hopeless_problems").to_pylist()

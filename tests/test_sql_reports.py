@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from analysis import engine
 from analysis.engine import SQL
 from curation.card import lengths_told
-from literal_rows import completion, execution, pair_feature, placed, plant, problem
+from literal_rows import completion, completions_of, execution, pair_feature, placed, plant, problem
 
 
 def report(dataset, name, **params):
@@ -25,7 +25,7 @@ def sampled(folder, counts):
         for index, (samples, passing) in enumerate(counts)
         for sample in range(samples)
     ]
-    return plant(folder, problems=problems, executions=runs)
+    return plant(folder, problems=problems, completions=completions_of(runs), executions=runs)
 
 
 def expected_pass_at_k(counts, k):
@@ -47,9 +47,24 @@ def test_pass_at_k_leaves_out_problems_with_fewer_samples_and_what_is_no_evidenc
         execution(f"q{q}.{n}", f"q{q}", passed=int((q, n) == (0, 0)))
         for q, n in ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2))
     ]
-    plant(dataset, executions=runs + more)
+    plant(dataset, completions=completions_of(runs + more), executions=runs + more)
     assert report(dataset, "pass_at_k", k=3) == [{"k": 3, "problems": 1, "pass_at_k": 0.0}]
     assert report(dataset, "pass_at_k", k=4) == [{"k": 4, "problems": 0, "pass_at_k": None}]
+
+
+def test_what_stands_beside_the_model_s_samples_or_is_made_of_them_is_not_counted(tmp_path):
+    dataset = sampled(tmp_path, [(4, 1)])
+    rows = [
+        completion("reference", "q0", sample_index=4, sampler="reference", model="reference"),
+        completion("teacher", "q0", sample_index=5, sampler="replay", model="big"),
+        completion("mutant", "q0", sample_index=6, origin_id="q0.0", mutation="operator"),
+        completion("continued", "q0", sample_index=7, origin_id="q0.0", prefix_tokens=3),
+    ]
+    own = [execution(f"q0.{n}", "q0", passed=int(n == 0)) for n in range(4)]
+    runs = own + [execution(row["completion_id"], "q0") for row in rows]
+    plant(dataset, completions=completions_of(own) + rows, executions=runs)
+    [row] = report(dataset, "pass_at_k")
+    assert row["pass_at_k"] == 0.25
 
 
 @settings(max_examples=30, deadline=None)
@@ -123,7 +138,8 @@ def test_a_problem_without_samples_or_evidence_has_no_pass_rate(tmp_path):
         execution("h1", "half", tests=4, passed=3),
         execution("a", "all"),
     ]
-    rows = engine.query(plant(tmp_path, problems=problems, executions=runs), "FROM problem_stats ORDER BY problem_id")
+    dataset = plant(tmp_path, problems=problems, completions=completions_of(runs), executions=runs)
+    rows = engine.query(dataset, "FROM problem_stats ORDER BY problem_id")
     columns = ("problem_id", "num_samples", "num_judged", "num_solved", "pass_rate", "best_score")
     assert [tuple(row[column] for column in columns) for row in rows.to_pylist()] == [
         ("all", 1, 1, 1, 1.0, 1.0),
