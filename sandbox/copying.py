@@ -33,7 +33,7 @@ _UNCHANGING: tuple[type, ...] = (
 )
 
 
-class _Kept:
+class Kept:
     """What copy.deepcopy keeps alive while it works: the originals, the library's own dictionaries among them."""
 
     __slots__ = ("_sandbox_objects",)
@@ -52,8 +52,8 @@ def deepcopy(x: Any, memo: Any = None) -> Any:
 def _keep_alive(x: Any, memo: Any) -> None:
     """copy._keep_alive, whose list a program that holds the memo would read."""
     kept = memo.get(id(memo))
-    if type(kept) is not _Kept:
-        kept = memo[id(memo)] = _Kept()
+    if type(kept) is not Kept:
+        kept = memo[id(memo)] = Kept()
     kept._sandbox_objects.append(x)
 
 
@@ -68,6 +68,8 @@ def _reconstruct(
     """copy._reconstruct, with the rules for setting attributes."""
     if not UNCOPIED.isdisjoint(type(x).__mro__):
         raise TypeError(f"cannot pickle {type(x).__name__!r} object")
+    if type(x) is typing.ForwardRef:  # its state holds the code of its text, not translated
+        return x
     if not (isinstance(func, type) or func in _MAKERS or guards.made_by_program(func)):
         if issubclass(type(x), _UNCHANGING):
             return x
@@ -79,8 +81,11 @@ def _reconstruct(
     if deep:
         memo[id(x)] = made
     if state is not None:
-        # Copied first: making the copy may run the program, and what it gives is what is set.
-        _set_state(made, copy.deepcopy(state, memo) if deep else state)
+        if deep:
+            _parts(x, state)  # or the program reads in its memo what it may not read on `x`
+            # Copied first: making the copy may run the program, and what it gives is what is set.
+            state = copy.deepcopy(state, memo)
+        _set_state(made, state, type(x))
     if listiter is not None:
         for item in listiter:
             made.append(copy.deepcopy(item, memo) if deep else item)
@@ -92,25 +97,35 @@ def _reconstruct(
     return made
 
 
-def _set_state(made: Any, state: Any) -> None:
+def _set_state(made: Any, state: Any, kind: Any) -> None:
     own_way = hasattr(made, "__setstate__")  # may run the program, so it is asked before the names are looked at
-    attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
-    named, by_attribute = _checked(made, attributes), list(_checked(made, slots).items())
+    attributes, slots = _parts(made, state)
+    if type(made) is not kind:  # a `__new__` of the program's gave another object, such as the library's
+        refuse("attribute", f"copy may not set attributes of a {type(made).__name__} from a {kind.__name__}")
     if own_way:
         made.__setstate__(state)
         return
     found = made.__dict__ if attributes is not None else {}
     if type(found) is not dict or not isinstance(attributes, dict | NoneType) or not isinstance(slots, dict | NoneType):
         refuse("attribute", "copy sets attributes from a plain dict only")
-    found.update(named)
-    for name, value in by_attribute:
+    found.update(attributes or {})
+    for name, value in (slots or {}).items():
         setattr(made, name, value)
 
 
-def _checked(owner: Any, part: Any) -> dict[Any, Any]:
-    """The part of a state if it is a dict of names that may be set on `owner`; nothing for what is no dict."""
+def _parts(owner: Any, state: Any) -> tuple[Any, Any]:
+    """The attributes in a state and those that have slots: every name may be set on `owner`."""
+    attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
+    # An object with a way of its own, such as a partial or a BytesIO, has its attributes at the end.
+    for part in (attributes, slots, state[-1] if type(state) is tuple and state else None):
+        _check(owner, part)
+    return attributes, slots
+
+
+def _check(owner: Any, part: Any) -> None:
+    """If it is a dict, then of names that may be set on `owner`."""
     if not isinstance(part, dict):
-        return {}
+        return
     if type(part) is not dict:
         refuse("attribute", "copy sets attributes from a plain dict only")
     for name in part:
@@ -120,7 +135,6 @@ def _checked(owner: Any, part: Any) -> dict[Any, Any]:
             refuse("attribute", f"copy may not set the attribute {name}")
         if store_rule(name) == "own":
             guards.own(owner, name)
-    return part
 
 
 def names() -> dict[str, Any]:

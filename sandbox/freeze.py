@@ -180,7 +180,8 @@ def _uncopied() -> list[type]:
 
     return [
         *(runtime.World, runtime.Globals, modules.Importer, standins.System, asyncloop.Loop, asyncloop.Task),
-        *(concurrency.Queue, concurrency.Lock, concurrency.Thread, guards.Forbidden, records.FieldDescription),
+        *(concurrency.Queue, concurrency.Lock, concurrency.Thread),
+        *(copying.Kept, guards.Forbidden, records.FieldDescription),
         *(streams.Output, streams.TextOutput, streams.BinaryOutput, streams.Input),
     ]
 

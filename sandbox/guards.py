@@ -73,8 +73,7 @@ class _KindOfType(type):
 
     def __call__(cls, *args: Any, **keywords: Any) -> Any:
         if len(args) == 1 and not keywords:
-            kind = type(args[0])
-            return TYPE if issubclass(kind, type) else kind
+            return kind_of(args[0])
         if len(args) == 3:
             return make_class(*args, **keywords)
         raise TypeError("type() takes 1 or 3 arguments")
@@ -99,6 +98,8 @@ class _KindOfType(type):
 
 
 TYPE: Any = _KindOfType("type", (), {"__slots__": (), "__module__": "builtins"})
+_CACHING = type(functools.lru_cache(len))
+CACHED: Any = type("_lru_cache_wrapper", (), {"__slots__": (), "__module__": "functools"})  # stands for it
 ABC_META: Any = type("ABCMeta", (), {"__slots__": (), "__module__": "abc"})  # stands for the real one in class headers
 
 
@@ -107,7 +108,12 @@ def kind_of(value: Any) -> Any:
 
 
 def without_metaclass(value: Any) -> Any:
-    """`value`, or the stand-in where it is `type` or a metaclass: those are never handed out."""
+    """`value`, or the stand-in where it is `type` or a metaclass: those are never handed out.
+
+    Nor is what lru_cache() makes: called with `typed`, it would compare metaclasses with a program's objects.
+    """
+    if value is _CACHING:
+        return CACHED
     return TYPE if isinstance(value, type) and issubclass(value, type) else value
 
 
@@ -200,6 +206,8 @@ def attr(value: Any, name: str) -> Any:
         return dictionary(value)
     if name == "__annotations__":
         return dict(value.__annotations__)
+    if name == "__init__":
+        return _own_init(value)
     found = getattr(value, name)
     if type(found) is types.MappingProxyType:
         return types.MappingProxyType(dict(found))  # `==` hands the dictionary behind it to the other side
@@ -210,6 +218,13 @@ def attr(value: Any, name: str) -> Any:
     if name in ("__setattr__", "__delattr__", "__getattribute__"):
         return found if made_by_program(found) else _by_name(name, value, found)
     return _plain_format(found)
+
+
+def _own_init(value: Any) -> Any:
+    """super().__init__ of the program's own object. That of a class takes any object, such as the library's."""
+    if type(value) is not super or isinstance(object.__getattribute__(value, "__self__"), type):
+        refuse("attribute", "super().__init__ may only be read for an object")
+    return value.__init__  # type: ignore[misc]
 
 
 def _own_obj(value: Any, found: Any) -> Any:
@@ -226,6 +241,8 @@ def _own_obj(value: Any, found: Any) -> Any:
 
 def _own_clock(found: Any) -> Any:
     """datetime.now() and its like by the program's own clock, in UTC; anything else of that name as it is."""
+    if type(found) is types.ClassMethodDescriptorType and issubclass(found.__objclass__, datetime.date):
+        return lambda owner, /, *args, **more: attr(owner, found.__name__)(*args, **more)  # contextmanager() has one
     kind = getattr(found, "__self__", None)
     if type(found) is not types.BuiltinMethodType or not isinstance(kind, type) or not issubclass(kind, datetime.date):
         return found

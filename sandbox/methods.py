@@ -5,9 +5,11 @@ A method written in Python takes anything for `self`: `Counter.copy(int)` is `in
 objects it belongs to. In the confined process only, before anything is frozen.
 """
 
+import _random
 import enum
 import functools
 import importlib
+import random
 import statistics
 import typing
 import warnings
@@ -43,6 +45,12 @@ def hold_to_their_objects() -> None:
     call = _calling(enum.EnumMeta.__call__)
     type.__setattr__(enum.EnumMeta, "__call__", _named_like(call, enum.EnumMeta.__call__))
     vars(statistics)["_convert"] = _to_no_metaclass(vars(statistics)["_convert"])
+    for name in ("__init__", "seed"):
+        real = vars(_random.Random)[name]
+        type.__setattr__(_random.Random, name, _named_like(_seeding(real), getattr(random.Random, name)))
+    # Its cache compares the types of what stands in one literal with what stands in another, by that one's `__eq__`.
+    literal: Any = typing.Literal
+    literal._getitem = literal._getitem.__wrapped__
 
 
 def _entries() -> Iterator[tuple[type, str, Any]]:
@@ -104,6 +112,15 @@ def _read_by_the_rules(kind: type, name: str) -> None:
     space = vars(importlib.import_module(old.__module__)) | {"getattr": guards.safe_getattr}
     new = FunctionType(old.__code__, space, old.__name__, old.__defaults__, old.__closure__)
     type.__setattr__(kind, name, _named_like(new, old))
+
+
+def _seeding(method: Any) -> Any:
+    """random's way to take a seed, which for a program's own is 0 where the real one asks the operating system."""
+
+    def seed(self: Any, a: Any = None, /) -> None:
+        method(self, 0 if a is None and stops.running() else a)
+
+    return seed
 
 
 def _to_no_metaclass(convert: Callable[..., Any]) -> Callable[..., Any]:

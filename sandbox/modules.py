@@ -155,13 +155,16 @@ def _singledispatch(function: Any) -> Any:
         return function
 
     def register(kind: Any, action: Any = None) -> Any:
+        own = issubclass(type(kind), type)
         if action is not None:
+            if not own:  # what is no class would be compared with every class asked for, metaclasses among them
+                raise TypeError(f"Invalid first argument to `register()`. {kind!r} is not a class or union type.")
             table[kind] = action
             return action
-        if isinstance(kind, type):
+        if own:
             return lambda action: register(kind, action)
         annotations = list(guards.attr(kind, "__annotations__").values())
-        if not annotations or not isinstance(annotations[0], type):
+        if not annotations or not issubclass(type(annotations[0]), type):
             refuse("module-name", "singledispatch.register needs a class, here or as the first annotation")
         table[annotations[0]] = kind
         return kind
@@ -173,6 +176,34 @@ def _singledispatch(function: Any) -> Any:
 
     wrapper.__name__ = wrapper.__qualname__ = guards.safe_getattr(function, "__name__", "wrapper")
     wrapper.register, wrapper.dispatch = register, dispatch  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _lru_cache(maxsize: Any = 128, typed: Any = False) -> Any:
+    """functools.lru_cache. With `typed` the real one compares types with arguments, which have an `__eq__` to see them.
+
+    Here they stand in a tuple of their own, at the head of every key.
+    """
+    typed = bool(typed)
+    if not typed:
+        return functools.lru_cache(maxsize)
+    if callable(maxsize):
+        return _typed_cache(maxsize, 128)
+    return lambda function: _typed_cache(function, maxsize)
+
+
+def _typed_cache(function: Any, maxsize: Any) -> Any:
+    @functools.lru_cache(maxsize)
+    def cached(kinds: Any, /, *args: Any, **keywords: Any) -> Any:
+        return function(*args, **keywords)
+
+    def wrapper(*args: Any, **keywords: Any) -> Any:
+        return cached((*map(type, args), *map(type, keywords.values())), *args, **keywords)
+
+    _update_wrapper(wrapper, function)
+    wrapper.__wrapped__ = function  # type: ignore[attr-defined]
+    wrapper.cache_info, wrapper.cache_clear = cached.cache_info, cached.cache_clear  # type: ignore[attr-defined]
+    wrapper.cache_parameters = lambda: {"maxsize": maxsize, "typed": True}  # type: ignore[attr-defined]
     return wrapper
 
 
@@ -287,6 +318,7 @@ REPLACED: dict[str, Callable[[], Names]] = {
     "copy": copying.names,
     "dataclasses": records.names,
     "functools": lambda: {
+        "lru_cache": _lru_cache,
         "wraps": _wraps,
         "update_wrapper": _update_wrapper,
         "singledispatch": _singledispatch,

@@ -52,6 +52,7 @@ def names() -> dict[str, Any]:
     }
 
 
+_MODULE = "candidate"  # where the real one looks for names: a module with none
 _NAME: Any = vars(dataclasses.Field)["name"]
 _KW_ONLY = dataclasses.KW_ONLY
 _ANNOTATION = re.compile(r"(?:\s*\w+\s*\.)?\s*(\w+)")
@@ -104,6 +105,7 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
     doc = vars(kind).get("__doc__")  # not by reading it, which may run the program
     made: Any = None
     _check_fields(kind)
+    _say_plainly(kind)
     guarded = _guarded(kind, fields)
     if guarded and options.get("slots"):
         refuse("special-name", f"a field of {kind.__name__}, which has slots, may not have a name that is guarded")
@@ -114,11 +116,13 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
             type.__setattr__(kind, "__annotations__", annotations)  # nobody else holds this one
         if type(doc) is not str or not doc:
             type.__setattr__(kind, "__doc__", "-")  # or it is made of signatures, which evaluate text of the program's
+        type.__setattr__(kind, "__module__", _MODULE)
         # Before its positional patterns are looked at, hooks of its bases may run: slots=True makes the class again.
         made = dataclasses.dataclass(kind, **(options | {"match_args": False}))
     finally:
         for one in {kind, made or kind}:
             type.__setattr__(one, "__doc__", doc)
+            type.__setattr__(one, "__module__", before["__module__"])
             if "__annotations__" in before:
                 type.__setattr__(one, "__annotations__", given)
             for name, value in list(vars(one).items()):
@@ -132,6 +136,12 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
     if guarded:
         _hold_to_instances(made)
     return guards.checked_class(made)
+
+
+def _say_plainly(kind: type) -> None:
+    """Let the names of the class be exact texts: the real one formats them, and a subclass has its own `__format__`."""
+    for name in ("__name__", "__qualname__"):
+        type.__setattr__(kind, name, str.__str__(getattr(kind, name)))
 
 
 def _guarded(kind: type, names: Iterable[str]) -> bool:

@@ -53,7 +53,8 @@ class Slot:
         if not self.settings.fast:
             return result
         self.judged += 1
-        doubtful = result.status in ("killed", "infra_error")
+        # A program before it may have left less memory than there should be.
+        doubtful = any(test.status in ("killed", "infra_error", "memory_limit") for test in result.tests)
         if doubtful or self.judged % self.settings.audit_every == 0:
             return self._audit(program, result, doubtful)
         return result

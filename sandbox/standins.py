@@ -1,5 +1,6 @@
 """The outside world a program may believe in: sys, os, time, streams, chance. All in memory, repeatable."""
 
+import _io
 import decimal
 import io
 import keyword
@@ -24,6 +25,7 @@ _STEP_SECONDS = 1e-7  # what a step takes on the program's clock
 # measured on 3.11; a sort inside a sort 1,600). 300,000 of the largest fit the default limit of memory.
 _STACK_PER_FRAME = 1_000
 _MAX_RECURSION = 300_000
+_ENDS_BY_ITSELF = (_io._IOBase, types.GeneratorType)
 
 
 class SandboxWorld(Running, Protocol):
@@ -31,22 +33,12 @@ class SandboxWorld(Running, Protocol):
 
     output: Output
     errors: Output | None
+    namespace: dict[str, Any]
 
     @property
     def steps(self) -> int: ...
 
     def call(self, function: Callable[..., Any], args: Any = ()) -> Any: ...
-
-
-class SeededRandom(random.Random):
-    """random.Random that is seeded with 0 where the real one would ask the operating system."""
-
-    def seed(self, a: Any = None, version: int = 2) -> None:
-        super().seed(0 if a is None else a, version)
-
-
-SeededRandom.__name__ = SeededRandom.__qualname__ = "Random"
-SeededRandom.__module__ = "random"
 
 
 def recursion_cap() -> int:
@@ -130,7 +122,8 @@ class System:
         self._apply_recursion_limit()
 
     def finish(self) -> None:
-        """What Python does at its end: the functions of atexit, then the flush of a sys.stdout the program put in."""
+        """What Python does at its end: the functions of atexit, the flush of a sys.stdout the program put in, and then
+        the end of the streams and generators that the module's names still hold, which may print what they kept."""
         while self.at_exit:
             function, args, keywords = self.at_exit.pop()
             try:
@@ -142,6 +135,9 @@ class System:
                 self.sys.stdout.flush()
             except guards.CATCHABLE:
                 pass
+        names = self.world.namespace
+        for name in [name for name, value in names.items() if isinstance(value, _ENDS_BY_ITSELF)]:
+            del names[name]
 
     def set_recursion_limit(self, limit: int, /) -> None:
         if type(limit) is not int:
@@ -323,9 +319,9 @@ class System:
 
 
 def _random_names() -> Names:
-    source = SeededRandom()
+    source = random.Random(0)
     names = {name: getattr(source, name) for name in policy.MODULES["random"] if hasattr(source, name)}
-    return names | {"Random": SeededRandom}
+    return names | {"Random": random.Random}
 
 
 def _gc_names() -> Names:

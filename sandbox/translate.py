@@ -313,10 +313,12 @@ class Translator:
 
     def attribute(self, node: ast.Attribute) -> ast.expr:
         loading = node.ctx.__class__ is ast.Load
-        node.value = self.visit(node.value)
         name = self.mangled(node.attr)
         self._look_for_changes(node, name, loading)
         rule = load_rule(name) if loading else store_rule(name)
+        if loading and _is_own_init(node):
+            rule = "guard"
+        node.value = self.visit(node.value)
         if rule == "free":
             if (not loading and is_dunder(name)) or name in _CALLS_BY_ATTRIBUTE:
                 self.strict = True
@@ -336,7 +338,7 @@ class Translator:
         if not name.startswith("_"):
             self.changes_library |= name in (policy.CHANGING_ATTRIBUTES if loading else policy.CHANGING_STORES)
         elif is_dunder(name):
-            self.changes_library |= not loading or (name in policy.CHANGING_DUNDERS and not _is_super(node.value))
+            self.changes_library |= not loading or (name in policy.CHANGING_DUNDERS and not _is_own_init(node))
         else:
             self.changes_library |= name in library_inner()
 
@@ -483,6 +485,8 @@ class Translator:
         for name in names:
             if not isinstance(name, ast.Constant) or type(name.value) is not str or load_rule(name.value) != "free":
                 self.refuse(node, "special-name", "__match_args__ may only be a tuple of plain attributes, as literals")
+            elif name.value.startswith("_") or name.value in policy.CHANGING_ATTRIBUTES:
+                self.changes_library = True
 
     def ann_assign(self, node: ast.AnnAssign) -> ast.AST:
         if self.scope == "class" and isinstance(node.target, ast.Name) and load_rule(node.target.id) == "refuse":
@@ -503,7 +507,7 @@ class Translator:
 
     def match_class(self, node: ast.MatchClass) -> ast.AST:
         for name in node.kwd_attrs:
-            self.changes_library |= name.startswith("_")
+            self.changes_library |= name.startswith("_") or name in policy.CHANGING_ATTRIBUTES
             if load_rule(self.mangled(name)) != "free":
                 self.refuse(node, "attribute", f"the attribute {name} may not be read by a pattern")
         return self.generic(node)
@@ -622,8 +626,12 @@ def _written_out(node: ast.expr) -> bool:
     return not any(isinstance(item, ast.Starred) for item in node.elts)
 
 
-def _is_super(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+def _is_own_init(node: ast.Attribute) -> bool:
+    """`super().__init__`, which `guards` holds to the program's own object."""
+    call = node.value
+    if node.attr != "__init__" or not isinstance(call, ast.Call) or call.args or call.keywords:
+        return False
+    return isinstance(call.func, ast.Name) and call.func.id == "super"
 
 
 def _is_docstring(node: ast.stmt) -> bool:

@@ -458,6 +458,8 @@ STDIO: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
     "an integer computed in floats": ("print(4.9999999999)", [("", "5")], "passed", ""),
     "a large integer that is near": ("print(123456700.0)", [("", "123456789")], "wrong", "expected '123456789'"),
     "a larger integer rounded": ("print(1.2345678901e17)", [("", "123456789012345678")], "wrong", "token 1"),
+    "a zero with a long exponent": ("print('0e999999999')", [("", "7")], "wrong", "token 1 of the output"),
+    "a small number with a long exponent": ("print('1e-999999999')", [("", "0")], "passed", ""),
     "an infinity for an integer": ("print(float('inf'))", [("", "7")], "wrong", "token 1"),
     "an exit with something that claims to be zero": (
         "class Z:\n    def __eq__(self, other): return True\nraise SystemExit(Z())",
@@ -483,6 +485,13 @@ STDIO: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
     "sys.stdin": ("import sys\nprint(len(sys.stdin.read().split()))", [("1 2\n3", "3")], "passed", ""),
     "no end": ("while True: pass", [("", "1")], "step_limit", "more than 2000000 steps"),
     "too much to print": ("while True: print('x' * 1000)", [("", "1")], "output_limit", "1048576"),
+    "what streams and generators keep until the end": (
+        "import io, sys\nout = io.TextIOWrapper(sys.stdout.buffer)\nout.write('late')\n"
+        "def g():\n    try: yield\n    finally: print(' last')\nwaits = g()\nnext(waits)",
+        [("", "late last")],
+        "passed",
+        "",
+    ),
     "refused": ("import os\nos.system('ls')", [("", "1"), ("", "2")], "refused", "system"),
     "does not parse": ("print(", [("", "1"), ("", "2")], "exception", "SyntaxError"),
 }
