@@ -175,26 +175,19 @@ def _write(file: Path, told: Rounds) -> None:
 
 
 def table(told: Rounds) -> list[tuple[str, ...]]:
-    """A line for each round as texts, under a header."""
-    made = ("round", "version", "problems", "pairs", "solved")
+    """A line for each round as texts, under a header: the version it sealed, what it was made of, score and gain."""
     lines: list[tuple[str, ...]] = [
-        (*made, told.before.metric, "95 % of it", "gain", "95 % of the gain", "p"),
-        ("model", *[""] * 4, f"{told.before.mean:.3f}", _interval(told.before), *[""] * 3),
+        ("round", "problems", "pairs", "solved", told.before.metric, "gain"),
+        ("model", "", "", "", _said(told.before), ""),
     ]
     for one in told.rounds:
-        lines.append(
-            (
-                *(str(one.number), str(one.version), str(one.problems), str(one.pairs), f"{one.solved:.1%}"),
-                *(f"{one.score.mean:.3f}", _interval(one.score)),
-                *(f"{one.gain.mean:+.3f}", _interval(one.gain), f"{one.gain.p_value:.2g}"),
-            )
-        )
+        made = (f"{one.number} (@{one.version})", str(one.problems), str(one.pairs), f"{one.solved:.1%}")
+        lines.append((*made, _said(one.score), _said(one.gain, "+")))
     return lines
 
 
-def _interval(found: Estimate | Difference) -> str:
-    sign = "+" if isinstance(found, Difference) else ""
-    return f"[{found.low:{sign}.3f}, {found.high:{sign}.3f}]"
+def _said(found: Estimate | Difference, sign: str = "") -> str:
+    return f"{found.mean:{sign}.3f} [{found.low:{sign}.3f}, {found.high:{sign}.3f}]"
 
 
 def summary(told: Rounds) -> str:
