@@ -269,14 +269,26 @@ def _place(con: duckdb.DuckDBPyConnection, config: Curriculum) -> None:
 
 
 def _cuts(con: duckdb.DuckDBPyConnection, config: Curriculum) -> list[float]:
-    """The percentiles of the kept pairs' keys, easy first; none where no pair is kept."""
+    """The percentiles of the kept pairs' keys, easy first; none where no pair is kept.
+
+    DuckDB 1.5 finds -3.0000000000000004 between -3 and -3, which would put every -3 behind the cut that they are: a
+    percentile within rounding of a key is that key.
+    """
     shares = [percentile / 100 for percentile in config.percentiles]
     if not shares:
         return []
-    rows = con.sql(
-        "SELECT quantile_cont(metric * $sign, $shares) FROM kept", params={"shares": shares, "sign": _sign(config)}
-    )
-    return rows.fetchall()[0][0] or []
+    exact = """
+        WITH keys AS (SELECT metric * $sign AS key FROM kept),
+        cuts AS (SELECT unnest(quantile_cont(key, $shares)) AS cut, unnest(range(len($shares))) AS turn FROM keys)
+
+        SELECT coalesce(max(key), any_value(cut)) AS cut
+        FROM cuts
+        LEFT JOIN keys ON key BETWEEN cut - 1e-12 * abs(cut) AND cut + 1e-12 * abs(cut)
+        GROUP BY turn
+        ORDER BY turn
+    """
+    rows = con.sql(exact, params={"shares": shares, "sign": _sign(config)}).fetchall()
+    return [cut for (cut,) in rows if cut is not None]
 
 
 def _sign(config: Curriculum) -> int:

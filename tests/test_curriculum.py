@@ -346,6 +346,12 @@ def test_a_half_written_curriculum_is_written_anew_and_a_whole_one_kept(tmp_path
     assert second.stat().st_mtime_ns == stamp
 
 
+def test_pairs_that_are_the_cut_are_before_it_whatever_rounding_makes_of_it(tmp_path):
+    # DuckDB's own tenth percentile of these is -3.0000000000000004.
+    build_curriculum(measured(tmp_path, [0.0, -3.0, -3.0]), curriculum(percentiles=[10]))
+    assert in_order(tmp_path, "metric", "bucket") == [(-3.0, 0), (-3.0, 0), (0.0, 1)]
+
+
 def slow_curriculum(metrics, percentiles):
     """name -> (position, bucket) in plain Python."""
     kept = sorted((metric, name) for name, metric in metrics.items() if metric is not None)
