@@ -15,6 +15,13 @@ from literal_rows import completion, execution, pair, plant, problem
 
 PAGE = Path(__file__).parents[1] / "docs" / "sql.md"
 QUERIES = re.findall(r"\*\*(\d+)\. ([^*]+)\*\*[^`]*```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
+STRATEGIES = [
+    (page.stem, sql.strip())
+    for page in sorted((PAGE.parent / "strategies").glob("*.md"))
+    for block in re.findall(r"```sql\n(.*?)```", page.read_text(), re.DOTALL)
+    for sql in re.sub(r"--[^\n]*", "", block).split(";")
+    if sql.strip()
+]
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +72,8 @@ def test_a_query_of_the_page_finds_something(dataset, number, title, sql):
     rows = engine.query(dataset, sql)
     assert rows.num_rows > 0, title
     assert any(column.null_count < len(column) for column in rows.columns), title
+
+
+@pytest.mark.parametrize(("page", "sql"), STRATEGIES, ids=[f"{page}-{n}" for n, (page, _) in enumerate(STRATEGIES)])
+def test_a_query_of_a_strategy_s_page_runs(dataset, page, sql):
+    assert engine.query(dataset, sql).num_columns > 0
