@@ -356,7 +356,7 @@ class ReferenceSampler:
         """Nothing is held open."""
 
 
-FENCED = "```python\n{}\n```"
+FENCED = "```python\n{}```"
 
 
 def spoken(request: Request, program: str, *, continues: bool = False) -> Sample:
@@ -372,7 +372,7 @@ def respoken(request: Request, sample: Sample, *, continues: bool, verbatim: boo
     if continues:
         start = request.problem["prompt"] if request.problem["prompt_format"] == "code" else ""
         return replace(sample, text=sample.program.removeprefix(start))
-    return replace(sample, text=FENCED.format(sample.program))
+    return replace(sample, text=FENCED.format(sample.program + "\n" * (not sample.program.endswith("\n"))))
 
 
 def _vllm(config: Sampling, task_ids: Collection[str]) -> Sampler:

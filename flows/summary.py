@@ -28,13 +28,15 @@ def show(version: Path, made: bool | None, root: Path, console: Console) -> None
     }
     with engine.connect(version) as con:
         models = engine.select(con, "SELECT DISTINCT model FROM completions ORDER BY model")["model"].to_pylist()
+        firsts = "SELECT DISTINCT sampler FROM completions WHERE sample_index = 0"
+        samplers = set(engine.select(con, firsts)["sampler"].to_pylist())
         samples = engine.select(con, "SELECT min(num_judged) AS fewest FROM problem_stats")["fewest"].to_pylist()[0]
         ks = sorted({1, *(k for k in (10, 100) if k <= (samples or 0))})
     passing = [run_report(version, "pass_at_k", k=k).to_pylist()[0] for k in ks]
     console.print(f"  {_counts(sealed)} by {', '.join(models) or 'nobody'}")
     console.print(_verdicts(reports["verdicts"]))
     estimates = [f"pass@{row['k']} {row['pass_at_k']:.3f}" for row in passing if row["problems"]]
-    if estimates and models != ["labelled"]:  # a data set's answers are no attempts
+    if estimates and not samplers <= {"reference", "mutation", "labelled"}:  # known answers are no attempts
         console.print(f"  {', '.join(estimates)} (unbiased, {passing[0]['problems']} problems)\n")
     console.print(_buckets(reports["buckets"], sealed["cut_points"]))
     for row in reports["pruned"]:

@@ -38,7 +38,7 @@ def test_a_reference_stands_after_the_model_s_own_and_answers_its_prompt(tmp_pat
     ]
     own, reference = rows[0], rows[2]
     assert reference["prompt"] == own["prompt"] and reference["prompt_token_ids"] == own["prompt_token_ids"]
-    assert reference["text"] == f"```python\n{ADD['reference_solution']}\n```"
+    assert reference["text"] == f"```python\n{ADD['reference_solution']}```"
     assert reference["code"] == ADD["reference_solution"]
     assert (reference["model"], reference["seed"], own["seed"]) == ("reference", None, 0)
     assert len({row["completion_id"] for row in rows}) == 5
