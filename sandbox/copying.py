@@ -15,7 +15,7 @@ from typing import Any
 
 from sandbox import guards
 from sandbox.stops import refuse
-from sandbox.translate import is_dunder, store_rule
+from sandbox.translate import is_dunder, load_rule, store_rule
 
 # Classes of ours whose objects are not copied, nor what they hold, which leads to the world. `freeze` fills it.
 UNCOPIED: set[type] = set()
@@ -81,8 +81,9 @@ def _reconstruct(
     if deep:
         memo[id(x)] = made
     if state is not None:
+        _, slots = _parts(x, state)  # or the program reads in its memo what it may not read on `x`
+        _check_values(x, slots)
         if deep:
-            _parts(x, state)  # or the program reads in its memo what it may not read on `x`
             # Copied first: making the copy may run the program, and what it gives is what is set.
             state = copy.deepcopy(state, memo)
         _set_state(made, state, type(x))
@@ -98,7 +99,8 @@ def _reconstruct(
 
 
 def _set_state(made: Any, state: Any, kind: Any) -> None:
-    own_way = hasattr(made, "__setstate__")  # may run the program, so it is asked before the names are looked at
+    # Asked of the class: an object's own `__getattr__` would get its dictionary as it is, for any name to be put in.
+    own_way = hasattr(type(made), "__setstate__")
     attributes, slots = _parts(made, state)
     if type(made) is not kind:  # a `__new__` of the program's gave another object, such as the library's
         refuse("attribute", f"copy may not set attributes of a {type(made).__name__} from a {kind.__name__}")
@@ -135,6 +137,13 @@ def _check(owner: Any, part: Any) -> None:
             refuse("attribute", f"copy may not set the attribute {name}")
         if store_rule(name) == "own":
             guards.own(owner, name)
+
+
+def _check_values(owner: Any, slots: Any) -> None:
+    """What a state has under a guarded name is what the guard gives: `__slots__` may name the `format` of a str."""
+    for name, value in slots.items() if type(slots) is dict else ():
+        if type(name) is str and load_rule(name) == "guard" and guards.attr(owner, name) is not value:
+            refuse("attribute", f"copy may not read the attribute {name}")
 
 
 def names() -> dict[str, Any]:

@@ -84,6 +84,7 @@ def _harmless_bases() -> None:
     import typing
 
     guards.HARMLESS_BASES.update((abc.ABC, typing.Generic, typing.Protocol))
+    guards.STANDING_BASES.update((typing.TypedDict, modules._named_tuple))
     guards.HARMLESS_BASES.update(
         value for value in modules.library_names("collections.abc").values() if isinstance(value, type)
     )

@@ -32,6 +32,7 @@ _PLAIN_BASES = frozenset({
     *(kind for kind in vars(builtins).values() if isinstance(kind, type) and issubclass(kind, BaseException)),
 })  # fmt: skip
 HARMLESS_BASES: set[type] = set()  # the same of the library; `freeze` fills it
+STANDING_BASES: set[Any] = set()  # functions of the library that stand for a class in class headers; likewise
 
 
 def _own_class(kind: type) -> bool:
@@ -135,6 +136,9 @@ def _check_bases(bases: tuple[Any, ...]) -> None:
 
     Before the class is made: the hooks of its bases (`__init_subclass__`, `__set_name__`) run while it is made.
     """
+    for base in bases:
+        if not isinstance(base, type) and not _always_the_same(base):
+            refuse("special-name", "what a base stands for may not be said by an object of the program's")
     for base in (*bases, *types.resolve_bases(bases)):
         if not isinstance(base, type):
             continue
@@ -142,6 +146,15 @@ def _check_bases(bases: tuple[Any, ...]) -> None:
             refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
         for kind in base.__mro__:
             _check_match_args(vars(kind).get("__match_args__", ()), kind.__name__, ("own", "guard", "refuse"))
+
+
+def _always_the_same(base: Any) -> bool:
+    """Whether a base that is no class stands for the same ones now and when the class is made."""
+    if not hasattr(base, "__mro_entries__"):
+        return True
+    if type(base) is types.FunctionType:
+        return base in STANDING_BASES
+    return hasattr(type(base), "__mro_entries__") and _made.isdisjoint(type(base).__mro__)
 
 
 def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any:

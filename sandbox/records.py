@@ -63,20 +63,25 @@ _PSEUDO_FIELDS: dict[str, Any] = {
 }
 
 
+class _Once:
+    """The attribute `name` of a field, set once. No property, which can be given other functions by its `__init__`."""
+
+    __slots__ = ()
+
+    def __get__(self, field: Any, owner: Any = None) -> Any:
+        return _NAME.__get__(field, owner)
+
+    def __set__(self, field: Any, name: Any) -> None:
+        if _NAME.__get__(field) is not None or type(name) is not str or not name.isidentifier():
+            refuse("special-name", f"a field may not be called {name!r}")
+        _NAME.__set__(field, name)
+
+
 class _NamedOnce(dataclasses.Field):
     """A real Field whose name, which becomes source text, is set once and to an identifier."""
 
     __slots__ = ()
-
-    @property
-    def name(self) -> Any:
-        return _NAME.__get__(self)
-
-    @name.setter
-    def name(self, name: Any) -> None:
-        if self.name is not None or type(name) is not str or not name.isidentifier():
-            refuse("special-name", f"a field may not be called {name!r}")
-        _NAME.__set__(self, name)
+    name = _Once()
 
 
 def _field(options: dict[str, Any]) -> Any:
@@ -93,6 +98,8 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
         return lambda kind: dataclass(kind, **options)
     if not issubclass(type(kind), type) or kind not in guards._made:  # an instance may equal any class
         raise TypeError("dataclass() should be called on a class of the program")
+    if type(kind).__setattr__ is not type.__setattr__:  # such as an Enum's, which asks objects of the program
+        refuse("metaclass", "dataclass() may not be applied to an Enum")
     options = {name: bool(value) for name, value in options.items()}
     # From here on nothing of the program's runs until the real one has written its source.
     given = _annotations(kind)
@@ -204,14 +211,16 @@ def _options(kind: type, name: str) -> dict[str, Any]:
     if _runs_when_read(kind, name):
         refuse("special-name", f"the default of the field {name} may not be a descriptor")
     value = getattr(kind, name, dataclasses.MISSING)
-    if isinstance(value, FieldDescription):
-        return dict(_OPTIONS.__get__(value))
-    if isinstance(value, dataclasses.Field):
-        refuse("special-name", f"the default of the field {name} may not be a field of the library's")
-    if not _hashes_plainly(value):
-        refuse("special-name", f"the default of the field {name} has a hash that is no method")
     without = value is dataclasses.MISSING or isinstance(value, types.MemberDescriptorType)
-    return {} if without else {"default": value}
+    options: dict[str, Any] = {} if without else {"default": value}
+    if isinstance(value, FieldDescription):
+        options = dict(_OPTIONS.__get__(value))
+    default = options.get("default")
+    if isinstance(default, dataclasses.Field):
+        refuse("special-name", f"the default of the field {name} may not be a field of the library's")
+    if not _hashes_plainly(default):
+        refuse("special-name", f"the default of the field {name} has a hash that is no method")
+    return options
 
 
 def _runs_when_read(kind: type, name: str) -> bool:
@@ -225,9 +234,14 @@ def _runs_when_read(kind: type, name: str) -> bool:
 
 
 def _hashes_plainly(value: Any) -> bool:
-    """Whether asking the class of the value for its `__hash__`, as `dataclass` does, runs nothing of the program's."""
+    """Whether asking the class of the value for its `__hash__`, as `dataclass` does, runs nothing of the program's.
+
+    Where there is none the real one complains with the `repr` of the class, which for an Enum is that of its name.
+    """
     found = next(vars(base)["__hash__"] for base in type(value).__mro__ if "__hash__" in vars(base))
-    return found is None or type(found) in (types.FunctionType, types.WrapperDescriptorType)
+    if found is None:
+        return type(type(value)).__repr__ is type.__repr__
+    return type(found) in (types.FunctionType, types.WrapperDescriptorType)
 
 
 def _check_fields(kind: type) -> None:

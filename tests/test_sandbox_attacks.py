@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import execute, execution, guards, modules, policy, runtime, standins, streams, translate
+from sandbox import execute, execution, guards, modules, policy, records, runtime, standins, streams, translate
 from sandbox.pool import run_many, run_with
 from sandbox.slot import Settings
 from sandbox.verdict import Limits, Program, Result, Test
@@ -730,6 +730,64 @@ contained(
 )
 
 
+# Where the real dataclass() asks an object of the program's, its fields stand on the class for everyone to take
+TAKE = "    if 'K' in globals(): print('got', K.x)\n"
+refused(
+    "the hash of a default that field() was given",
+    "special-name",
+    "has a hash that is no method",
+    f"from dataclasses import dataclass, field\nclass D:\n  def __get__(self, *at):\n{TAKE}    return len\n"
+    "class X: __hash__ = D()\nclass K:\n  x: int = field(default=X())\ndataclass(K)",
+)
+refused(
+    "the name of an Enum in dataclass's complaint about a default",
+    "special-name",
+    "has a hash that is no method",
+    f"from dataclasses import dataclass\nfrom enum import Enum\nclass S(str):\n  def __repr__(self):\n{TAKE}    return 'S'\n"
+    "class E(Enum):\n  A = 1\n  __hash__ = None\nE.__name__ = S('E')\nclass K:\n  x: int\n  y: int = E.A\ndataclass(K)",
+)
+refused(
+    "the members of an Enum that is made a dataclass",
+    "metaclass",
+    "may not be applied to an Enum",
+    f"from dataclasses import dataclass\nfrom enum import Enum\nclass M(dict):\n  def __contains__(self, name):\n{TAKE}"
+    "class K(Enum): x: int\nK._member_map_ = M()\ndataclass(K)",
+)
+
+# What copy reads off an object and hands on before anybody looked
+contained(
+    "an object's own dictionary by __setstate__",
+    "ended",
+    "[] 1\n",
+    "import copy\nkept = []\nclass A:\n    def __getattr__(self, name):\n        if name == '__setstate__': return kept.append\n"
+    "        raise AttributeError(name)\na = A()\na.x = 1\nprint(kept, copy.copy(a).x, sep=' ')",
+)
+for _how in ("copy.copy(s)", "copy.deepcopy(s, memo)"):
+    refused(
+        f"str's own format by a name added to __slots__ and {_how}",
+        "attribute",
+        "copy may not read the attribute format",
+        "import copy\nmemo, names = {}, ['a']\nclass S(str):\n    __slots__ = names\n"
+        "    def __setattr__(self, name, value): print('got', name) if names[1:] else super().__setattr__(name, value)\n"
+        f"s = S('{{0.gi_frame}}')\ns.a = 1\nnames.append('format')\n{_how}",
+    )
+refused(
+    "a base that stands for one class when looked at and for another when the class is made",
+    "special-name",
+    "what a base stands for",
+    "class B:\n    def __getattr__(self, name):\n        if name == '__mro_entries__': return lambda bases: (object,)\n"
+    "        raise AttributeError(name)\nclass P:\n    def __init_subclass__(cls): print('got')\nclass Q(P, B()): pass",
+)
+refused(
+    "the same by a function that has the attributes of an object",
+    "special-name",
+    "what a base stands for",
+    "import contextlib\nclass W:\n    __slots__ = ()\n    def __call__(self): pass\n    def __getattr__(self, name):\n"
+    "        if name != '__dict__': raise AttributeError(name)\n"
+    "        return {'__mro_entries__': lambda bases: (object,)}\nclass Q(contextlib.contextmanager(W())): print('body')",
+)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_by_the_rule_meant_for_it(name: str) -> None:
     rule, culprit, source = REFUSED[name]
@@ -791,6 +849,18 @@ def test_no_field_of_a_dataclass_is_renamed_into_source() -> None:
     ending = run(STEAL)
     assert "ESCAPED" not in ending.stdout
     assert ending.status == "refused", ending.message
+
+
+def test_the_name_of_a_field_is_no_property() -> None:
+    """A property takes other functions by its `__init__`, which whoever gets hold of a field could call."""
+    held: Any = records._field({})
+    vars(records._NamedOnce)["name"].__init__()
+    held.name = "x"
+    with pytest.raises(translate.Refused, match="may not be called 'y'"):
+        held.name = "y"
+    with pytest.raises(TypeError):
+        vars(records._NamedOnce)["name"].__init__(lambda field: "y", lambda field, name: None)
+    assert held.name == "x"
 
 
 # Everything that can be reached by reading alone
