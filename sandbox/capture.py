@@ -57,7 +57,7 @@ def _text(service: "Service", value: Any) -> str:
     try:
         return str.__str__(service.world.call(str, [value]))[:_MESSAGE_CHARS]  # str() may give a subclass
     except BaseException as second:  # its own __str__ failed, or ran into the limit
-        return f"(no message: {type(second).__name__})"
+        return f"(no message: {str.__str__(type(second).__name__)})"
 
 
 def _violations(error: BaseException, trace: list[tuple[int, str]]) -> list[tuple[int, str, str]]:

@@ -219,7 +219,7 @@ class Service:
         try:
             text = self.world.call(str, [error], {})
         except BaseException as second:  # its own __str__ failed, or ran into the limit
-            text = f"(no message: {type(second).__name__})"
+            text = f"(no message: {str.__str__(type(second).__name__)})"  # a name may have a `__format__`
         return str.__str__(text)[:_MESSAGE_CHARS]  # str() may give a subclass of the program's
 
 
