@@ -45,6 +45,7 @@ def hold_to_their_objects() -> None:
     call = _calling(enum.EnumMeta.__call__)
     type.__setattr__(enum.EnumMeta, "__call__", _named_like(call, enum.EnumMeta.__call__))
     vars(statistics)["_convert"] = _to_no_metaclass(vars(statistics)["_convert"])
+    vars(statistics)["random"] = _Chance()
     for name in ("__init__", "seed"):
         real = vars(_random.Random)[name]
         type.__setattr__(_random.Random, name, _named_like(_seeding(real), getattr(random.Random, name)))
@@ -121,6 +122,15 @@ def _seeding(method: Any) -> Any:
         method(self, 0 if a is None and stops.running() else a)
 
     return seed
+
+
+class _Chance:
+    """What statistics knows as `random`: the real one is seeded by the operating system, and shared by all programs."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(stops.chance() or random, name)
 
 
 def _to_no_metaclass(convert: Callable[..., Any]) -> Callable[..., Any]:

@@ -66,6 +66,10 @@ class World:
         """Seconds since 1970 on the program's own clock, which goes on with its steps and its sleeps."""
         return EPOCH + self.system.clock()
 
+    def chance(self) -> Any:
+        """The program's own module `random`."""
+        return self.importer.module("random")
+
     def _spent(self) -> NoReturn:
         stop(StepLimit(f"more than {self.limits.steps} steps"))
 

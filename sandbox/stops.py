@@ -4,7 +4,7 @@ A stop that the program swallows (`finally: return`, a context manager that says
 again when the program hands over, and the step counter at every step.
 """
 
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from sandbox.translate import Refused, Violation
 
@@ -32,6 +32,8 @@ class Running(Protocol):
 
     def now(self) -> float: ...
 
+    def chance(self) -> Any: ...
+
 
 EPOCH = 1_700_000_000.0  # the time at step 0 of every program
 _running: list[Running | None] = [None]
@@ -52,6 +54,12 @@ def now() -> float:
     """Seconds since 1970 on the running program's own clock."""
     world = _running[0]
     return world.now() if world is not None else EPOCH
+
+
+def chance() -> Any:
+    """The module `random` of the running program; None when none is running."""
+    world = _running[0]
+    return None if world is None else world.chance()
 
 
 def stop(error: BaseException) -> NoReturn:

@@ -723,6 +723,13 @@ contained(
     "import random\na, b = random.Random.__mro__[:2]\nx = b()\nx.seed()\nprint(a().random() == b().random() == x.random(), b().random() == b(None).random())",
 )
 contained(
+    "chance by a normal distribution",
+    "ended",
+    "True True\n",
+    "import random, statistics\none = statistics.NormalDist()\nfirst, second = one.samples(2), one.samples(2)\n"
+    "random.seed(0)\nprint(one.samples(4) == first + second, first != second)",
+)
+contained(
     "what makes a typed cache",
     "TypeError",
     "takes no arguments",
@@ -1217,6 +1224,14 @@ VERDICTS: dict[str, tuple[str, list[str], str, str, str]] = {
         "",
         "exception",
         "E: ",
+    ),
+    "an exception without words, and a name that does not let itself be formatted": (
+        "class S(str):\n    def __format__(self, spec): raise E()\nclass E(Exception):\n    def __str__(self): raise E()\n"
+        "E.__name__ = S('E')\ndef f(): raise E()",
+        ["assert f() == 1"],
+        "",
+        "exception",
+        "no message: E",
     ),
     "an exception that holds itself": (
         "def f():\n    e = ValueError()\n    e.args = (e, e)\n    raise e",
