@@ -103,7 +103,8 @@ def _set_state(made: Any, state: Any, kind: Any) -> None:
     own_way = hasattr(type(made), "__setstate__")
     attributes, slots = _parts(made, state)
     if type(made) is not kind:  # a `__new__` of the program's gave another object, such as the library's
-        refuse("attribute", f"copy may not set attributes of a {type(made).__name__} from a {kind.__name__}")
+        found, wanted = guards.name_of(type(made)), guards.name_of(kind)
+        refuse("attribute", f"copy may not set attributes of a {found} from a {wanted}")
     if own_way:
         made.__setstate__(state)
         return

@@ -35,6 +35,11 @@ HARMLESS_BASES: set[type] = set()  # the same of the library; `freeze` fills it
 STANDING_BASES: set[Any] = set()  # functions of the library that stand for a class in class headers; likewise
 
 
+def name_of(kind: type) -> str:
+    """The name of the class, for a refusal: a program may give it one whose `__format__` raises something else."""
+    return str.__str__(kind.__name__)
+
+
 def _own_class(kind: type) -> bool:
     """Is it the program's own class, down to the plain ones?"""
     return kind in _made and all(
@@ -52,7 +57,7 @@ def own(value: Any, name: str) -> Any:
     elif issubclass(kind, type):
         kind = value
     if not _own_class(kind):
-        refuse("attribute", f"{name} of a {kind.__name__} belongs to the library")
+        refuse("attribute", f"{name} of a {name_of(kind)} belongs to the library")
     return value
 
 
@@ -145,7 +150,7 @@ def _check_bases(bases: tuple[Any, ...]) -> None:
         if base is TYPE or base is ABC_META or issubclass(base, type):
             refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
         for kind in base.__mro__:
-            _check_match_args(vars(kind).get("__match_args__", ()), kind.__name__, ("own", "guard", "refuse"))
+            _check_match_args(vars(kind).get("__match_args__", ()), name_of(kind), ("own", "guard", "refuse"))
 
 
 def _always_the_same(base: Any) -> bool:
@@ -181,9 +186,9 @@ def checked_class(kind: Any) -> Any:
         refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
     for key, value in list(vars(kind).items()):
         if key.startswith("__") and is_dunder(key) and not _may_stand(key, value):
-            refuse("special-name", f"{key} may not be defined in class {kind.__name__}")
+            refuse("special-name", f"{key} may not be defined in class {name_of(kind)}")
     names = vars(kind).get("__match_args__", ())
-    _check_match_args(names, kind.__name__, ("refuse",))
+    _check_match_args(names, name_of(kind), ("refuse",))
     plain = tuple(itertools.takewhile(lambda name: load_rule(name) == "free", names))
     if plain != names:
         type.__setattr__(kind, "__match_args__", plain)  # as of a field called `format`: matched by name only
@@ -300,7 +305,7 @@ def dictionary(value: Any) -> Any:
     """vars(value): a dictionary that writes through to the program's own objects, a copy of other objects' data."""
     if issubclass(type(value), type):
         if value not in _made:
-            refuse("attribute", f"the __dict__ of {value.__name__} may not be read")
+            refuse("attribute", f"the __dict__ of {name_of(value)} may not be read")
         return types.MappingProxyType({k: v for k, v in vars(value).items() if k not in policy.CLASS_MACHINERY})
     if isinstance(value, types.ModuleType):
         refuse("attribute", "the __dict__ of a module may not be read")

@@ -186,7 +186,7 @@ def _annotations(kind: type) -> dict[str, Any]:
     """A copy of the annotations of the class, whose names `dataclass` takes for fields: each one may have its name."""
     found = vars(kind).get("__annotations__", {})
     if type(found) is not dict:
-        refuse("special-name", f"the annotations of {kind.__name__} may only be a plain dict")
+        refuse("special-name", f"the annotations of {guards.name_of(kind)} may only be a plain dict")
     found = dict(found)
     for name, annotation in found.items():
         if type(name) is not str or not name.isidentifier() or load_rule(name) == "refuse":
@@ -247,16 +247,16 @@ def _hashes_plainly(value: Any) -> bool:
 def _check_fields(kind: type) -> None:
     """The fields of the bases still have the names that they were made with."""
     if _runs_when_read(kind, "__post_init__"):
-        refuse("special-name", f"__post_init__ of {kind.__name__} may only be a function")
+        refuse("special-name", f"__post_init__ of {guards.name_of(kind)} may only be a function")
     for base in kind.__mro__:
         fields = vars(base).get("__dataclass_fields__", {})
         if type(fields) is not dict or not all(type(name) is str for name in fields):
-            refuse("special-name", f"the fields of {base.__name__} may only be a plain dict")
+            refuse("special-name", f"the fields of {guards.name_of(base)} may only be a plain dict")
         for name, field in fields.items():
             if type(field) is not _NamedOnce or field.name != name or not name.isidentifier():
                 refuse("special-name", f"a field may not be called {field.name!r}")
         if base in guards._made and any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
-            refuse("special-name", f"the class {base.__name__} holds a field of the library's")
+            refuse("special-name", f"the class {guards.name_of(base)} holds a field of the library's")
 
 
 def _fields(kind: type) -> Iterator[Any]:

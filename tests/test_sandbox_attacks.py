@@ -786,6 +786,13 @@ refused(
     "        raise AttributeError(name)\nclass P:\n    def __init_subclass__(cls): print('got')\nclass Q(P, B()): pass",
 )
 refused(
+    "a special slot in a class whose name raises what a refusal says",
+    "special-name",
+    "__instancecheck__ may not be defined",
+    "class S(str):\n    def __format__(self, spec): raise ValueError\nclass P:\n    def __init_subclass__(cls): cls.__name__ = S('A')\n"
+    "try:\n    class A(P): __slots__ = ('__instancecheck__',)\nexcept ValueError: print('got')",
+)
+refused(
     "the same by a function that has the attributes of an object",
     "special-name",
     "what a base stands for",

@@ -415,7 +415,9 @@ S(type(ref), ref)._evaluate
 )
 refused("attribute", "_create_", "from enum import Enum\nclass C(Enum):\n    A = 1\nC._create_('X', {'__del__': 1})")
 refused("attribute", "__class__", "import types\ntypes.GenericAlias(str, int).format('{0.__class__}', 1)")
-refused("special-name", "what a base stands for", PLANTED % ("mro_entries", "lambda bases: (type,)", "class M(o): pass"))
+refused(
+    "special-name", "what a base stands for", PLANTED % ("mro_entries", "lambda bases: (type,)", "class M(o): pass")
+)
 contained("AttributeError", "", "import types\nclass A:\n    format = 1\nclass B: pass\nB().format")
 contained(
     "ended",
