@@ -144,7 +144,7 @@ def scan(table: str, files: Sequence[Path]) -> str:
     if not files:
         return f"SELECT {', '.join(columns.values())} WHERE false"
     try:
-        present = set(pq.read_schema(files[0]).names)
+        present = set(pq.read_schema(copies.local(files[0])).names)
     except pa.ArrowInvalid:
         present = set(columns)  # it is damaged, and DuckDB says how
     chosen = ", ".join(["*", *(null for name, null in columns.items() if name not in present)])

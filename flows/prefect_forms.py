@@ -77,5 +77,6 @@ def _name_as_written(shown: dict[str, Any], handler: GetJsonSchemaHandler) -> No
     heeds = "sampler" in model.get("properties", {})
     for name, field in model.get("properties", {}).items():
         field["title"] = f"{name} ({ONLY[name]} only)" if heeds and name in ONLY else name
-        if "$ref" in field:
-            _name_as_written({"$ref": field["$ref"]}, handler)
+        for inner in (field, field.get("items", {}), *field.get("anyOf", ())):
+            if "$ref" in inner:
+                _name_as_written({"$ref": inner["$ref"]}, handler)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -26,7 +26,7 @@ from analysis.report import file_of
 from curation import manifest, store
 from curation.errors import UnreachableError, UserError
 from curation.problems import ProblemSource, read_problems
-from curation.sampling import Sampling
+from curation.sampling import Generation, Sampling
 from flows.build import build
 from flows.config import Evaluation, Recipe
 from flows.stages import STAGES
@@ -392,11 +392,13 @@ def test_prefect_yaml_deploys_every_flow_to_a_work_pool(served: Served, tmp_path
 
 def test_the_form_calls_fields_as_the_yaml_does_and_says_who_heeds_them(served: Served) -> None:
     schema = served.deployment("build-dataset")["parameter_openapi_schema"]
-    fields = schema["definitions"]["Sampling"]["properties"]
-    assert list(fields) == list(Sampling.model_fields)
+    fields = schema["definitions"]["Generation"]["properties"]
+    assert list(fields) == list(Generation.model_fields)
     assert fields["top_p"]["title"] == "top_p" and fields["dtype"]["title"] == "dtype (vllm only)"
-    assert fields["sampler"]["enum"] == ["vllm", "openai", "replay", "scripted"]
+    assert fields["sampler"]["enum"] == list(get_args(Sampling.model_fields["sampler"].annotation))
     assert all(field["description"] for field in fields.values())
+    inner = {name: schema["definitions"][name]["properties"] for name in ("Sampling", "Exploration", "PairSelection")}
+    assert all(fields[name]["title"].split()[0] == name for fields in inner.values() for name in fields)
     assert [name for name, _ in sorted(schema["properties"].items(), key=lambda one: one[1]["position"])] == [
         *("dataset", "problems", "generate", "execute", "pairs", "measures", "curriculum", "runner", "root"),
     ]
