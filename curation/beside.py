@@ -13,8 +13,7 @@ class Beside:
     """A sampler whose answers go on with those of others.
 
     Pairs are made of completions of one prompt, so what the others give answers the prompt that the model saw, in the
-    form the model answers in. Their `origin` counts from their own first sample, or from the model's where a sampler
-    changes the model's own (it is then `given` them).
+    form the model answers in. Their `origin` counts from their own first sample.
     """
 
     def __init__(self, main: Sampler, config: Generation, task_ids: Collection[str]) -> None:
@@ -22,7 +21,7 @@ class Beside:
         self._others: list[tuple[int, Sampler]] = [
             (number, open_sampler(one, task_ids)) for number, one in enumerate(config.also)
         ]
-        self.at_once = 1 if self._others else self._main.at_once
+        self.at_once = 1  # a file that is replayed is read once, and its texts let go as they are asked for
 
     def sample(self, requests: Sequence[Request], seed: int, on_done: Done = nobody) -> list[Answers]:
         """The model's samples, then the others' in the recipe's order, with tokens where the model can score them."""

@@ -21,7 +21,7 @@ from flows import scores
 from flows.evaluating import Result
 
 if TYPE_CHECKING:
-    from flows.iterate import Rounds
+    from flows.iterate import Outcome
     from flows.training import Trained
 
 REPORTS = "PAIRWRIGHT_REPORTS"
@@ -106,7 +106,7 @@ def training_of(version: Path, trained: Trained) -> None:
         scores_of(trained.results)
 
 
-def rounds_of(name: str, told: Rounds) -> None:
+def rounds_of(name: str, told: Outcome) -> None:
     """Of on-policy rounds: the score after each with its interval, as a plot and a table, and which policy to keep."""
     from flows import iterate  # it brings torch along
 

@@ -52,7 +52,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Rounds:
+class Outcome:
     """All of them, and what they started from."""
 
     benchmark: str
@@ -68,7 +68,7 @@ class Rounds:
         return found if found.score.mean > self.before.mean else None
 
 
-def iterate(recipe: Recipe, root: Path, *, call: Call = plain, on_step: OnStep | None = None) -> Rounds:
+def iterate(recipe: Recipe, root: Path, *, call: Call = plain, on_step: OnStep | None = None) -> Outcome:
     """Every round of a recipe; goes on where an earlier call was killed.
 
     Raises:
@@ -86,7 +86,7 @@ def iterate(recipe: Recipe, root: Path, *, call: Call = plain, on_step: OnStep |
         _, result = _evaluated(policy, recipe, root, call)
         done.append(_round(number, version, policy, recipe.rounds.metric, last, result))
         stopped = done[-1].gain.mean <= recipe.rounds.min_gain
-        told = Rounds(benchmark, _estimate(before, recipe.rounds.metric), done, stopped)
+        told = Outcome(benchmark, _estimate(before, recipe.rounds.metric), done, stopped)
         _write(root / recipe.dataset / FOLDER / f"{done[0].version}.json", told)
         if stopped:
             break
@@ -169,12 +169,12 @@ def _estimate(result: Result, metric: str) -> Estimate:
     return estimate(metric, result.metrics()[metric])
 
 
-def _write(file: Path, told: Rounds) -> None:
+def _write(file: Path, told: Outcome) -> None:
     with store.replacing(file) as partial:
         partial.write_text(json.dumps(asdict(told), indent=2) + "\n")
 
 
-def table(told: Rounds) -> list[tuple[str, ...]]:
+def table(told: Outcome) -> list[tuple[str, ...]]:
     """A line for each round as texts, under a header: the version it sealed, what it was made of, score and gain."""
     lines: list[tuple[str, ...]] = [
         ("round", "problems", "pairs", "solved", told.before.metric, "gain"),
@@ -190,7 +190,7 @@ def _said(found: Estimate | Difference, sign: str = "") -> str:
     return f"{found.mean:{sign}.3f} [{found.low:{sign}.3f}, {found.high:{sign}.3f}]"
 
 
-def summary(told: Rounds) -> str:
+def summary(told: Outcome) -> str:
     """What came of it, in one line."""
     best = told.best
     if best is None:

@@ -100,7 +100,7 @@ def iterate_rounds(
     rounds: Annotated[Rounds, Form("rounds", whole=True)] = Rounds(),  # noqa: B008
     root: Path = Path("data"),
 ) -> Any:
-    """What every round came to, a `flows.iterate.Rounds`; a killed run goes on in the middle of its round.
+    """What every round came to, a `flows.iterate.Outcome`; a killed run goes on in the middle of its round.
 
     Args:
         dataset: Name of the dataset: each round seals a version of it.

@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from flows import iterate, scores
-from flows.iterate import Rounds
+from flows.iterate import Outcome
 from flows.terminal import Bars, messages
 from flows.training import Trained
 
@@ -91,7 +91,7 @@ def show(trained: Trained, benchmarks: str, root: Path, console: Console) -> Non
     console.print(f"  pairwright eval {trained.policy} --benchmarks {benchmarks}{at}", markup=False, soft_wrap=True)
 
 
-def show_rounds(told: Rounds, console: Console) -> None:
+def show_rounds(told: Outcome, console: Console) -> None:
     """Print a line for each round, and which policy to keep."""
     header, *lines = iterate.table(told)
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))

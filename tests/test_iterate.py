@@ -51,7 +51,7 @@ def recipe(model: Path, **sections: Any) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def whole(model, tmp_path_factory) -> tuple[Path, iterate.Rounds]:
+def whole(model, tmp_path_factory) -> tuple[Path, iterate.Outcome]:
     """Two undisturbed rounds: the root and what they came to."""
     root = tmp_path_factory.mktemp("whole")
     return root, iterate.iterate(recipe(model), root)

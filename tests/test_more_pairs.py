@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from conftest import completion, execution, problem
 from curation import store
 from curation.generate import generate_completions
-from curation.pairs import Pairing, PairSelection, pair_completions
+from curation.pairs import STRATEGIES, Pairing, PairSelection, pair_completions
 from curation.sampling import Generation
 
 SOLUTION = problem()["prompt"] + "    return a + b\n"
@@ -148,16 +148,7 @@ def test_an_option_that_a_strategy_does_not_heed_is_an_error(strategy: str, opti
 
 
 def test_defaults_may_be_spelled_out_for_every_strategy() -> None:
-    for strategy in (
-        "best_worst",
-        "all_pairs",
-        "diverse",
-        "faster",
-        "shorter",
-        "both_fail",
-        "hard_negative",
-        "teacher",
-    ):
+    for strategy in STRATEGIES:
         whole = PairSelection(strategy=strategy).model_dump()
         assert PairSelection(**whole).model_dump() == whole
 
