@@ -145,7 +145,8 @@ def settings(
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pairwright-rules-")))
             _unpack(sealed["cut_points"].get("sql", {}), folder)
         content["curriculum"].setdefault("folder", str(folder))
-        resolved = config.parse(content, recipe or version.name)
+        origin = f"{version.parent.name}@{version.name} with these settings"
+        resolved = config.parse(content, recipe or origin)
         check_config(resolved.curriculum)
         yield resolved
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
+import s3_server
 from conftest import problem
-from curation import manifest, store
+from curation import manifest, storage, store
 from curation.errors import MissingError, UserError
 from curation.store import Shard
 from flows import driver, runners
@@ -109,6 +110,24 @@ def patiently(start: Callable[..., Any], **options: Any) -> Any:
     pytest.fail("no node of Ray came up")
 
 
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with s3_server.serving() as url:
+        yield url
+
+
+def in_a_bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, endpoint: str) -> Path:
+    """A root in an S3 that processes started from now on can open."""
+    from s3fs import S3FileSystem
+
+    opening = {"AWS_ENDPOINT_URL": endpoint, "PAIRWRIGHT_CACHE": str(tmp_path / "cache"), **s3_server.CREDENTIALS}
+    for name, value in opening.items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()
+    S3FileSystem().mkdir("spread")
+    return storage.place("s3://spread/root")
+
+
 @contextmanager
 def process(module: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """A process of a Dask cluster."""
@@ -159,12 +178,18 @@ def test_a_dask_worker_killed_changes_nothing_and_a_scheduler_killed_is_one_line
 
 
 @pytest.mark.slow
-def test_a_ray_node_killed_changes_nothing_none_left_is_said_and_a_head_killed_too(
-    recipe: Path, tmp_path: Path, digest: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_ray_node_killed_changes_nothing_nor_does_a_bucket_none_left_is_said_and_a_head_killed_too(
+    recipe: Path,
+    tmp_path: Path,
+    digest: str,
+    endpoint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     # Workers of Ray are nice by 15, so that a busy machine would leave them nothing.
     for name, value in {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}.items():
         monkeypatch.setenv(name, value)
+    bucket = in_a_bucket(monkeypatch, tmp_path, endpoint)  # before the nodes start, which inherit what opens it
     from ray.cluster_utils import Cluster as RayCluster
 
     options = {"object_store_memory": 80 << 20, "include_dashboard": False, "include_log_monitor": False}
@@ -177,6 +202,11 @@ def test_a_ray_node_killed_changes_nothing_none_left_is_said_and_a_head_killed_t
         assert building.returncode == 0, said
         assert f"running programs on the ray cluster at {cluster.address}" in said
         assert digest_of(tmp_path / "ray") == digest
+
+        stored = start(recipe, bucket, "ray", cluster.address)
+        said = stored.communicate()[0]
+        assert stored.returncode == 0, said
+        assert digest_of(bucket) == digest and manifest.verify(bucket / "spread" / "1") == []
 
         cluster.remove_node(second, allow_graceful=False)
         with opened(Runner(kind="ray", address=cluster.address, patience=5)) as executor:

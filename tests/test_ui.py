@@ -31,7 +31,7 @@ from flows.build import build
 from flows.config import Evaluation, Recipe
 from flows.stages import STAGES
 from flows.terminal import Bars
-from serving import RECIPE, ROOT, SCRIPTED, Served, children, command, serving, wait_for
+from serving import RECIPE, ROOT, SCRIPTED, Served, children, command, command_line, processes, serving, wait_for
 from test_openai_sampler import chat
 from test_openai_sampler import serving as answering
 
@@ -254,6 +254,31 @@ def test_a_command_killed_without_a_word_is_seen_to_be_gone(served: Served, tmp_
     built.communicate()
     ended = served.until(newest(served)["id"])
     assert (ended["name"], ended["state_name"]) == ("silenced · scripted · n=500", "Crashed")
+
+
+def test_a_run_over_its_time_ends_with_all_it_started_and_is_gone_on_with(served: Served, tmp_path: Path) -> None:
+    sections = {"problems": {"source": "builtin", "limit": 20, "shard_size": 2}, "generate": SCRIPTED | {"n": 50}}
+    timed = [
+        "from flows.config import Recipe",
+        "from flows.prefect_flows import build_dataset",
+        f"recipe = Recipe.model_validate({{'dataset': 'late'}} | {sections})",
+        "given = {'problems': recipe.problems, 'generate': recipe.generate, 'root': sys.argv[1]}",
+        "build_dataset.with_options(timeout_seconds=4)('late', **given)",
+    ]
+    ended = subprocess.run(
+        [sys.executable, "-c", "\n".join(["import sys", *timed]), str(tmp_path / "data")],
+        cwd=ROOT,
+        env=served.environment,
+        capture_output=True,
+        text=True,
+    )
+    run = newest(served)
+    assert (ended.returncode, run["state_type"], run["state_name"]) == (1, "FAILED", "TimedOut"), ended.stderr
+    wait_for(lambda: not [pid for pid in processes() if str(tmp_path) in command_line(pid)], "its processes to be gone")
+    assert manifest.versions(tmp_path / "data", "late") == []
+    assert [*(tmp_path / "data" / "late").glob(".work/*/completions/*.parquet")]  # what was finished is kept
+    late, made = build(Recipe.model_validate({"dataset": "late"} | sections), tmp_path / "data")
+    assert made and manifest.verify(late) == []
 
 
 def test_the_other_flows_do_their_work_and_leave_what_they_found(served: Served, tmp_path: Path, monkeypatch) -> None:
