@@ -17,7 +17,7 @@ import pytest
 
 from conftest import problem
 from curation import execute, generate, manifest, store
-from curation.errors import UserError
+from curation.errors import UnreachableError, UserError
 from curation.execute import Execution, execute_completions
 from curation.generate import generate_completions
 from curation.samplers import Answers, Done, Request, Sampler, ScriptedSampler, nobody
@@ -29,6 +29,7 @@ from flows.build import build
 from flows.calling import plain
 from flows.config import Recipe, parse
 from flows.overlap import sample_and_run
+from flows.prefect_runs import transient
 
 SAMPLING, EXECUTION = Sampling(sampler="scripted", n=3), Execution(workers=1)
 ROOT = Path(__file__).parents[1]
@@ -201,6 +202,36 @@ def test_a_sampler_that_fails_ends_the_run_and_what_was_done_is_kept(
     use(Watched())
     run(dataset)
     assert have(dataset, "executions") == [0, 1, 2]
+
+
+@pytest.mark.parametrize("tries", [2, 3])
+def test_each_try_of_a_stage_has_a_sampler_of_its_own_and_what_never_comes_is_not_tried_for(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch, tries: int
+) -> None:
+    """Stages are called as tasks of a flow are: again where something did not answer."""
+    silent = UnreachableError("no server answers")
+    samplers = [Watched(failing_at(1, silent)), Watched(failing_at(0, silent)), Watched()][3 - tries :]
+    offered, called = iter(samplers), []
+    monkeypatch.setattr(overlap, "sampler_for", lambda dataset, config, execution: next(offered))
+
+    def patiently(title: str, stage: Callable[..., Any], *args: Any) -> Any:
+        called.append(title)
+        try:
+            return plain(title, stage, *args)
+        except UserError as error:
+            if not transient(error) or called.count(title) == 2:
+                raise
+            return patiently(title, stage, *args)
+
+    if tries == 2:
+        run(dataset, call=patiently)
+        assert have(dataset, "executions") == [0, 1, 2]
+    else:
+        with pytest.raises(UnreachableError, match="^no server answers$"):
+            run(dataset, call=patiently)
+        assert have(dataset, "executions") == [0] == have(dataset, "completions")
+    assert sorted(called) == sorted([TITLES[0]] * 2 + [TITLES[1]])
+    assert all(sampler.closed.is_set() for sampler in samplers[:2])
 
 
 @pytest.mark.parametrize("spread", [False, True], ids=["here", "in an executor"])
