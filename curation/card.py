@@ -27,6 +27,15 @@ LABEL_LIMITS = """\
 - A data set's errors are in its pairs: a wrong label prefers a wrong answer."""
 
 
+# Leaves out what a rule pruned, and sorts the rest.
+_IN_ORDER = (
+    'position = dict(zip(places["pair_id"], places["position"]))',
+    'order = [position[pair] for pair in pairs["pair_id"]]',
+    "kept = [row for row, place in enumerate(order) if place is not None]",
+    "pairs = pairs.select(sorted(kept, key=order.__getitem__))",
+)
+
+
 @dataclass(frozen=True)
 class Files:
     """A configuration of the card: the files that `load_dataset(repo, name)` reads, their rows and bytes, by split."""
@@ -192,9 +201,12 @@ def _how_to_load(manifest: Mapping[str, Any], files: list[Files], default: str, 
         return []
     split = "train" if "train" in first.paths else next(iter(first.paths), "train")
     path = first.paths.get(split, [f"{default}/*.parquet"])[0]
-    lines = ["## How to load it", "", "```python", "from datasets import load_dataset", ""]
-    lines += [f'pairs = load_dataset("{where}", "{default}", split="{split}"{revision})', "```", ""]
-    lines += ["It has the columns `prompt`, `chosen` and `rejected` that TRL's DPOTrainer takes:", "", "```python"]
+    code = [f'pairs = load_dataset("{where}", "{default}", split="{split}"{revision})']
+    if default == DEFAULT_TABLE:  # the tables alone: which pairs, and in what order, is the curriculum's to say
+        code += [f'places = load_dataset("{where}", "curriculum", split="{split}"{revision})', *_IN_ORDER]
+    lines = ["## How to load it", "", "```python", "from datasets import load_dataset", "", *code, "```", ""]
+    lines += ["They have the columns `prompt`, `chosen` and `rejected` that TRL's DPOTrainer takes, and stand in the"]
+    lines += ["curriculum's order:", "", "```python"]
     lines += ["from trl import DPOConfig, DPOTrainer", "", 'in_order = DPOConfig(train_sampling_strategy="sequential")']
     lines += ["DPOTrainer(model, args=in_order, train_dataset=pairs).train()", "```", ""]
     if repo_id:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "problems": {"source": "builtin", "limit": 20, "shard_size": 8},
             "generate": {"sampler": "scripted", "n": 6},
             "pairs": {"strategy": "all_pairs"},
+            "curriculum": {"prune": [{"rule": "near_identical_pairs", "params": {"max_edit_share": 0.1}}]},
         },
         "test",
     )
@@ -54,6 +56,16 @@ def test_the_default_table_is_the_pairs(version: Path, tmp_path: Path) -> None:
 
     loaded = load_dataset(str(version), cache_dir=str(tmp_path))
     assert {"prompt", "chosen", "rejected"} <= set(loaded["train"].column_names)
+
+
+def test_the_cards_own_code_gives_the_kept_pairs_in_training_order(version: Path) -> None:
+    loading = (version / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    known: dict[str, Any] = {}
+    exec(loading.replace("<this folder or repository>", str(version)), known)
+    places = [row for row in store.read(version, "curriculum").to_pylist() if row["split"] == "train"]
+    kept = sorted((row["position"], row["pair_id"]) for row in places if row["pruned_by"] is None)
+    assert 1 < len(kept) < len(places), "some are pruned, else the code has nothing to leave out"
+    assert known["pairs"]["pair_id"] == [pair for _, pair in kept]
 
 
 @pytest.mark.slow

@@ -113,8 +113,8 @@ def strike(served: Served, run: str, what: str, others: dict[str, Kill]) -> bool
 def over_a_cluster(url: str, address: str) -> dict[str, Any]:
     """The sections of a recipe that asks vLLM's server and runs programs on the Ray cluster."""
     return {
-        "problems": {"source": "builtin", "limit": 12, "shard_size": 2},
-        "generate": {"sampler": "openai", "model": "smol", "base_urls": [url], "n": 2, "max_tokens": 96, "retries": 1},
+        "problems": {"source": "builtin", "limit": 8, "shard_size": 2},
+        "generate": {"sampler": "openai", "model": "smol", "base_urls": [url], "n": 2, "max_tokens": 48, "retries": 1},
         "runner": {"kind": "ray", "address": address},
     }
 
