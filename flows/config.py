@@ -55,6 +55,7 @@ class Evaluation(BaseModel):
         Sampling(n=10), description="How completions are sampled; the model is the policy that is evaluated."
     )
     execute: Execution = Field(default_factory=Execution, description="The sandbox's limits.")
+    runner: Runner = Field(default_factory=Runner, exclude=True, description="Where the programs are run.")
     before: bool = Field(False, description="When training: evaluate the model before as well, to compare with.")
     after: bool = Field(False, description="When training: evaluate the policy at the end.")
     each_stage: bool = Field(False, description="When training: evaluate the policy after each curriculum stage too.")

@@ -14,6 +14,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -31,6 +32,7 @@ from flows.benchmarks import benchmark_problems, labels
 from flows.calling import Call, plain
 from flows.config import Evaluation
 from flows.overlap import sample_and_run
+from flows.runners import opened
 from sandbox.policy import policy_digest
 from sandbox.verdict import NO_EVIDENCE
 
@@ -135,11 +137,14 @@ def evaluate_one(
         if shard not in store.shards(folder, "problems"):
             store.write(folder, "problems", members, shard)
     what = f"{policy.name[-40:]} on {benchmark}"
-    if store.missing(folder, "completions"):
-        titles = f"sample {what}", f"run {what}"
-        sample_and_run(call, titles, folder, _wearing(policy, sampling), config.execute)
-    elif store.missing(folder, "executions"):
-        call(f"run {what}", execute_completions, folder, config.execute)
+    if store.missing(folder, "executions"):
+        execution = config.runner.workers(config.execute)
+        with opened(config.runner) as executor:
+            if store.missing(folder, "completions"):
+                titles = f"sample {what}", f"run {what}"
+                sample_and_run(call, titles, folder, _wearing(policy, sampling), execution, executor)
+            else:
+                call(f"run {what}", partial(execute_completions, executor=executor), folder, execution)
     for shard in store.missing(folder, "evaluations"):
         tables = {name: store.read(folder, name, shard=shard).to_pylist() for name in MAKES[:3]}
         described = {"evaluation_id": folder.name, "benchmark": benchmark} | _origin(policy)

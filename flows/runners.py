@@ -29,6 +29,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curation.errors import MissingError, UserError
+from curation.execute import Execution
 from flows.driver import LIBRARIES, fingerprint
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,12 @@ class Runner(BaseModel):
         1, ge=1, description="CPUs that a shard is given on the cluster: programs run at once, unless execute.workers."
     )
     patience: float = Field(300.0, gt=0, description="Seconds to wait for a node while the cluster has none that fits.")
+
+    def workers(self, execution: Execution) -> Execution:
+        """How a shard's programs are run here: on a cluster, unless it is said, as many at once as it is given CPUs."""
+        if self.kind == "local" or execution.workers is not None:
+            return execution
+        return execution.model_copy(update={"workers": self.cpus})
 
     @model_validator(mode="before")
     @classmethod

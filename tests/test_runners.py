@@ -20,10 +20,12 @@ import s3_server
 from conftest import problem
 from curation import manifest, storage, store
 from curation.errors import MissingError, UserError
+from curation.sampling import Sampling
 from curation.store import Shard
 from flows import driver, runners
 from flows.build import build
-from flows.config import ConfigError, load, parse
+from flows.config import ConfigError, Evaluation, load, parse
+from flows.evaluating import evaluate, parse_policy
 from flows.runners import Cluster, Runner, opened
 from flows.stages import table_keys
 from sandbox.process import HardeningError
@@ -162,14 +164,24 @@ def dask(folder: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
 
 @pytest.mark.slow
 def test_a_dask_worker_killed_changes_nothing_and_a_scheduler_killed_is_one_line(
-    recipe: Path, tmp_path: Path, digest: str
+    recipe: Path, tmp_path: Path, digest: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "flows")
     with dask(tmp_path) as (address, (scheduler, worker, _)):
         building = start(recipe, tmp_path / "dask", "dask", address)
         said = in_the_middle(building, tmp_path / "dask", worker.kill)
         assert building.returncode == 0, said
         assert f"running programs on the dask cluster at {address}" in said
         assert digest_of(tmp_path / "dask") == digest
+
+        asked = Evaluation(benchmarks=("builtin",), sampling=Sampling(sampler="scripted", n=2))
+        spread = asked.model_copy(update={"runner": Runner(kind="dask", address=address)})
+        there, here = (
+            evaluate([parse_policy("embedded")], one, tmp_path / name)["builtin"][0].rows
+            for name, one in (("there", spread), ("here", asked))
+        )
+        assert len(here) == 12 and there == here
+        assert caplog.text.count(f"running programs on the dask cluster at {address}") == 1
 
         again = start(recipe, tmp_path / "again", "dask", address)
         said = in_the_middle(again, tmp_path / "again", scheduler.kill)
@@ -233,6 +245,8 @@ def test_where_shards_are_worked_on_is_no_part_of_a_version(recipe: Path) -> Non
         load(str(recipe), ["runner=rya"])
     with opened(local.runner) as executor:
         assert executor is None
+    judged = load(str(recipe), ["evaluation.runner=dask"])
+    assert judged.evaluation.runner.kind == "dask" and judged.model_dump() == local.model_dump()
 
 
 @pytest.mark.parametrize(("kind", "variable"), [("ray", "RAY_ADDRESS"), ("dask", "DASK_SCHEDULER_ADDRESS")])
