@@ -24,13 +24,15 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from curation.errors import MissingError, UserError
-from curation.execute import Execution
 from flows.driver import LIBRARIES, fingerprint
+
+if TYPE_CHECKING:
+    from curation.execute import Execution
 
 log = logging.getLogger(__name__)
 
