@@ -6,6 +6,7 @@ import dataclasses
 import re
 import types
 import typing
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -63,6 +64,11 @@ _PSEUDO_FIELDS: dict[str, Any] = {
 }
 
 
+def _says_what_it_reads(name: Any) -> bool:
+    """Whether it is the same name in source text, where the compiler normalizes it: `ｏbj` reads `obj`."""
+    return type(name) is str and name.isidentifier() and unicodedata.normalize("NFKC", name) == name
+
+
 class _Once:
     """The attribute `name` of a field, set once. No property, which can be given other functions by its `__init__`."""
 
@@ -72,7 +78,7 @@ class _Once:
         return _NAME.__get__(field, owner)
 
     def __set__(self, field: Any, name: Any) -> None:
-        if _NAME.__get__(field) is not None or type(name) is not str or not name.isidentifier():
+        if _NAME.__get__(field) is not None or not _says_what_it_reads(name):
             refuse("special-name", f"a field may not be called {name!r}")
         _NAME.__set__(field, name)
 
@@ -158,11 +164,14 @@ def _guarded(kind: type, names: Iterable[str]) -> bool:
     """
     inherited = [name for base in kind.__mro__ for name in vars(base).get("__dataclass_fields__", ())]
     found = next((name for name in (*names, *inherited) if load_rule(name) != "free"), None)
-    if found is not None and not (guards._own_class(kind) and type(kind) is type):
+    if found is not None and not (_has_no_guarded(kind) and type(kind) is type):
         refuse("special-name", f"a field of {kind.__name__}, which has a base of the library's, may not be {found}")
-    if found is not None and issubclass(kind, str | AttributeError):
-        refuse("special-name", f"a field of {kind.__name__}, a str or AttributeError, may not be {found}")
     return found is not None
+
+
+def _has_no_guarded(kind: type) -> bool:
+    """Whether a guarded name on an object of the class is the program's own attribute."""
+    return guards._own_class(kind) and not issubclass(kind, str | AttributeError)
 
 
 def _hold_to_instances(kind: type) -> None:
@@ -176,6 +185,8 @@ def _of_instances(kind: type, function: Any) -> Any:
     def method(self: Any, /, *args: Any, **keywords: Any) -> Any:
         if kind not in type(self).__mro__:
             raise TypeError(f"{function.__qualname__}() takes a {kind.__name__}, not a {type(self).__name__}")
+        if not _has_no_guarded(type(self)):  # a class of its own may have other bases besides
+            refuse("special-name", f"{function.__qualname__}() may not read what a base of the library's has")
         return function(self, *args, **keywords)
 
     method.__name__, method.__qualname__, method.__doc__ = function.__name__, function.__qualname__, function.__doc__
@@ -189,7 +200,7 @@ def _annotations(kind: type) -> dict[str, Any]:
         refuse("special-name", f"the annotations of {guards.name_of(kind)} may only be a plain dict")
     found = dict(found)
     for name, annotation in found.items():
-        if type(name) is not str or not name.isidentifier() or load_rule(name) == "refuse":
+        if not _says_what_it_reads(name) or load_rule(name) == "refuse":
             if _said(annotation) is not _KW_ONLY:
                 refuse("special-name", f"a field may not be called {name!r}")
     return found
@@ -253,7 +264,7 @@ def _check_fields(kind: type) -> None:
         if type(fields) is not dict or not all(type(name) is str for name in fields):
             refuse("special-name", f"the fields of {guards.name_of(base)} may only be a plain dict")
         for name, field in fields.items():
-            if type(field) is not _NamedOnce or field.name != name or not name.isidentifier():
+            if type(field) is not _NamedOnce or field.name != name or not _says_what_it_reads(name):
                 refuse("special-name", f"a field may not be called {field.name!r}")
         if base in guards._made and any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
             refuse("special-name", f"the class {guards.name_of(base)} holds a field of the library's")

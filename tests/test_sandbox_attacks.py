@@ -761,6 +761,27 @@ refused(
     "class K(Enum): x: int\nK._member_map_ = M()\ndataclass(K)",
 )
 
+# A dataclass's methods read the names of its fields, as the compiler understands them, off whatever has its class
+EVIL = "class Evil:\n    __hash__ = None\n    def __eq__(self, other): print('got', other)\n"
+refused(
+    "a field that is another name once the compiler has read it",
+    "special-name",
+    "a field may not be called 'ｏbj'",
+    f"{EVIL}import contextlib, typing\nfrom dataclasses import dataclass\n"
+    "class K(typing.TypedDict('T', {'ｏbj': int})): pass\ndataclass(init=False)(K)\n"
+    "try: contextlib.ExitStack().enter_context(int)\nexcept TypeError as e: one = e.__context__\n"
+    "try: Evil().x\nexcept AttributeError as e: K.__eq__(one, e)",
+)
+for _field, _base, _options in (("format", "str", ""), ("obj", "AttributeError", ""), ("_evaluate", "F", ", _root=True")):
+    refused(
+        f"a field that is the {_field} of another base",
+        "special-name",
+        "K.__init__() may not read what a base of the library's has",
+        f"{EVIL}import typing\nfrom dataclasses import dataclass\nF = type(typing.get_args(typing.List['x'])[0])\n"
+        f"@dataclass\nclass K:\n    {_field}: object\nclass D(K, {_base}{_options}): pass\n"
+        "one, two = D.__new__(D), D.__new__(D)\nK.__init__(two, Evil())\nK.__eq__(one, two)",
+    )
+
 # What copy reads off an object and hands on before anybody looked
 contained(
     "an object's own dictionary by __setstate__",
