@@ -42,7 +42,8 @@ FieldView = dataclasses.make_dataclass("Field", ["name", "type", "default", "def
 
 
 def names() -> dict[str, Any]:
-    """The functions of `dataclasses` that are not the real ones."""
+    """The functions of `dataclasses` that are not the real ones; puts ours in place where the real ones look."""
+    vars(dataclasses)["_get_field"] = _get_field
     return {
         "dataclass": dataclass,
         "field": FieldDescription,
@@ -53,6 +54,8 @@ def names() -> dict[str, Any]:
     }
 
 
+_REAL_GET_FIELD: Any = vars(dataclasses)["_get_field"]
+_prepared: dict[type, dict[str, Any]] = {}  # the fields of the classes that are being made
 _MODULE = "candidate"  # where the real one looks for names: a module with none
 _NAME: Any = vars(dataclasses.Field)["name"]
 _KW_ONLY = dataclasses.KW_ONLY
@@ -107,13 +110,14 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
     if type(kind).__setattr__ is not type.__setattr__:  # such as an Enum's, which asks objects of the program
         refuse("metaclass", "dataclass() may not be applied to an Enum")
     options = {name: bool(value) for name, value in options.items()}
-    # From here on nothing of the program's runs until the real one has written its source.
     given = _annotations(kind)
     annotations = {name: _said(annotation) for name, annotation in given.items()}
     fields = {name: _field(_options(kind, name)) for name, said in annotations.items() if said is not _KW_ONLY}
+    # From here on hardly anything of the program's runs until the real one has written its source, and what does finds
+    # no field.
     before = dict(vars(kind))
     for name, value in before.items():
-        if isinstance(value, FieldDescription) and name not in fields:
+        if issubclass(type(value), FieldDescription) and name not in fields:
             raise TypeError(f"{name!r} is a field but has no type annotation")
     doc = vars(kind).get("__doc__")  # not by reading it, which may run the program
     made: Any = None
@@ -122,9 +126,11 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
     guarded = _guarded(kind, fields)
     if guarded and options.get("slots"):
         refuse("special-name", f"a field of {kind.__name__}, which has slots, may not have a name that is guarded")
+    if kind in _prepared:
+        refuse("special-name", f"the dataclass {kind.__name__} is being made")
     try:
-        for name, field in fields.items():
-            type.__setattr__(kind, name, field)
+        _prepared[kind] = fields
+        _set_defaults(kind, fields)
         if "__annotations__" in before:
             type.__setattr__(kind, "__annotations__", annotations)  # nobody else holds this one
         if type(doc) is not str or not doc:
@@ -133,22 +139,43 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
         # Before its positional patterns are looked at, hooks of its bases may run: slots=True makes the class again.
         made = dataclasses.dataclass(kind, **(options | {"match_args": False}))
     finally:
+        _prepared.pop(kind, None)
         for one in {kind, made or kind}:
             type.__setattr__(one, "__doc__", doc)
             type.__setattr__(one, "__module__", before["__module__"])
             if "__annotations__" in before:
                 type.__setattr__(one, "__annotations__", given)
-            for name, value in list(vars(one).items()):
-                if isinstance(value, dataclasses.Field):
-                    type.__delattr__(one, name)
-                    if made is None and name in before:
-                        type.__setattr__(one, name, before[name])
+        if made is None:
+            for name in fields.keys() & before.keys():
+                type.__setattr__(kind, name, before[name])
     if options.get("match_args", True) and "__match_args__" not in vars(made):
         named = tuple(f.name for f in _fields(made) if f.init and not f.kw_only)
         type.__setattr__(made, "__match_args__", named)
     if guarded:
         _hold_to_instances(made)
     return guards.checked_class(made)
+
+
+def _set_defaults(kind: type, fields: dict[str, Any]) -> None:
+    """Put the defaults in place of the descriptions, as the real one does with its fields."""
+    for name, value in list(vars(kind).items()):
+        if issubclass(type(value), FieldDescription) and fields[name].default is dataclasses.MISSING:
+            type.__delattr__(kind, name)
+        elif issubclass(type(value), FieldDescription):
+            type.__setattr__(kind, name, fields[name].default)
+
+
+def _get_field(kind: Any, name: str, annotation: Any, kw_only: bool) -> Any:
+    """dataclasses._get_field, which takes a field off the class: of a program's class it takes the one made here.
+
+    There nobody could see it, be it that something of the program's runs meanwhile.
+    """
+    fields = _prepared.get(kind)
+    if fields is None:
+        return _REAL_GET_FIELD(kind, name, annotation, kw_only)
+    holder = type("Holder", (), {"__module__": _MODULE})
+    setattr(holder, name, fields[name])
+    return _REAL_GET_FIELD(holder, name, annotation, kw_only)
 
 
 def _say_plainly(kind: type) -> None:
@@ -240,7 +267,7 @@ def _runs_when_read(kind: type, name: str) -> bool:
         if name in vars(base):
             value = vars(base)[name]
             plain = (types.FunctionType, types.MemberDescriptorType, types.GetSetDescriptorType, property, staticmethod)
-            return not isinstance(value, plain) and any("__get__" in vars(one) for one in type(value).__mro__)
+            return type(value) not in plain and any("__get__" in vars(one) for one in type(value).__mro__)
     return False
 
 

@@ -782,6 +782,23 @@ for _field, _base, _options in (("format", "str", ""), ("obj", "AttributeError",
         "one, two = D.__new__(D), D.__new__(D)\nK.__init__(two, Evil())\nK.__eq__(one, two)",
     )
 
+refused(
+    "a property of its own kind that gives another default's class a hash",
+    "special-name",
+    "the default of the field y may not be a descriptor",
+    f"from dataclasses import dataclass\nclass D:\n  def __get__(self, *at):\n{TAKE}    return len\nclass X: pass\n"
+    "class P(property):\n  def __get__(self, *at): X.__hash__ = D()\nclass B: y = P()\n"
+    "class K(B):\n  x: int = X()\n  y: int\ndataclass(K)",
+)
+contained(
+    "a default that runs while its dataclass is made",
+    "ended",
+    "D int D int \n",
+    "from dataclasses import dataclass, field\nclass D:\n  def __get__(self, *at):\n"
+    "    if 'K' in globals(): print(*(type(vars(K)[name]).__name__ for name in 'xy'), end=' ')\n    return self\n"
+    "class K:\n  x: int = field(default=D())\n  y: int = field(default=3)\ndataclass(K)\nK.x\nprint()",
+)
+
 # What copy reads off an object and hands on before anybody looked
 contained(
     "an object's own dictionary by __setstate__",
@@ -1489,6 +1506,19 @@ def test_no_word_of_a_program_is_asked_for_out_of_turn(base: str) -> None:
     )
     ended = execute(source + "    def __bool__(self): raise ValueError\nraise E(E())", limits=LIMITS)
     assert (ended.status, ended.exit_code) in (("memory_limit", None), ("ended", 1)), ended
+
+
+def test_what_runs_when_an_object_ends_between_calls_is_under_the_rules() -> None:
+    source = (
+        "from enum import Enum\nfound = []\nclass L(list): pass\ndef g():\n    try: yield\n"
+        "    finally: found.append(Enum('X', {'__class__': property(lambda s: type(g))}))\n"
+        "def f(x):\n    if x: return found\n    last = L()\n    last.g = g()\n    next(last.g)\n    return last\n"
+    )
+    result = judged(source, "f(0)\nassert f(1) == 5, f(1)")
+    assert (result.status, result.error_message) == (
+        "refused",
+        "a member of an Enum may not be called '__class__' [special-name]",
+    )
 
 
 def test_an_exit_at_exit_changes_nothing() -> None:
