@@ -155,11 +155,13 @@ def _check_bases(bases: tuple[Any, ...]) -> None:
 
 def _always_the_same(base: Any) -> bool:
     """Whether a base that is no class stands for the same ones now and when the class is made."""
+    if not _made.isdisjoint(type(base).__mro__):
+        return False  # its `__getattr__` may answer one now and another then
     if not hasattr(base, "__mro_entries__"):
         return True
     if type(base) is types.FunctionType:
         return base in STANDING_BASES
-    return hasattr(type(base), "__mro_entries__") and _made.isdisjoint(type(base).__mro__)
+    return hasattr(type(base), "__mro_entries__")
 
 
 def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any:
@@ -365,6 +367,8 @@ class Attributes(dict[str, Any]):
         return dict(self)
 
     def __deepcopy__(self, memo: Any) -> dict[str, Any]:
+        if type(memo) is not dict:
+            refuse("attribute", "the memo of copy.deepcopy may only be a plain dict")
         return copy.deepcopy(dict(self), memo)
 
 

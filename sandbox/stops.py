@@ -40,7 +40,7 @@ _running: list[Running | None] = [None]
 
 
 class Over:
-    """Stands for the world of a program that is over, while what is left of it ends: its finalizers, under the rules."""
+    """Stands for the world of a program that is over, while what is left of it ends under the rules."""
 
     stopped: BaseException | None = None
 

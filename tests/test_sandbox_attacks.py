@@ -772,7 +772,11 @@ refused(
     "try: contextlib.ExitStack().enter_context(int)\nexcept TypeError as e: one = e.__context__\n"
     "try: Evil().x\nexcept AttributeError as e: K.__eq__(one, e)",
 )
-for _field, _base, _options in (("format", "str", ""), ("obj", "AttributeError", ""), ("_evaluate", "F", ", _root=True")):
+for _field, _base, _options in (
+    ("format", "str", ""),
+    ("obj", "AttributeError", ""),
+    ("_evaluate", "F", ", _root=True"),
+):
     refused(
         f"a field that is the {_field} of another base",
         "special-name",
@@ -797,6 +801,65 @@ contained(
     "from dataclasses import dataclass, field\nclass D:\n  def __get__(self, *at):\n"
     "    if 'K' in globals(): print(*(type(vars(K)[name]).__name__ for name in 'xy'), end=' ')\n    return self\n"
     "class K:\n  x: int = field(default=D())\n  y: int = field(default=3)\ndataclass(K)\nK.x\nprint()",
+)
+
+# Methods and functions of the library that read a name of the program's choice, or `format` off a str
+contained(
+    "a member of an Enum that holds its namesake in a base",
+    "ended",
+    "[]\n",
+    "from enum import Enum\nclass E(str, Enum): format = 'x'\n"
+    "print([name for name in ('_get', '_set', '_del') if hasattr(vars(E)['format'], name)])",
+)
+contained(
+    "the format of a str by a name of a day",
+    "TypeError",
+    "takes no str",
+    "import calendar\nclass P(str): _days = [lambda format: print('got', format)]\n"
+    "type(calendar.day_name).__getitem__(P('{0.gi_frame}'), 0)",
+)
+contained(
+    "a copy that fills in another object",
+    "TypeError",
+    "expected a UserDict and a new one",
+    "import re\nfrom collections import UserDict\nclass P(UserDict):\n    def __new__(cls, *given): return re.I if cls is P and P.on else object.__new__(cls)\n"
+    "P.on = False\np = P()\np._value_ = 0\nP.on = True\ntry: p.__copy__()\nfinally: print(re.I.value)",
+)
+contained(
+    "an object that is no UserDict copied as one",
+    "TypeError",
+    "expected a UserDict",
+    "from collections import UserDict\nclass P:\n    __slots__ = ()\n"
+    "    def __getattr__(self, name): return {'data': {}, '__reduce_ex__': print}\nUserDict.__copy__(P())",
+)
+contained(
+    "a __new__ that makes a member of an object of the library's",
+    "TypeError|RuntimeError",
+    "gave a _localized_day|Error calling __set_name__",
+    "import calendar\nfrom enum import Enum\nclass E(Enum):\n    def __new__(cls, *given): return calendar.day_name\n    A = ('%d',)",
+)
+refused(
+    "a memo that answers, by the dictionary of an object",
+    "attribute",
+    "may only be a plain dict",
+    "class M:\n    def get(self, *given): print('got', given)\nclass A: pass\nvars(A()).__deepcopy__(M())",
+)
+refused(
+    "a base whose __getattr__ stands for a class only later",
+    "special-name",
+    "what a base stands for",
+    "asked = []\nclass B:\n    def __getattr__(self, name):\n        asked.append(name)\n"
+    "        if asked.count('__mro_entries__') > 2: return lambda bases: (int,)\n        raise AttributeError(name)\n"
+    "class Q(B()): pass\nprint('got', Q)",
+)
+
+refused(
+    "a state that is a tuple of its own kind",
+    "attribute",
+    "from a plain tuple only",
+    "import copy, functools\nclass T(tuple): pass\n"
+    "state = T((print, (), {}, {'__reduce_ex__': print}))\n"
+    "copy.copy(Planted(reduce_ex=lambda p: (functools.partial, (print,), state)))",
 )
 
 # What copy reads off an object and hands on before anybody looked
@@ -887,6 +950,10 @@ COMPARED = {
     "a typed cache": "@functools.lru_cache(typed=True)\ndef f(*args): return 1\nf(int)\nf(P(h), P(find([h, H], [h], [k, k])))",
     "a literal": "l, t = hash(typing.Literal), hash(type(typing.Literal))\ntyping.Literal[int]\n"
     "typing.Literal[P(h), P(t), P(find([l, h, t, H], [l, h, t], [t, k, k, k]))]",
+    "an annotated type": "n, t = hash(typing.Annotated), hash(type(typing.Annotated))\n"
+    "if type(typing.Annotated) is type: t = H\ntyping.Annotated[int, 5]\n"
+    "typing.Annotated[P(h), P(5), P(t), P(find([n, h, 5, t, H, h], [n, h, 5, t], [t, k, k, k, k]))]\n"
+    "typing.Annotated[P(h), P(5), P(find([n, h, 5, t, H, h], [n, h, 5], [t, k, k, k]))]",
     "a dispatch": "f = functools.singledispatch(print)\ntry: f.register(P(H), print)\nexcept TypeError: pass\nf.dispatch(int)\nf(int)",
 }
 
@@ -1521,6 +1588,16 @@ def test_what_runs_when_an_object_ends_between_calls_is_under_the_rules() -> Non
     )
 
 
+def test_a_date_that_is_read_while_a_format_is_looked_up_waits_for_nobody() -> None:
+    source = (
+        "import time\nclass S(str):\n    def __hash__(self):\n        if S.on:\n            S.on = False\n"
+        "            print(time.strptime('5', '%d').tm_mday)\n        return str.__hash__(self)\n"
+        "S.on = True\nprint(time.strptime('2001', S('%Y')).tm_year)"
+    )
+    ended = execute(source, limits=replace(LIMITS, wall_seconds=5))
+    assert (ended.status, ended.stdout) == ("ended", b"5\n2001\n"), ended
+
+
 def test_an_exit_at_exit_changes_nothing() -> None:
     ended = execute("import atexit, sys\natexit.register(sys.exit, 1)\nprint(1)", limits=LIMITS)
     assert (ended.status, ended.exit_code, ended.stdout) == ("ended", 0, b"1\n"), ended
@@ -1612,6 +1689,11 @@ LEFT_BEHIND = {
         "from fractions import Fraction\nsuper = lambda: Fraction.numerator\nsuper().__init__(lambda s: 42)",
         "from fractions import Fraction\nprint(Fraction(1, 2).numerator)",
         "1",
+    ),
+    "a day's name by a member of an Enum": (
+        "import calendar\nfrom enum import Enum\nclass E(Enum):\n    def __new__(cls, *given): return calendar.day_name\n    A = ('%d',)",
+        "import calendar\nprint(calendar.day_name[0])",
+        "Monday",
     ),
     "a flag's value by super": (
         "import re\nclass A:\n    @classmethod\n    def m(cls): super().__setattr__(re.I, '_value_', 0)\nA.m()",
