@@ -144,7 +144,10 @@ def _check_bases(bases: tuple[Any, ...]) -> None:
     for base in bases:
         if not isinstance(base, type) and not _always_the_same(base):
             refuse("special-name", "what a base stands for may not be said by an object of the program's")
-    for base in (*bases, *types.resolve_bases(bases)):
+    resolved = types.resolve_bases(bases)
+    if not all(isinstance(base, type) for base in resolved):
+        raise TypeError("bases must be classes")  # CPython calls the class of an object, with the names of the body
+    for base in (*bases, *resolved):
         if not isinstance(base, type):
             continue
         if base is TYPE or base is ABC_META or issubclass(base, type):
@@ -251,7 +254,7 @@ def _own_obj(value: Any, found: Any) -> Any:
     """The obj of anything but an AttributeError, or of what passes the attributes of one on."""
     while type(value) is types.MethodType:
         value = value.__func__
-    kind = object.__getattribute__(value, "__self_class__") if type(value) is super else type(value)
+    kind = object.__getattribute__(value, "__self_class__") if issubclass(type(value), super) else type(value)
     if kind is not None and issubclass(kind, AttributeError):
         refuse("attribute", "the obj of an AttributeError may not be read")
     if kind is not None and issubclass(kind, types.GenericAlias):

@@ -303,7 +303,10 @@ def _fields(kind: type) -> Iterator[Any]:
 
 def fields(value: Any) -> tuple[Any, ...]:
     kind = value if issubclass(type(value), type) else type(value)
-    return tuple(FieldView(f.name, f.type, f.default, f.default_factory, f.metadata) for f in _fields(kind))
+    return tuple(
+        FieldView(f.name, f.type, f.default, f.default_factory, types.MappingProxyType(dict(f.metadata)))
+        for f in _fields(kind)
+    )
 
 
 def _items(value: Any, function: str) -> list[tuple[str, Any]]:

@@ -862,6 +862,20 @@ refused(
     "copy.copy(Planted(reduce_ex=lambda p: (functools.partial, (print,), state)))",
 )
 
+contained(
+    "the body of a class by a base that is no class",
+    "TypeError",
+    "bases must be classes",
+    "import types\nclass P:\n    def __new__(cls, *given):\n        if given: print('got', given)\n        return object.__new__(cls)\n"
+    "class X(types.GenericAlias(P(), ())):\n    def f(self): return __class__",
+)
+refused(
+    "the obj of an AttributeError by a super of its own",
+    "attribute",
+    "the obj of an AttributeError",
+    "class A(AttributeError): pass\nclass B(A): pass\nclass S(super): pass\nprint('got', S(B, B()).obj)",
+)
+
 # What copy reads off an object and hands on before anybody looked
 contained(
     "an object's own dictionary by __setstate__",
@@ -1723,6 +1737,7 @@ CLEANED = {
     "a format in a cache": ("import struct\nclass S(str):\n    def __hash__(s): return hash('3q')\n    def __eq__(s, o): return True\nstruct.calcsize(S('i'))", "import struct\nprint(struct.calcsize('3q'))", "24"),
     "a date's format in a cache": ("from datetime import datetime\nclass S(str):\n    def __hash__(s): return hash('%Y:%m')\n    def __eq__(s, o): return True\ndatetime.strptime('5', S('%d'))", "from datetime import datetime\nprint(datetime.strptime('2005:1', '%Y:%m').year)", "2005"),
     "a public table": ("import textwrap\ntextwrap.TextWrapper.unicode_whitespace_trans[97] = 98", "import textwrap\nprint(textwrap.fill('a'))", "a"),
+    "a field's metadata": ("from dataclasses import dataclass, fields\n@dataclass\nclass A: x: int\nclass E:\n    def __eq__(s, o): o['a'] = 1\nfields(A)[0].metadata == E()", "from dataclasses import dataclass, fields\n@dataclass\nclass A: x: int\nprint(len(fields(A)[0].metadata))", "0"),
     "a name's format": ("import calendar\ncalendar.day_name.format = '%d'", "import calendar\nprint(calendar.day_name[0])", "Monday"),
     "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
     "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
