@@ -104,6 +104,7 @@ class _KindOfType(type):
 
 
 TYPE: Any = _KindOfType("type", (), {"__slots__": (), "__module__": "builtins"})
+_OBJ = vars(AttributeError)["obj"]
 _CACHING = type(functools.lru_cache(len))
 CACHED: Any = type("_lru_cache_wrapper", (), {"__slots__": (), "__module__": "functools"})  # stands for it
 ABC_META: Any = type("ABCMeta", (), {"__slots__": (), "__module__": "abc"})  # stands for the real one in class headers
@@ -259,6 +260,8 @@ def _own_obj(value: Any, found: Any) -> Any:
         refuse("attribute", "the obj of an AttributeError may not be read")
     if kind is not None and issubclass(kind, types.GenericAlias):
         refuse("attribute", "the obj of a generic alias may not be read")
+    if found is _OBJ:
+        refuse("attribute", "what reads the obj of an AttributeError may not be read")
     return found
 
 

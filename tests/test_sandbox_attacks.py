@@ -877,6 +877,13 @@ refused(
     "class A(AttributeError): pass\nclass B(A): pass\nclass S(super): pass\nprint('got', S(B, B()).obj)",
 )
 
+refused(
+    "what reads the obj of an AttributeError",
+    "attribute",
+    "what reads the obj",
+    "class A(AttributeError): kept = AttributeError.obj\nprint('got', A().kept)",
+)
+
 # What copy reads off an object and hands on before anybody looked
 contained(
     "an object's own dictionary by __setstate__",
