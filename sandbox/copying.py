@@ -118,6 +118,8 @@ def _set_state(made: Any, state: Any, kind: Any) -> None:
 
 def _parts(owner: Any, state: Any) -> tuple[Any, Any]:
     """The attributes in a state and those that have slots: every name may be set on `owner`."""
+    if issubclass(type(state), tuple) and type(state) is not tuple:
+        refuse("attribute", "copy takes a state from a plain tuple only")
     attributes, slots = state if type(state) is tuple and len(state) == 2 else (state, None)
     # An object with a way of its own, such as a partial or a BytesIO, has its attributes at the end.
     for part in (attributes, slots, state[-1] if type(state) is tuple and state else None):

@@ -104,6 +104,7 @@ class _KindOfType(type):
 
 
 TYPE: Any = _KindOfType("type", (), {"__slots__": (), "__module__": "builtins"})
+_OBJ = vars(AttributeError)["obj"]
 _CACHING = type(functools.lru_cache(len))
 CACHED: Any = type("_lru_cache_wrapper", (), {"__slots__": (), "__module__": "functools"})  # stands for it
 ABC_META: Any = type("ABCMeta", (), {"__slots__": (), "__module__": "abc"})  # stands for the real one in class headers
@@ -144,7 +145,10 @@ def _check_bases(bases: tuple[Any, ...]) -> None:
     for base in bases:
         if not isinstance(base, type) and not _always_the_same(base):
             refuse("special-name", "what a base stands for may not be said by an object of the program's")
-    for base in (*bases, *types.resolve_bases(bases)):
+    resolved = types.resolve_bases(bases)
+    if not all(isinstance(base, type) for base in resolved):
+        raise TypeError("bases must be classes")  # CPython calls the class of an object, with the names of the body
+    for base in (*bases, *resolved):
         if not isinstance(base, type):
             continue
         if base is TYPE or base is ABC_META or issubclass(base, type):
@@ -155,11 +159,13 @@ def _check_bases(bases: tuple[Any, ...]) -> None:
 
 def _always_the_same(base: Any) -> bool:
     """Whether a base that is no class stands for the same ones now and when the class is made."""
+    if not _made.isdisjoint(type(base).__mro__):
+        return False  # its `__getattr__` may answer one now and another then
     if not hasattr(base, "__mro_entries__"):
         return True
     if type(base) is types.FunctionType:
         return base in STANDING_BASES
-    return hasattr(type(base), "__mro_entries__") and _made.isdisjoint(type(base).__mro__)
+    return hasattr(type(base), "__mro_entries__")
 
 
 def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any:
@@ -249,11 +255,13 @@ def _own_obj(value: Any, found: Any) -> Any:
     """The obj of anything but an AttributeError, or of what passes the attributes of one on."""
     while type(value) is types.MethodType:
         value = value.__func__
-    kind = object.__getattribute__(value, "__self_class__") if type(value) is super else type(value)
+    kind = object.__getattribute__(value, "__self_class__") if issubclass(type(value), super) else type(value)
     if kind is not None and issubclass(kind, AttributeError):
         refuse("attribute", "the obj of an AttributeError may not be read")
     if kind is not None and issubclass(kind, types.GenericAlias):
         refuse("attribute", "the obj of a generic alias may not be read")
+    if found is _OBJ:
+        refuse("attribute", "what reads the obj of an AttributeError may not be read")
     return found
 
 
@@ -365,6 +373,8 @@ class Attributes(dict[str, Any]):
         return dict(self)
 
     def __deepcopy__(self, memo: Any) -> dict[str, Any]:
+        if type(memo) is not dict:
+            refuse("attribute", "the memo of copy.deepcopy may only be a plain dict")
         return copy.deepcopy(dict(self), memo)
 
 

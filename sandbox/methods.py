@@ -6,6 +6,9 @@ objects it belongs to. In the confined process only, before anything is frozen.
 """
 
 import _random
+import _strptime
+import _thread
+import calendar
 import enum
 import functools
 import importlib
@@ -13,6 +16,7 @@ import random
 import statistics
 import typing
 import warnings
+from collections import UserDict, UserList
 from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
@@ -49,9 +53,92 @@ def hold_to_their_objects() -> None:
     for name in ("__init__", "seed"):
         real = vars(_random.Random)[name]
         type.__setattr__(_random.Random, name, _named_like(_seeding(real), getattr(random.Random, name)))
-    # Its cache compares the types of what stands in one literal with what stands in another, by that one's `__eq__`.
-    literal: Any = typing.Literal
-    literal._getitem = literal._getitem.__wrapped__
+    vars(_strptime)["_cache_lock"] = _thread.RLock()  # a format's `__hash__` is asked while it is held
+    _without_typed_caches()
+    _without_power_over_names()
+
+
+def _without_typed_caches() -> None:
+    """Those of Literal and Annotated compare the types in one with what stands in another, by its `__eq__`."""
+    clearing: list[Any] = vars(typing)["_cleanups"]
+    caches = [clear.__self__ for clear in clearing]
+    typed = {cache.__wrapped__ for cache in caches if cache.cache_parameters()["typed"]}
+    for value in list(vars(typing).values()):
+        form: Any = value
+        if isinstance(value, type):
+            for name, method in list(vars(value).items()):
+                if isinstance(method, FunctionType) and getattr(method, "__wrapped__", None) in typed:
+                    type.__setattr__(value, name, vars(method)["__wrapped__"])
+        elif getattr(getattr(form, "_getitem", None), "__wrapped__", None) in typed:
+            form._getitem = form._getitem.__wrapped__
+
+
+def _without_power_over_names() -> None:
+    """Some objects of the library's would read or keep what a program has no way to read, under names that it gives."""
+    # A member keeps the functions of what else has its name in the bases of the Enum: `str.format`, say.
+    type.__setattr__(enum.property, "__setattr__", _keeps_no_descriptor)
+    for kind in (type(calendar.day_name), type(calendar.month_name)):
+        type.__setattr__(kind, "__getitem__", _of_no_text(vars(kind)["__getitem__"]))
+    for base in (UserDict, UserList):
+        type.__setattr__(base, "__copy__", _named_like(_copying(base), vars(base)["__copy__"]))
+    member = vars(enum)["_proto_member"]
+    type.__setattr__(member, "__set_name__", _making_members(member.__set_name__))
+    if "_dataclass_repr" in vars(enum):  # since Python 3.12
+        vars(enum)["_dataclass_repr"] = _by_the_rules(vars(enum)["_dataclass_repr"])
+
+
+def _keeps_no_descriptor(self: Any, name: str, value: Any) -> None:
+    """Setting an attribute of an enum.property, but for those that nothing ever reads."""
+    if name not in ("_get", "_set", "_del"):
+        object.__setattr__(self, name, value)
+
+
+def _of_no_text(function: FunctionType) -> Callable[..., Any]:
+    """The method, which takes no str for `self`: it reads its `format`."""
+
+    def method(self: Any, /, *args: Any) -> Any:
+        if isinstance(self, str):
+            raise TypeError(f"{function.__qualname__}() takes no str")
+        return function(self, *args)
+
+    return _named_like(method, function)
+
+
+def _copying(base: type) -> Callable[[Any], Any]:
+    """The `__copy__` of a UserDict or UserList. The real one fills in whatever object a class's `__new__` gives."""
+
+    def __copy__(self: Any, /) -> Any:
+        kind = type(self)
+        made = kind.__new__(kind) if issubclass(kind, base) else None
+        if type(made) is not kind:
+            raise TypeError(f"__copy__() expected a {base.__name__} and a new one of its class")
+        ours, theirs = (object.__getattribute__(one, "__dict__") for one in (made, self))
+        ours.update(theirs)
+        ours["data"] = theirs["data"].copy() if base is UserDict else theirs["data"][:]
+        return made
+
+    return __copy__
+
+
+def _making_members(set_name: Callable[..., None]) -> Callable[..., None]:
+    """What makes a member of an Enum: sets its attributes and calls its `__init__`, if it is an object of the Enum."""
+
+    def __set_name__(self: Any, kind: Any, name: str) -> None:
+        new = kind._new_member_
+
+        def checked(*args: Any) -> Any:
+            made = new(*args)
+            if not issubclass(type(made), kind):
+                raise TypeError(f"__new__() of {guards.name_of(kind)} gave a {guards.name_of(type(made))}")
+            return made
+
+        type.__setattr__(kind, "_new_member_", checked)
+        try:
+            set_name(self, kind, name)
+        finally:
+            type.__setattr__(kind, "_new_member_", new)
+
+    return __set_name__
 
 
 def _entries() -> Iterator[tuple[type, str, Any]]:
@@ -108,11 +195,14 @@ def _calling(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _read_by_the_rules(kind: type, name: str) -> None:
-    """The same method, whose `getattr` is the one that programs have."""
-    old: FunctionType = vars(kind)[name]
+    type.__setattr__(kind, name, _by_the_rules(vars(kind)[name]))
+
+
+def _by_the_rules(old: FunctionType) -> Callable[..., Any]:
+    """The same function, whose `getattr` is the one that programs have."""
     space = vars(importlib.import_module(old.__module__)) | {"getattr": guards.safe_getattr}
     new = FunctionType(old.__code__, space, old.__name__, old.__defaults__, old.__closure__)
-    type.__setattr__(kind, name, _named_like(new, old))
+    return _named_like(new, old)
 
 
 def _seeding(method: Any) -> Any:

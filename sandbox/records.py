@@ -6,6 +6,7 @@ import dataclasses
 import re
 import types
 import typing
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -41,7 +42,8 @@ FieldView = dataclasses.make_dataclass("Field", ["name", "type", "default", "def
 
 
 def names() -> dict[str, Any]:
-    """The functions of `dataclasses` that are not the real ones."""
+    """The functions of `dataclasses` that are not the real ones; puts ours in place where the real ones look."""
+    vars(dataclasses)["_get_field"] = _get_field
     return {
         "dataclass": dataclass,
         "field": FieldDescription,
@@ -52,6 +54,8 @@ def names() -> dict[str, Any]:
     }
 
 
+_REAL_GET_FIELD: Any = vars(dataclasses)["_get_field"]
+_prepared: dict[type, dict[str, Any]] = {}  # the fields of the classes that are being made
 _MODULE = "candidate"  # where the real one looks for names: a module with none
 _NAME: Any = vars(dataclasses.Field)["name"]
 _KW_ONLY = dataclasses.KW_ONLY
@@ -63,6 +67,11 @@ _PSEUDO_FIELDS: dict[str, Any] = {
 }
 
 
+def _says_what_it_reads(name: Any) -> bool:
+    """Whether it is the same name in source text, where the compiler normalizes it: `ｏbj` reads `obj`."""
+    return type(name) is str and name.isidentifier() and unicodedata.normalize("NFKC", name) == name
+
+
 class _Once:
     """The attribute `name` of a field, set once. No property, which can be given other functions by its `__init__`."""
 
@@ -72,7 +81,7 @@ class _Once:
         return _NAME.__get__(field, owner)
 
     def __set__(self, field: Any, name: Any) -> None:
-        if _NAME.__get__(field) is not None or type(name) is not str or not name.isidentifier():
+        if _NAME.__get__(field) is not None or not _says_what_it_reads(name):
             refuse("special-name", f"a field may not be called {name!r}")
         _NAME.__set__(field, name)
 
@@ -101,13 +110,14 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
     if type(kind).__setattr__ is not type.__setattr__:  # such as an Enum's, which asks objects of the program
         refuse("metaclass", "dataclass() may not be applied to an Enum")
     options = {name: bool(value) for name, value in options.items()}
-    # From here on nothing of the program's runs until the real one has written its source.
     given = _annotations(kind)
     annotations = {name: _said(annotation) for name, annotation in given.items()}
     fields = {name: _field(_options(kind, name)) for name, said in annotations.items() if said is not _KW_ONLY}
+    # From here on hardly anything of the program's runs until the real one has written its source, and what does finds
+    # no field.
     before = dict(vars(kind))
     for name, value in before.items():
-        if isinstance(value, FieldDescription) and name not in fields:
+        if issubclass(type(value), FieldDescription) and name not in fields:
             raise TypeError(f"{name!r} is a field but has no type annotation")
     doc = vars(kind).get("__doc__")  # not by reading it, which may run the program
     made: Any = None
@@ -116,9 +126,11 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
     guarded = _guarded(kind, fields)
     if guarded and options.get("slots"):
         refuse("special-name", f"a field of {kind.__name__}, which has slots, may not have a name that is guarded")
+    if kind in _prepared:
+        refuse("special-name", f"the dataclass {kind.__name__} is being made")
     try:
-        for name, field in fields.items():
-            type.__setattr__(kind, name, field)
+        _prepared[kind] = fields
+        _set_defaults(kind, fields)
         if "__annotations__" in before:
             type.__setattr__(kind, "__annotations__", annotations)  # nobody else holds this one
         if type(doc) is not str or not doc:
@@ -127,22 +139,43 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
         # Before its positional patterns are looked at, hooks of its bases may run: slots=True makes the class again.
         made = dataclasses.dataclass(kind, **(options | {"match_args": False}))
     finally:
+        _prepared.pop(kind, None)
         for one in {kind, made or kind}:
             type.__setattr__(one, "__doc__", doc)
             type.__setattr__(one, "__module__", before["__module__"])
             if "__annotations__" in before:
                 type.__setattr__(one, "__annotations__", given)
-            for name, value in list(vars(one).items()):
-                if isinstance(value, dataclasses.Field):
-                    type.__delattr__(one, name)
-                    if made is None and name in before:
-                        type.__setattr__(one, name, before[name])
+        if made is None:
+            for name in fields.keys() & before.keys():
+                type.__setattr__(kind, name, before[name])
     if options.get("match_args", True) and "__match_args__" not in vars(made):
         named = tuple(f.name for f in _fields(made) if f.init and not f.kw_only)
         type.__setattr__(made, "__match_args__", named)
     if guarded:
         _hold_to_instances(made)
     return guards.checked_class(made)
+
+
+def _set_defaults(kind: type, fields: dict[str, Any]) -> None:
+    """Put the defaults in place of the descriptions, as the real one does with its fields."""
+    for name, value in list(vars(kind).items()):
+        if issubclass(type(value), FieldDescription) and fields[name].default is dataclasses.MISSING:
+            type.__delattr__(kind, name)
+        elif issubclass(type(value), FieldDescription):
+            type.__setattr__(kind, name, fields[name].default)
+
+
+def _get_field(kind: Any, name: str, annotation: Any, kw_only: bool) -> Any:
+    """dataclasses._get_field, which takes a field off the class: of a program's class it takes the one made here.
+
+    There nobody could see it, be it that something of the program's runs meanwhile.
+    """
+    fields = _prepared.get(kind)
+    if fields is None:
+        return _REAL_GET_FIELD(kind, name, annotation, kw_only)
+    holder = type("Holder", (), {"__module__": _MODULE})
+    setattr(holder, name, fields[name])
+    return _REAL_GET_FIELD(holder, name, annotation, kw_only)
 
 
 def _say_plainly(kind: type) -> None:
@@ -158,11 +191,14 @@ def _guarded(kind: type, names: Iterable[str]) -> bool:
     """
     inherited = [name for base in kind.__mro__ for name in vars(base).get("__dataclass_fields__", ())]
     found = next((name for name in (*names, *inherited) if load_rule(name) != "free"), None)
-    if found is not None and not (guards._own_class(kind) and type(kind) is type):
+    if found is not None and not (_has_no_guarded(kind) and type(kind) is type):
         refuse("special-name", f"a field of {kind.__name__}, which has a base of the library's, may not be {found}")
-    if found is not None and issubclass(kind, str | AttributeError):
-        refuse("special-name", f"a field of {kind.__name__}, a str or AttributeError, may not be {found}")
     return found is not None
+
+
+def _has_no_guarded(kind: type) -> bool:
+    """Whether a guarded name on an object of the class is the program's own attribute."""
+    return guards._own_class(kind) and not issubclass(kind, str | AttributeError)
 
 
 def _hold_to_instances(kind: type) -> None:
@@ -176,6 +212,8 @@ def _of_instances(kind: type, function: Any) -> Any:
     def method(self: Any, /, *args: Any, **keywords: Any) -> Any:
         if kind not in type(self).__mro__:
             raise TypeError(f"{function.__qualname__}() takes a {kind.__name__}, not a {type(self).__name__}")
+        if not _has_no_guarded(type(self)):  # a class of its own may have other bases besides
+            refuse("special-name", f"{function.__qualname__}() may not read what a base of the library's has")
         return function(self, *args, **keywords)
 
     method.__name__, method.__qualname__, method.__doc__ = function.__name__, function.__qualname__, function.__doc__
@@ -189,7 +227,7 @@ def _annotations(kind: type) -> dict[str, Any]:
         refuse("special-name", f"the annotations of {guards.name_of(kind)} may only be a plain dict")
     found = dict(found)
     for name, annotation in found.items():
-        if type(name) is not str or not name.isidentifier() or load_rule(name) == "refuse":
+        if not _says_what_it_reads(name) or load_rule(name) == "refuse":
             if _said(annotation) is not _KW_ONLY:
                 refuse("special-name", f"a field may not be called {name!r}")
     return found
@@ -229,7 +267,7 @@ def _runs_when_read(kind: type, name: str) -> bool:
         if name in vars(base):
             value = vars(base)[name]
             plain = (types.FunctionType, types.MemberDescriptorType, types.GetSetDescriptorType, property, staticmethod)
-            return not isinstance(value, plain) and any("__get__" in vars(one) for one in type(value).__mro__)
+            return type(value) not in plain and any("__get__" in vars(one) for one in type(value).__mro__)
     return False
 
 
@@ -253,7 +291,7 @@ def _check_fields(kind: type) -> None:
         if type(fields) is not dict or not all(type(name) is str for name in fields):
             refuse("special-name", f"the fields of {guards.name_of(base)} may only be a plain dict")
         for name, field in fields.items():
-            if type(field) is not _NamedOnce or field.name != name or not name.isidentifier():
+            if type(field) is not _NamedOnce or field.name != name or not _says_what_it_reads(name):
                 refuse("special-name", f"a field may not be called {field.name!r}")
         if base in guards._made and any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
             refuse("special-name", f"the class {guards.name_of(base)} holds a field of the library's")
@@ -265,7 +303,10 @@ def _fields(kind: type) -> Iterator[Any]:
 
 def fields(value: Any) -> tuple[Any, ...]:
     kind = value if issubclass(type(value), type) else type(value)
-    return tuple(FieldView(f.name, f.type, f.default, f.default_factory, f.metadata) for f in _fields(kind))
+    return tuple(
+        FieldView(f.name, f.type, f.default, f.default_factory, types.MappingProxyType(dict(f.metadata)))
+        for f in _fields(kind)
+    )
 
 
 def _items(value: Any, function: str) -> list[tuple[str, Any]]:

@@ -39,6 +39,18 @@ EPOCH = 1_700_000_000.0  # the time at step 0 of every program
 _running: list[Running | None] = [None]
 
 
+class Over:
+    """Stands for the world of a program that is over, while what is left of it ends under the rules."""
+
+    stopped: BaseException | None = None
+
+    def now(self) -> float:
+        return EPOCH
+
+    def chance(self) -> None:
+        return None
+
+
 def enter(world: Running | None) -> Running | None:
     """Make `world` the running one; the one before it comes back."""
     before, _running[0] = _running[0], world

@@ -294,6 +294,7 @@ class Translator:
             if name is not None and name.startswith("_sandbox_"):
                 self.refuse(node, "special-name", f"{name} may not be defined here")
             return
+        self.changes_library |= name == "__new__"  # what it gives the library may be an object of the library's
         allowed = policy.DEFINABLE | policy.STORABLE_NAMES if self.scope == "class" else policy.STORABLE_NAMES
         if name not in allowed or name == "__match_args__":  # that one only by `assign`
             self.refuse(node, "special-name", f"{name} may not be defined here")

@@ -122,6 +122,7 @@ class Zygote:
                 translated = self.translations.translate(_REHEARSAL)
                 job = {"kind": "function", "stdin": "", "nonce": nonce}
                 self._serve(job, translated, theirs.fileno(), Limits())
+        self._enter(None)
         self.translations.source = None
 
     def loop(self) -> None:
@@ -277,10 +278,12 @@ class Zygote:
             return {"alone": True}, True
         clean = self._serve(job, translated, channel, limits)
         if self.language.layer:
-            from sandbox import freeze
+            from sandbox import freeze, stops
 
+            self._enter(stops.Over())
             freeze.forget()
         gc.collect()  # a program's finalizers run now, on its own account, and not in the next one's world
+        self._enter(None)
         after = usage()
         return {"exit": 0, "cpu_ms": after[0] - before[0], "peak_kb": after[1]}, clean
 
@@ -291,10 +294,18 @@ class Zygote:
         try:
             if world is None:
                 world = make_world(job["kind"], job["stdin"], limits, self.language)
+            self._enter(world)
             service = Service(world, Channel(channel, job["nonce"], _CHANNEL_CAP), limits, self.statuses)
             return serve(service, job["kind"], translated.code)
         except Closed:
             return True
+
+    def _enter(self, world: Any) -> None:
+        """From now on what runs is the program's, also between calls, when its objects end: under its world's rules."""
+        if self.language.layer:
+            from sandbox import stops
+
+            stops.enter(world)
 
 
 def _judge(control: int, options: Options) -> Any:

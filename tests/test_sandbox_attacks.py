@@ -9,6 +9,7 @@ import collections
 import ctypes
 import multiprocessing
 import platform
+import sys
 import types
 import typing
 from concurrent.futures import ProcessPoolExecutor
@@ -761,6 +762,128 @@ refused(
     "class K(Enum): x: int\nK._member_map_ = M()\ndataclass(K)",
 )
 
+# A dataclass's methods read the names of its fields, as the compiler understands them, off whatever has its class
+EVIL = "class Evil:\n    __hash__ = None\n    def __eq__(self, other): print('got', other)\n"
+refused(
+    "a field that is another name once the compiler has read it",
+    "special-name",
+    "a field may not be called 'ｏbj'",
+    f"{EVIL}import contextlib, typing\nfrom dataclasses import dataclass\n"
+    "class K(typing.TypedDict('T', {'ｏbj': int})): pass\ndataclass(init=False)(K)\n"
+    "try: contextlib.ExitStack().enter_context(int)\nexcept TypeError as e: one = e.__context__\n"
+    "try: Evil().x\nexcept AttributeError as e: K.__eq__(one, e)",
+)
+for _field, _base, _options in (
+    ("format", "str", ""),
+    ("obj", "AttributeError", ""),
+    ("_evaluate", "F", ", _root=True"),
+):
+    refused(
+        f"a field that is the {_field} of another base",
+        "special-name",
+        "K.__init__() may not read what a base of the library's has",
+        f"{EVIL}import typing\nfrom dataclasses import dataclass\nF = type(typing.get_args(typing.List['x'])[0])\n"
+        f"@dataclass\nclass K:\n    {_field}: object\nclass D(K, {_base}{_options}): pass\n"
+        "one, two = D.__new__(D), D.__new__(D)\nK.__init__(two, Evil())\nK.__eq__(one, two)",
+    )
+
+refused(
+    "a property of its own kind that gives another default's class a hash",
+    "special-name",
+    "the default of the field y may not be a descriptor",
+    f"from dataclasses import dataclass\nclass D:\n  def __get__(self, *at):\n{TAKE}    return len\nclass X: pass\n"
+    "class P(property):\n  def __get__(self, *at): X.__hash__ = D()\nclass B: y = P()\n"
+    "class K(B):\n  x: int = X()\n  y: int\ndataclass(K)",
+)
+contained(
+    "a default that runs while its dataclass is made",
+    "ended",
+    "D int D int \n",
+    "from dataclasses import dataclass, field\nclass D:\n  def __get__(self, *at):\n"
+    "    if 'K' in globals(): print(*(type(vars(K)[name]).__name__ for name in 'xy'), end=' ')\n    return self\n"
+    "class K:\n  x: int = field(default=D())\n  y: int = field(default=3)\ndataclass(K)\nK.x\nprint()",
+)
+
+# Methods and functions of the library that read a name of the program's choice, or `format` off a str
+contained(
+    "a member of an Enum that holds its namesake in a base",
+    "ended",
+    "[]\n",
+    "from enum import Enum\nclass E(str, Enum): format = 'x'\n"
+    "print([name for name in ('_get', '_set', '_del') if hasattr(vars(E)['format'], name)])",
+)
+contained(
+    "the format of a str by a name of a day",
+    "TypeError",
+    "takes no str",
+    "import calendar\nclass P(str): _days = [lambda format: print('got', format)]\n"
+    "type(calendar.day_name).__getitem__(P('{0.gi_frame}'), 0)",
+)
+contained(
+    "a copy that fills in another object",
+    "TypeError",
+    "expected a UserDict and a new one",
+    "import re\nfrom collections import UserDict\nclass P(UserDict):\n    def __new__(cls, *given): return re.I if cls is P and P.on else object.__new__(cls)\n"
+    "P.on = False\np = P()\np._value_ = 0\nP.on = True\ntry: p.__copy__()\nfinally: print(re.I.value)",
+)
+contained(
+    "an object that is no UserDict copied as one",
+    "TypeError",
+    "expected a UserDict",
+    "from collections import UserDict\nclass P:\n    __slots__ = ()\n"
+    "    def __getattr__(self, name): return {'data': {}, '__reduce_ex__': print}\nUserDict.__copy__(P())",
+)
+contained(
+    "a __new__ that makes a member of an object of the library's",
+    "TypeError|RuntimeError",
+    "gave a _localized_day|Error calling __set_name__",
+    "import calendar\nfrom enum import Enum\nclass E(Enum):\n    def __new__(cls, *given): return calendar.day_name\n    A = ('%d',)",
+)
+refused(
+    "a memo that answers, by the dictionary of an object",
+    "attribute",
+    "may only be a plain dict",
+    "class M:\n    def get(self, *given): print('got', given)\nclass A: pass\nvars(A()).__deepcopy__(M())",
+)
+refused(
+    "a base whose __getattr__ stands for a class only later",
+    "special-name",
+    "what a base stands for",
+    "asked = []\nclass B:\n    def __getattr__(self, name):\n        asked.append(name)\n"
+    "        if asked.count('__mro_entries__') > 2: return lambda bases: (int,)\n        raise AttributeError(name)\n"
+    "class Q(B()): pass\nprint('got', Q)",
+)
+
+refused(
+    "a state that is a tuple of its own kind",
+    "attribute",
+    "from a plain tuple only",
+    "import copy, functools\nclass T(tuple): pass\n"
+    "state = T((print, (), {}, {'__reduce_ex__': print}))\n"
+    "copy.copy(Planted(reduce_ex=lambda p: (functools.partial, (print,), state)))",
+)
+
+contained(
+    "the body of a class by a base that is no class",
+    "TypeError",
+    "bases must be classes",
+    "import types\nclass P:\n    def __new__(cls, *given):\n        if given: print('got', given)\n        return object.__new__(cls)\n"
+    "class X(types.GenericAlias(P(), ())):\n    def f(self): return __class__",
+)
+refused(
+    "the obj of an AttributeError by a super of its own",
+    "attribute",
+    "the obj of an AttributeError",
+    "class A(AttributeError): pass\nclass B(A): pass\nclass S(super): pass\nprint('got', S(B, B()).obj)",
+)
+
+refused(
+    "what reads the obj of an AttributeError",
+    "attribute",
+    "what reads the obj",
+    "class A(AttributeError): kept = AttributeError.obj\nprint('got', A().kept)",
+)
+
 # What copy reads off an object and hands on before anybody looked
 contained(
     "an object's own dictionary by __setstate__",
@@ -849,6 +972,10 @@ COMPARED = {
     "a typed cache": "@functools.lru_cache(typed=True)\ndef f(*args): return 1\nf(int)\nf(P(h), P(find([h, H], [h], [k, k])))",
     "a literal": "l, t = hash(typing.Literal), hash(type(typing.Literal))\ntyping.Literal[int]\n"
     "typing.Literal[P(h), P(t), P(find([l, h, t, H], [l, h, t], [t, k, k, k]))]",
+    "an annotated type": "n, t = hash(typing.Annotated), hash(type(typing.Annotated))\n"
+    "if type(typing.Annotated) is type: t = H\ntyping.Annotated[int, 5]\n"
+    "typing.Annotated[P(h), P(5), P(t), P(find([n, h, 5, t, H, h], [n, h, 5, t], [t, k, k, k, k]))]\n"
+    "typing.Annotated[P(h), P(5), P(find([n, h, 5, t, H, h], [n, h, 5], [t, k, k, k]))]",
     "a dispatch": "f = functools.singledispatch(print)\ntry: f.register(P(H), print)\nexcept TypeError: pass\nf.dispatch(int)\nf(int)",
 }
 
@@ -1432,7 +1559,12 @@ DEEP = (
 
 def test_an_answer_that_only_its_maker_can_read_is_no_lack_of_evidence() -> None:
     result = judged(DEEP, "assert f() == 1")
-    assert (result.status, result.error_message) == ("output_limit", "a result that is nested too deep to be read")
+    # Since Python 3.12 its maker cannot write it either.
+    assert (result.status, result.error_message) == (
+        ("output_limit", "a result that is nested too deep to be read")
+        if sys.version_info < (3, 12)
+        else ("exception", "RecursionError: maximum recursion depth exceeded while encoding a JSON object")
+    )
 
 
 def test_a_recursion_error_of_the_programs_is_its_own() -> None:
@@ -1468,6 +1600,36 @@ def test_no_word_of_a_program_is_asked_for_out_of_turn(base: str) -> None:
     )
     ended = execute(source + "    def __bool__(self): raise ValueError\nraise E(E())", limits=LIMITS)
     assert (ended.status, ended.exit_code) in (("memory_limit", None), ("ended", 1)), ended
+
+
+def test_what_runs_when_an_object_ends_between_calls_is_under_the_rules() -> None:
+    source = (
+        "from enum import Enum\nfound = []\nclass L(list): pass\ndef g():\n    try: yield\n"
+        "    finally: found.append(Enum('X', {'__class__': property(lambda s: type(g))}))\n"
+        "def f(x):\n    if x: return found\n    last = L()\n    last.g = g()\n    next(last.g)\n    return last\n"
+    )
+    result = judged(source, "f(0)\nassert f(1) == 5, f(1)")
+    assert (result.status, result.error_message) == (
+        "refused",
+        "a member of an Enum may not be called '__class__' [special-name]",
+    )
+
+
+def test_a_date_that_is_read_while_a_format_is_looked_up_waits_for_nobody() -> None:
+    source = (
+        "import time\nclass S(str):\n    def __hash__(self):\n        if S.on:\n            S.on = False\n"
+        "            print(time.strptime('5', '%d').tm_mday)\n        return str.__hash__(self)\n"
+        "S.on = True\nprint(time.strptime('2001', S('%Y')).tm_year)"
+    )
+    ended = execute(source, limits=replace(LIMITS, wall_seconds=5))
+    assert (ended.status, ended.stdout) == ("ended", b"5\n2001\n"), ended
+
+
+def test_an_answer_that_wears_the_judge_out_is_no_lack_of_evidence() -> None:
+    source = "def f(): return [i * (2**61 - 1) for i in range(100000)]"  # one hash for all
+    program = Program(source, "function", (Test("assert set(f()) == {1}"),), "f")
+    (result,) = run_many([program], limits=replace(LIMITS, cpu_seconds=0.5), workers=1)
+    assert (result.status, "may cross" in str(result.error_message)) == ("output_limit", True), result
 
 
 def test_an_exit_at_exit_changes_nothing() -> None:
@@ -1562,6 +1724,11 @@ LEFT_BEHIND = {
         "from fractions import Fraction\nprint(Fraction(1, 2).numerator)",
         "1",
     ),
+    "a day's name by a member of an Enum": (
+        "import calendar\nfrom enum import Enum\nclass E(Enum):\n    def __new__(cls, *given): return calendar.day_name\n    A = ('%d',)",
+        "import calendar\nprint(calendar.day_name[0])",
+        "Monday",
+    ),
     "a flag's value by super": (
         "import re\nclass A:\n    @classmethod\n    def m(cls): super().__setattr__(re.I, '_value_', 0)\nA.m()",
         "import re\nprint(bool(re.match('a', 'A', re.I)))",
@@ -1590,6 +1757,7 @@ CLEANED = {
     "a format in a cache": ("import struct\nclass S(str):\n    def __hash__(s): return hash('3q')\n    def __eq__(s, o): return True\nstruct.calcsize(S('i'))", "import struct\nprint(struct.calcsize('3q'))", "24"),
     "a date's format in a cache": ("from datetime import datetime\nclass S(str):\n    def __hash__(s): return hash('%Y:%m')\n    def __eq__(s, o): return True\ndatetime.strptime('5', S('%d'))", "from datetime import datetime\nprint(datetime.strptime('2005:1', '%Y:%m').year)", "2005"),
     "a public table": ("import textwrap\ntextwrap.TextWrapper.unicode_whitespace_trans[97] = 98", "import textwrap\nprint(textwrap.fill('a'))", "a"),
+    "a field's metadata": ("from dataclasses import dataclass, fields\n@dataclass\nclass A: x: int\nclass E:\n    def __eq__(s, o): o['a'] = 1\nfields(A)[0].metadata == E()", "from dataclasses import dataclass, fields\n@dataclass\nclass A: x: int\nprint(len(fields(A)[0].metadata))", "0"),
     "a name's format": ("import calendar\ncalendar.day_name.format = '%d'", "import calendar\nprint(calendar.day_name[0])", "Monday"),
     "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
     "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
