@@ -184,14 +184,20 @@ class _ChunkedLogps(torch.autograd.Function):
         logps = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         keep = ctx.needs_input_grad[0] and not ctx.trainable
         jacobian = torch.empty_like(hidden) if keep else None
+        # One buffer for every chunk's logits: to map as many new pages costs a sixth of the product that fills them.
+        buffer = hidden.new_empty(min(rows, len(targets)), head.shape[0])
         with torch.autocast(hidden.device.type, enabled=False):
             for span in _spans(len(targets), rows):
-                logits = (hidden[span] @ head.T).float()
-                total = logits.logsumexp(1)
-                logps[span] = logits.gather(1, targets[span, None])[:, 0] - total
+                logits = torch.mm(hidden[span], head.T, out=buffer[: span.stop - span.start]).float()
+                wanted = logits.gather(1, targets[span, None])
+                largest = logits.amax(1, keepdim=True)
+                # The softmax but for its denominator: exponentials are taken once, for the sum and for the product.
+                weights = logits.sub_(largest).exp_()
+                total = weights.sum(1, keepdim=True)
+                logps[span] = (wanted - largest - total.log())[:, 0]
                 if jacobian is not None:
-                    probabilities = logits.sub_(total[:, None]).exp_().to(head.dtype)
-                    torch.sub(head[targets[span]], probabilities @ head, out=jacobian[span])
+                    mean = (weights.to(head.dtype) @ head).div_(total)
+                    torch.sub(head[targets[span]], mean, out=jacobian[span])
         ctx.save_for_backward(*((jacobian,) if keep else (hidden, head, targets, logps)))
         return logps
 
