@@ -180,6 +180,8 @@ def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any
         if type(key) is not str or (special and key not in policy.DEFINABLE | {"__module__"}):
             refuse("special-name", f"{key} may not be defined by type()")
     items.pop("__module__", None)
+    if "__slots__" in items:
+        items["__slots__"] = slots(items["__slots__"])
     _check_match_args(items.get("__match_args__", ()), str(name), ("own", "guard", "refuse"))
     return checked_class(types.new_class(str(name), bases, keywords, lambda body: body.update(items)))
 
@@ -200,6 +202,25 @@ def checked_class(kind: Any) -> Any:
         type.__setattr__(kind, "__match_args__", plain)  # as of a field called `format`: matched by name only
     _made.add(kind)
     return kind
+
+
+def slots(names: Any) -> Any:
+    """`__slots__` of a class that is about to be made, as nobody can change them any more.
+
+    A slot hides what the library has of that name, and its hooks get the class before `checked_class` does.
+    """
+    kind = type(names)
+    found: Any
+    if isinstance(names, str):
+        found = exact_name(names)
+        listed = [found]
+    else:
+        listed = [exact_name(name) if isinstance(name, str) else name for name in names]
+        found = dict(zip(listed, names.values(), strict=True)) if kind is dict else listed if kind is list else None
+    for name in listed:
+        if type(name) is str and ((is_dunder(name) and name not in _SLOTS) or name.startswith("_sandbox_")):
+            refuse("special-name", f"{name} may not be a slot")
+    return tuple(listed) if found is None else found
 
 
 def _may_stand(key: str, value: object) -> bool:
@@ -554,6 +575,7 @@ def shared_builtins() -> dict[str, Any]:
         "__build_class__": build_class,
         ".attr": attr,
         ".own": own,
+        ".slots": slots,
         ".relative": relative_import,
         ".catchable": CATCHABLE,
     }

@@ -898,8 +898,8 @@ for _how in ("copy.copy(s)", "copy.deepcopy(s, memo)"):
         "attribute",
         "copy may not read the attribute format",
         "import copy\nmemo, names = {}, ['a']\nclass S(str):\n    __slots__ = names\n"
-        "    def __setattr__(self, name, value): print('got', name) if names[1:] else super().__setattr__(name, value)\n"
-        f"s = S('{{0.gi_frame}}')\ns.a = 1\nnames.append('format')\n{_how}",
+        "    def __setattr__(self, name, value): print('got', name) if S.__slots__[1:] else super().__setattr__(name, value)\n"
+        f"s = S('{{0.gi_frame}}')\ns.a = 1\nS.__slots__.append('format')\n{_how}",
     )
 refused(
     "a base that stands for one class when looked at and for another when the class is made",
@@ -911,7 +911,7 @@ refused(
 refused(
     "a special slot in a class whose name raises what a refusal says",
     "special-name",
-    "__instancecheck__ may not be defined",
+    "__instancecheck__ may not be a slot",
     "class S(str):\n    def __format__(self, spec): raise ValueError\nclass P:\n    def __init_subclass__(cls): cls.__name__ = S('A')\n"
     "try:\n    class A(P): __slots__ = ('__instancecheck__',)\nexcept ValueError: print('got')",
 )
@@ -922,6 +922,44 @@ refused(
     "import contextlib\nclass W:\n    __slots__ = ()\n    def __call__(self): pass\n    def __getattr__(self, name):\n"
     "        if name != '__dict__': raise AttributeError(name)\n"
     "        return {'__mro_entries__': lambda bases: (object,)}\nclass Q(contextlib.contextmanager(W())): print('body')",
+)
+# A slot hides a method of the library's from its own code, which asks the object, and a hook gets the class before it is
+# looked at: here for the class of a class.
+for _name, _slots in {
+    "a tuple": "__slots__ = ('__subclass' + 'check__',)",
+    "a list that grows in the body": "names = __slots__ = []; names.append('__subclasscheck__')",
+    "an annotated one": "__slots__: tuple = ('__subclasscheck__',)",
+}.items():
+    refused(
+        f"type by a slot, as {_name}",
+        "special-name",
+        "__subclasscheck__ may not be a slot",
+        "import typing\nclass P:\n    def __init_subclass__(cls): isinstance(int, object.__new__(cls))\n"
+        f"class G(P, type(typing.List)):\n    {_slots}\n    def __init__(self): pass\n"
+        "    def __getattr__(self, name): return lambda kind: print('got', kind)",
+    )
+refused(
+    "type by a slot, by type()",
+    "special-name",
+    "__subclasscheck__ may not be a slot",
+    "import typing\nclass P:\n    def __init_subclass__(cls): isinstance(int, object.__new__(cls))\n"
+    "type('G', (P, type(typing.List)), {'__slots__': iter(['__subclasscheck__']), '__init__': lambda self: None,\n"
+    "    '__getattr__': lambda self, name: lambda kind: print('got', kind)})",
+)
+refused(
+    "slots bound where nobody looks at them",
+    "special-name",
+    "__slots__ may not be defined here",
+    "class G:\n    for __slots__ in [('__class__',)]: pass",
+)
+contained(
+    "slots of every kind",
+    "ended",
+    "['a', 'b'] ('x', 'y') ('x', 'y') q {'q': 'doc'} ('a', 'b')\n",
+    "class A:\n    __slots__ = ['a']\nclass B(A):\n    __slots__: list = A.__slots__ + ['b']\n"
+    "class C:\n    __slots__ = _fields = ('x', 'y')\nclass D: __slots__ = 'q'\nclass E: __slots__ = {'q': 'doc'}\n"
+    "class F: __slots__ = (n for n in 'ab')\n"
+    "print(B.__slots__, C.__slots__, C._fields, D.__slots__, E.__slots__, F.__slots__)",
 )
 
 
