@@ -7,11 +7,13 @@ the operating system's walls with the language layer off. `test_sandbox_escapes`
 
 import collections
 import ctypes
+import gc
 import multiprocessing
 import platform
 import sys
 import types
 import typing
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import execute, execution, guards, modules, policy, records, runtime, standins, streams, translate
+from sandbox import copying, execute, execution, guards, modules, policy, records, runtime, standins, streams, translate
 from sandbox.pool import run_many, run_with
 from sandbox.slot import Settings
 from sandbox.verdict import Limits, Program, Result, Test
@@ -979,6 +981,63 @@ def test_contained(name: str) -> None:
     assert ending.status in status.split("|"), f"{ending.status}: {ending.message} {ending.stdout[:200]!r}"
     said = ending.stdout + ending.message
     assert any(part in said for part in found.split("|")) and "got" not in ending.stdout, said
+
+
+# The collector may run a program's finalizers between any two steps of ours: this one wakes at every collection.
+AWAKE = """
+over = []
+def watch():
+    try: yield
+    finally:
+        if not over: plant()
+        look()
+def plant():
+    g = watch()
+    next(g)
+    cycle = [g]
+    cycle.append(cycle)
+"""
+
+
+@pytest.fixture
+def often_collected() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(1, 1 << 30, 1 << 30)
+    yield
+    gc.set_threshold(*before)
+
+
+def test_no_finalizer_sees_a_dataclass_half_made(often_collected: None) -> None:
+    """Its methods read a guarded name off anything until they are held to its own objects."""
+    source = (
+        f"from dataclasses import dataclass\n{AWAKE}class C: obj: int = 0\ndef look():\n    try: C.__eq__(1, 2)\n"
+        "    except AttributeError: print('got')\n    except TypeError: print('held')\n"
+        "plant()\ndataclass(C)\n[[[i]] for i in range(99)]\nover.append(1)\n"
+    )
+    ending = run(source)
+    assert ending.status == "ended" and "held" in ending.stdout and "got" not in ending.stdout, ending
+
+
+def test_copy_sets_what_it_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not what the program, which finds the state in its memo, has put there since."""
+
+    class A:
+        __slots__ = ("a",)
+
+    class B:
+        __slots__ = ("a",)
+
+    look, state = copying._parts, {"a": 1}
+
+    def look_and_change(owner: Any, given: Any) -> Any:
+        found = look(owner, given)
+        state["__class__"] = B  # type: ignore[assignment]
+        return found
+
+    monkeypatch.setattr(copying, "_parts", look_and_change)
+    made = A()
+    copying._set_state(made, (None, state), A)
+    assert type(made) is A and made.a == 1  # type: ignore[attr-defined]
 
 
 # A key of a dictionary that is found by its hash is compared, and sees what it is compared with. FIND gives an object
