@@ -47,6 +47,10 @@ class Violation(NamedTuple):
     message: str
 
 
+def _is_exactly(value: object, kind: type) -> bool:
+    return type(value) is kind
+
+
 class Refused(BaseException):
     """The policy does not allow this program; no evidence about whether it is right.
 
@@ -55,7 +59,12 @@ class Refused(BaseException):
 
     def __init__(self, *violations: Violation) -> None:
         super().__init__(*violations)
-        self.violations: tuple[Violation, ...] = violations
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """Those it was made with: a `finally` of the program's may put others there."""
+        given: tuple[Any, ...] = BaseException.args.__get__(self)  # type: ignore[attr-defined]
+        return tuple(v for v in given if type(v) is Violation and all(map(_is_exactly, v, (int, str, str))))
 
     def __str__(self) -> str:
         return "; ".join(

@@ -1040,6 +1040,20 @@ def test_copy_sets_what_it_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert type(made) is A and made.a == 1  # type: ignore[attr-defined]
 
 
+def test_a_stop_given_other_words_is_the_same_stop() -> None:
+    """A `finally` gets at it; words that raise when they are asked for ended the process, which is no evidence."""
+    change = "class X:\n    def __str__(self): raise ValueError\n    line = property(__str__)\nx = X()\nimport sys\n"
+    spin = "def f():\n    try:\n        %s\n    finally: sys.exc_info()[1].args = (x,)\n"
+    bodies = {"step_limit": "while True: pass", "refused": "getattr(f, '__code__')"}
+    tests = (Test(code="assert f()"),)
+    sources = [change + spin % body for body in bodies.values()]
+    programs = [Program(source, "function", tests, entry_point="f") for source in sources]
+    found = run_with(programs, Settings(limits=LIMITS), workers=1)
+    assert [result.status for result in found] == list(bodies)
+    endings = [execute(source + "f()").status for source in sources]
+    assert endings == list(bodies)
+
+
 # A key of a dictionary that is found by its hash is compared, and sees what it is compared with. FIND gives an object
 # the hash with which the key of its arguments is the same number as another key, by the hash of tuples.
 FIND = """
