@@ -10,6 +10,7 @@ import datetime
 import functools
 import itertools
 import reprlib
+import sys
 import types
 import typing
 import weakref
@@ -104,6 +105,7 @@ class _KindOfType(type):
 
 
 TYPE: Any = _KindOfType("type", (), {"__slots__": (), "__module__": "builtins"})
+_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by C code that does as one does
 _OBJ = vars(AttributeError)["obj"]
 _CACHING = type(functools.lru_cache(len))
 CACHED: Any = type("_lru_cache_wrapper", (), {"__slots__": (), "__module__": "functools"})  # stands for it
@@ -157,9 +159,18 @@ def _check_bases(bases: tuple[Any, ...]) -> None:
             _check_match_args(vars(kind).get("__match_args__", ()), name_of(kind), ("own", "guard", "refuse"))
 
 
+def _by_the_library(kind: type) -> bool:
+    """Whether no program made the class, not even one that was never checked because a hook of its bases raised."""
+    if not kind.__flags__ & _HEAP:
+        return True
+    if type(kind.__module__) is not str or type(kind.__qualname__) is not str:
+        return False
+    return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
+
+
 def _always_the_same(base: Any) -> bool:
     """Whether a base that is no class stands for the same ones now and when the class is made."""
-    if not _made.isdisjoint(type(base).__mro__):
+    if not _by_the_library(type(base)):
         return False  # its `__getattr__` may answer one now and another then
     if not hasattr(base, "__mro_entries__"):
         return True

@@ -954,6 +954,15 @@ refused(
     "__slots__ may not be defined here",
     "class G:\n    for __slots__ in [('__class__',)]: pass",
 )
+refused(
+    "a base of a class that no guard has seen",
+    "special-name",
+    "what a base stands for",
+    "import typing\nkept = []\nclass P:\n    def __init_subclass__(cls): kept.append(cls); raise ValueError\n"
+    "try:\n    class G(P, type(typing.List)):\n        def __init__(self): pass\n"
+    "        def __getattr__(self, name): print('got', name)\nexcept ValueError: pass\n"
+    "class Q(object.__new__(kept[0])): pass",
+)
 contained(
     "slots of every kind",
     "ended",
