@@ -101,6 +101,7 @@ def _reconstruct(
 def _set_state(made: Any, state: Any, kind: Any) -> None:
     # Asked of the class: an object's own `__getattr__` would get its dictionary as it is, for any name to be put in.
     own_way = hasattr(type(made), "__setstate__")
+    state = _own_dicts(state)  # or the program, which finds it in its memo, changes it when the collector runs
     attributes, slots = _parts(made, state)
     if type(made) is not kind:  # a `__new__` of the program's gave another object, such as the library's
         found, wanted = guards.name_of(type(made)), guards.name_of(kind)
@@ -114,6 +115,13 @@ def _set_state(made: Any, state: Any, kind: Any) -> None:
     found.update(attributes or {})
     for name, value in (slots or {}).items():
         setattr(made, name, value)
+
+
+def _own_dicts(state: Any) -> Any:
+    """The state with copies of its plain dicts, which nobody else holds."""
+    if type(state) is tuple:
+        return tuple(dict(part) if type(part) is dict else part for part in state)
+    return dict(state) if type(state) is dict else state
 
 
 def _parts(owner: Any, state: Any) -> tuple[Any, Any]:

@@ -10,6 +10,7 @@ import datetime
 import functools
 import itertools
 import reprlib
+import sys
 import types
 import typing
 import weakref
@@ -104,6 +105,7 @@ class _KindOfType(type):
 
 
 TYPE: Any = _KindOfType("type", (), {"__slots__": (), "__module__": "builtins"})
+_HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by C code that does as one does
 _OBJ = vars(AttributeError)["obj"]
 _CACHING = type(functools.lru_cache(len))
 CACHED: Any = type("_lru_cache_wrapper", (), {"__slots__": (), "__module__": "functools"})  # stands for it
@@ -157,9 +159,18 @@ def _check_bases(bases: tuple[Any, ...]) -> None:
             _check_match_args(vars(kind).get("__match_args__", ()), name_of(kind), ("own", "guard", "refuse"))
 
 
+def _by_the_library(kind: type) -> bool:
+    """Whether no program made the class, not even one that was never checked because a hook of its bases raised."""
+    if not kind.__flags__ & _HEAP:
+        return True
+    if type(kind.__module__) is not str or type(kind.__qualname__) is not str:
+        return False
+    return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
+
+
 def _always_the_same(base: Any) -> bool:
     """Whether a base that is no class stands for the same ones now and when the class is made."""
-    if not _made.isdisjoint(type(base).__mro__):
+    if not _by_the_library(type(base)):
         return False  # its `__getattr__` may answer one now and another then
     if not hasattr(base, "__mro_entries__"):
         return True
@@ -180,6 +191,8 @@ def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any
         if type(key) is not str or (special and key not in policy.DEFINABLE | {"__module__"}):
             refuse("special-name", f"{key} may not be defined by type()")
     items.pop("__module__", None)
+    if "__slots__" in items:
+        items["__slots__"] = slots(items["__slots__"])
     _check_match_args(items.get("__match_args__", ()), str(name), ("own", "guard", "refuse"))
     return checked_class(types.new_class(str(name), bases, keywords, lambda body: body.update(items)))
 
@@ -200,6 +213,25 @@ def checked_class(kind: Any) -> Any:
         type.__setattr__(kind, "__match_args__", plain)  # as of a field called `format`: matched by name only
     _made.add(kind)
     return kind
+
+
+def slots(names: Any) -> Any:
+    """`__slots__` of a class that is about to be made, as nobody can change them any more.
+
+    A slot hides what the library has of that name, and its hooks get the class before `checked_class` does.
+    """
+    kind = type(names)
+    found: Any
+    if isinstance(names, str):
+        found = exact_name(names)
+        listed = [found]
+    else:
+        listed = [exact_name(name) if isinstance(name, str) else name for name in names]
+        found = dict(zip(listed, names.values(), strict=True)) if kind is dict else listed if kind is list else None
+    for name in listed:
+        if type(name) is str and ((is_dunder(name) and name not in _SLOTS) or name.startswith("_sandbox_")):
+            refuse("special-name", f"{name} may not be a slot")
+    return tuple(listed) if found is None else found
 
 
 def _may_stand(key: str, value: object) -> bool:
@@ -554,6 +586,7 @@ def shared_builtins() -> dict[str, Any]:
         "__build_class__": build_class,
         ".attr": attr,
         ".own": own,
+        ".slots": slots,
         ".relative": relative_import,
         ".catchable": CATCHABLE,
     }

@@ -44,6 +44,8 @@ def hold_to_their_objects() -> None:
         elif isinstance(value, property) and isinstance(value.fget, FunctionType) and _tells_class_of_self(value.fget):
             type.__setattr__(kind, name, property(_of_instances(value.fget), value.fset, value.fdel, value.__doc__))
     _read_by_the_rules(vars(typing)["_BaseGenericAlias"], "__getattr__")
+    for name in ("_BaseGenericAlias", "_UnionGenericAlias"):
+        _ask_the_class(vars(typing)[name])
     _read_by_the_rules(enum.property, "__get__")
     type.__setattr__(functools.cached_property, "__get__", _named_like(_cached, functools.cached_property.__get__))
     call = _calling(enum.EnumMeta.__call__)
@@ -196,6 +198,19 @@ def _calling(call: Callable[..., Any]) -> Callable[..., Any]:
 
 def _read_by_the_rules(kind: type, name: str) -> None:
     type.__setattr__(kind, name, _by_the_rules(vars(kind)[name]))
+
+
+def _ask_the_class(alias: Any) -> None:
+    """Let `isinstance` hand the class of an object to a method of the alias's class, and to no attribute of its own."""
+    real = vars(alias).get("__instancecheck__")
+    if real is None or "__subclasscheck__" not in names_in(real.__code__):
+        return
+
+    def __instancecheck__(self: Any, obj: Any) -> Any:
+        kind: Any = type(self)
+        return kind.__subclasscheck__(self, type(obj))
+
+    type.__setattr__(alias, "__instancecheck__", _named_like(__instancecheck__, real))
 
 
 def _by_the_rules(old: FunctionType) -> Callable[..., Any]:

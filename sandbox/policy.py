@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from sandbox.verdict import Limits
 
-TRANSLATOR_VERSION = 6  # raise it when the same source would translate, or count steps, differently
+TRANSLATOR_VERSION = 7  # raise it when the same source would translate, or count steps, differently
 
 
 def _words(text: str) -> tuple[str, ...]:

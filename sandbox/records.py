@@ -3,6 +3,8 @@ may hold a real Field, whose name can be set: `field()` gives a description, and
 
 import copy
 import dataclasses
+import gc
+import itertools
 import re
 import types
 import typing
@@ -105,6 +107,16 @@ def _field(options: dict[str, Any]) -> Any:
 def dataclass(kind: Any = None, /, **options: Any) -> Any:
     if kind is None:
         return lambda kind: dataclass(kind, **options)
+    collects = gc.isenabled()
+    gc.disable()  # or the program's finalizers run between our looks, and see the class half made
+    try:
+        return _dataclass(kind, options)
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _dataclass(kind: Any, options: dict[str, Any]) -> Any:
     if not issubclass(type(kind), type) or kind not in guards._made:  # an instance may equal any class
         raise TypeError("dataclass() should be called on a class of the program")
     if type(kind).__setattr__ is not type.__setattr__:  # such as an Enum's, which asks objects of the program
@@ -150,6 +162,7 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
                 type.__setattr__(kind, name, before[name])
     if options.get("match_args", True) and "__match_args__" not in vars(made):
         named = tuple(f.name for f in _fields(made) if f.init and not f.kw_only)
+        named = tuple(itertools.takewhile(lambda name: load_rule(name) == "free", named))
         type.__setattr__(made, "__match_args__", named)
     if guarded:
         _hold_to_instances(made)

@@ -185,12 +185,13 @@ class Service:
     def _send_failure(
         self, number: int, packer: Packer, error: BaseException, updates: Callable[[Packer], Tree]
     ) -> None:
-        status = next((status for kind, status in self.statuses.items() if isinstance(error, kind)), None)
-        if status is not None:
-            self.clean = False
+        # By its type: `__class__` may be the program's to answer.
+        kind = next((kind for kind in self.statuses if issubclass(type(error), kind)), None)
+        if kind is not None:
+            status, self.clean = self.statuses[kind], False
             # A program may raise a MemoryError of its own making: its words are not asked for.
-            memory = isinstance(error, MemoryError)
-            message = f"out of {self.limits.memory_mb} MB" if memory else str(error)[:_MESSAGE_CHARS]
+            memory = kind is MemoryError
+            message = f"out of {self.limits.memory_mb} MB" if memory else kind.__str__(error)[:_MESSAGE_CHARS]
             # Where the memory ends depends on addresses, and so would the steps until then.
             steps = self.steps if memory else self.world.steps
             self._send(number, packer, lambda p: ["x", steps, status, message])

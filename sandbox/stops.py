@@ -12,6 +12,11 @@ from sandbox.translate import Refused, Violation
 class Stop(BaseException):
     """The program used up a limit of the sandbox's."""
 
+    def __str__(self) -> str:
+        """What it was made with: a program gets at it in a `finally`, and may put objects of its own there."""
+        given: tuple[Any, ...] = BaseException.args.__get__(self)  # type: ignore[attr-defined]
+        return given[0] if len(given) == 1 and type(given[0]) is str else ""
+
 
 class StepLimit(Stop):
     """The budget of loop turns and function entries is spent."""

@@ -8,6 +8,7 @@ The rewriting, in full (names that start with a dot cannot be written in source;
     x.format, x.__class__ and their like     .attr(x, "format")
     x._name where the library has such one   .own(x, "_name")._name
     import a.b as c; from a import b         c = .import("a.b"); b = .from("a", "b")
+    class C: ... __slots__ = names ...       `__slots__ = .slots(__slots__)` last
     except: / except BaseException           except .catchable
 
 `.left` yields True once for every step left; `.it` yields the same and then raises StepLimit for ever.
@@ -46,6 +47,10 @@ class Violation(NamedTuple):
     message: str
 
 
+def _is_exactly(value: object, kind: type) -> bool:
+    return type(value) is kind
+
+
 class Refused(BaseException):
     """The policy does not allow this program; no evidence about whether it is right.
 
@@ -54,7 +59,12 @@ class Refused(BaseException):
 
     def __init__(self, *violations: Violation) -> None:
         super().__init__(*violations)
-        self.violations: tuple[Violation, ...] = violations
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """Those it was made with: a `finally` of the program's may put others there."""
+        given: tuple[Any, ...] = BaseException.args.__get__(self)  # type: ignore[attr-defined]
+        return tuple(v for v in given if type(v) is Violation and all(map(_is_exactly, v, (int, str, str))))
 
     def __str__(self) -> str:
         return "; ".join(
@@ -202,6 +212,7 @@ class Translator:
         self.flags = 0
         self.scope = "module"
         self.private = ""  # the class whose body we are in, for __name mangling
+        self.slotted: list[ast.stmt] = []  # the statements of that body that may bind __slots__
         self.tries_import = 0  # inside a try that expects an ImportError
         self.strict = False
         self.changes_library = False
@@ -296,7 +307,7 @@ class Translator:
             return
         self.changes_library |= name == "__new__"  # what it gives the library may be an object of the library's
         allowed = policy.DEFINABLE | policy.STORABLE_NAMES if self.scope == "class" else policy.STORABLE_NAMES
-        if name not in allowed or name == "__match_args__":  # that one only by `assign`
+        if name not in allowed or name in ("__match_args__", "__slots__"):  # those only by `assign`
             self.refuse(node, "special-name", f"{name} may not be defined here")
 
     def names(self, node: Any) -> ast.AST:
@@ -464,10 +475,15 @@ class Translator:
         self.type_parameters(node)
         node.bases = [self.visit(base) for base in node.bases]
         node.keywords = [self.visit(keyword) for keyword in node.keywords]
-        outer = self.scope, self.private
-        self.scope, self.private = "class", node.name
+        outer = self.scope, self.private, self.slotted
+        slotted = [statement for statement in node.body if _binds_slots(statement)]
+        self.scope, self.private, self.slotted = "class", node.name, slotted
         node.body = self.block(node.body)
-        self.scope, self.private = outer
+        self.scope, self.private, self.slotted = outer
+        if slotted:  # the last thing before the class is made, so that nothing can change them afterwards
+            names = ast.Name(id="__slots__", ctx=_STORE, **_HERE)
+            looked_at = ast.Assign(targets=[names], value=_call(".slots", _name("__slots__")), **_HERE)
+            node.body.append(ast.copy_location(looked_at, slotted[-1]))
         return node
 
     def assign(self, node: ast.Assign) -> ast.AST:
@@ -478,6 +494,10 @@ class Translator:
                 if isinstance(target, ast.Name) and target.id == "__match_args__":
                     self.match_args(node)
                     return self.generic(node) if len(node.targets) > 1 else node
+            if node in self.slotted:
+                node.targets = [target if _is_slots(target) else self.visit(target) for target in node.targets]
+                node.value = self.visit(node.value)
+                return node
         return self.generic(node)
 
     def match_args(self, node: ast.Assign) -> None:
@@ -493,7 +513,8 @@ class Translator:
         if self.scope == "class" and isinstance(node.target, ast.Name) and load_rule(node.target.id) == "refuse":
             # It may become a field, and fields are what positional patterns read.
             self.refuse(node, "special-name", f"{node.target.id} may not be a field")
-        node.target = self.visit(node.target)
+        if node not in self.slotted:
+            node.target = self.visit(node.target)
         node.annotation = self.annotation(node.annotation)
         if node.value is not None:
             node.value = self.visit(node.value)
@@ -637,6 +658,17 @@ def _is_own_init(node: ast.Attribute) -> bool:
 
 def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _is_slots(target: ast.AST) -> bool:
+    return isinstance(target, ast.Name) and target.id == "__slots__"
+
+
+def _binds_slots(node: ast.stmt) -> bool:
+    """`__slots__ = ...`, also annotated or among other targets."""
+    if isinstance(node, ast.AnnAssign):
+        return _is_slots(node.target) and node.value is not None
+    return isinstance(node, ast.Assign) and any(map(_is_slots, node.targets))
 
 
 def _plain_special(value: ast.expr) -> bool:

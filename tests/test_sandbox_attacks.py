@@ -7,11 +7,13 @@ the operating system's walls with the language layer off. `test_sandbox_escapes`
 
 import collections
 import ctypes
+import gc
 import multiprocessing
 import platform
 import sys
 import types
 import typing
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import execute, execution, guards, modules, policy, records, runtime, standins, streams, translate
+from sandbox import copying, execute, execution, guards, modules, policy, records, runtime, standins, streams, translate
 from sandbox.pool import run_many, run_with
 from sandbox.slot import Settings
 from sandbox.verdict import Limits, Program, Result, Test
@@ -898,8 +900,8 @@ for _how in ("copy.copy(s)", "copy.deepcopy(s, memo)"):
         "attribute",
         "copy may not read the attribute format",
         "import copy\nmemo, names = {}, ['a']\nclass S(str):\n    __slots__ = names\n"
-        "    def __setattr__(self, name, value): print('got', name) if names[1:] else super().__setattr__(name, value)\n"
-        f"s = S('{{0.gi_frame}}')\ns.a = 1\nnames.append('format')\n{_how}",
+        "    def __setattr__(self, name, value): print('got', name) if S.__slots__[1:] else super().__setattr__(name, value)\n"
+        f"s = S('{{0.gi_frame}}')\ns.a = 1\nS.__slots__.append('format')\n{_how}",
     )
 refused(
     "a base that stands for one class when looked at and for another when the class is made",
@@ -911,7 +913,7 @@ refused(
 refused(
     "a special slot in a class whose name raises what a refusal says",
     "special-name",
-    "__instancecheck__ may not be defined",
+    "__instancecheck__ may not be a slot",
     "class S(str):\n    def __format__(self, spec): raise ValueError\nclass P:\n    def __init_subclass__(cls): cls.__name__ = S('A')\n"
     "try:\n    class A(P): __slots__ = ('__instancecheck__',)\nexcept ValueError: print('got')",
 )
@@ -922,6 +924,53 @@ refused(
     "import contextlib\nclass W:\n    __slots__ = ()\n    def __call__(self): pass\n    def __getattr__(self, name):\n"
     "        if name != '__dict__': raise AttributeError(name)\n"
     "        return {'__mro_entries__': lambda bases: (object,)}\nclass Q(contextlib.contextmanager(W())): print('body')",
+)
+# A slot hides a method of the library's from its own code, which asks the object, and a hook gets the class before it is
+# looked at: here for the class of a class.
+for _name, _slots in {
+    "a tuple": "__slots__ = ('__subclass' + 'check__',)",
+    "a list that grows in the body": "names = __slots__ = []; names.append('__subclasscheck__')",
+    "an annotated one": "__slots__: tuple = ('__subclasscheck__',)",
+}.items():
+    refused(
+        f"type by a slot, as {_name}",
+        "special-name",
+        "__subclasscheck__ may not be a slot",
+        "import typing\nclass P:\n    def __init_subclass__(cls): isinstance(int, object.__new__(cls))\n"
+        f"class G(P, type(typing.List)):\n    {_slots}\n    def __init__(self): pass\n"
+        "    def __getattr__(self, name): return lambda kind: print('got', kind)",
+    )
+refused(
+    "type by a slot, by type()",
+    "special-name",
+    "__subclasscheck__ may not be a slot",
+    "import typing\nclass P:\n    def __init_subclass__(cls): isinstance(int, object.__new__(cls))\n"
+    "type('G', (P, type(typing.List)), {'__slots__': iter(['__subclasscheck__']), '__init__': lambda self: None,\n"
+    "    '__getattr__': lambda self, name: lambda kind: print('got', kind)})",
+)
+refused(
+    "slots bound where nobody looks at them",
+    "special-name",
+    "__slots__ may not be defined here",
+    "class G:\n    for __slots__ in [('__class__',)]: pass",
+)
+refused(
+    "a base of a class that no guard has seen",
+    "special-name",
+    "what a base stands for",
+    "import typing\nkept = []\nclass P:\n    def __init_subclass__(cls): kept.append(cls); raise ValueError\n"
+    "try:\n    class G(P, type(typing.List)):\n        def __init__(self): pass\n"
+    "        def __getattr__(self, name): print('got', name)\nexcept ValueError: pass\n"
+    "class Q(object.__new__(kept[0])): pass",
+)
+contained(
+    "slots of every kind",
+    "ended",
+    "['a', 'b'] ('x', 'y') ('x', 'y') q {'q': 'doc'} ('a', 'b')\n",
+    "class A:\n    __slots__ = ['a']\nclass B(A):\n    __slots__: list = A.__slots__ + ['b']\n"
+    "class C:\n    __slots__ = _fields = ('x', 'y')\nclass D: __slots__ = 'q'\nclass E: __slots__ = {'q': 'doc'}\n"
+    "class F: __slots__ = (n for n in 'ab')\n"
+    "print(B.__slots__, C.__slots__, C._fields, D.__slots__, E.__slots__, F.__slots__)",
 )
 
 
@@ -941,6 +990,77 @@ def test_contained(name: str) -> None:
     assert ending.status in status.split("|"), f"{ending.status}: {ending.message} {ending.stdout[:200]!r}"
     said = ending.stdout + ending.message
     assert any(part in said for part in found.split("|")) and "got" not in ending.stdout, said
+
+
+# The collector may run a program's finalizers between any two steps of ours: this one wakes at every collection.
+AWAKE = """
+over = []
+def watch():
+    try: yield
+    finally:
+        if not over: plant()
+        look()
+def plant():
+    g = watch()
+    next(g)
+    cycle = [g]
+    cycle.append(cycle)
+"""
+
+
+@pytest.fixture
+def often_collected() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(1, 1 << 30, 1 << 30)
+    yield
+    gc.set_threshold(*before)
+
+
+def test_no_finalizer_sees_a_dataclass_half_made(often_collected: None) -> None:
+    """Its methods read a guarded name off anything until they are held to its own objects."""
+    source = (
+        f"from dataclasses import dataclass\n{AWAKE}class C: obj: int = 0\ndef look():\n    try: C.__eq__(1, 2)\n"
+        "    except AttributeError: print('got')\n    except TypeError: print('held')\n"
+        "plant()\ndataclass(C)\n[[[i]] for i in range(99)]\nover.append(1)\n"
+    )
+    ending = run(source)
+    assert ending.status == "ended" and "held" in ending.stdout and "got" not in ending.stdout, ending
+
+
+def test_copy_sets_what_it_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not what the program, which finds the state in its memo, has put there since."""
+
+    class A:
+        __slots__ = ("a",)
+
+    class B:
+        __slots__ = ("a",)
+
+    look, state = copying._parts, {"a": 1}
+
+    def look_and_change(owner: Any, given: Any) -> Any:
+        found = look(owner, given)
+        state["__class__"] = B  # type: ignore[assignment]
+        return found
+
+    monkeypatch.setattr(copying, "_parts", look_and_change)
+    made = A()
+    copying._set_state(made, (None, state), A)
+    assert type(made) is A and made.a == 1  # type: ignore[attr-defined]
+
+
+def test_a_stop_given_other_words_is_the_same_stop() -> None:
+    """A `finally` gets at it; words that raise when they are asked for ended the process, which is no evidence."""
+    change = "class X:\n    def __str__(self): raise ValueError\n    line = property(__str__)\nx = X()\nimport sys\n"
+    spin = "def f():\n    try:\n        %s\n    finally: sys.exc_info()[1].args = (x,)\n"
+    bodies = {"step_limit": "while True: pass", "refused": "getattr(f, '__code__')"}
+    tests = (Test(code="assert f()"),)
+    sources = [change + spin % body for body in bodies.values()]
+    programs = [Program(source, "function", tests, entry_point="f") for source in sources]
+    found = run_with(programs, Settings(limits=LIMITS), workers=1)
+    assert [result.status for result in found] == list(bodies)
+    endings = [execute(source + "f()").status for source in sources]
+    assert endings == list(bodies)
 
 
 # A key of a dictionary that is found by its hash is compared, and sees what it is compared with. FIND gives an object
