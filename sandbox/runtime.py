@@ -15,7 +15,7 @@ from sandbox import freeze, guards, policy, standins
 from sandbox.modules import Importer, hidden_import
 from sandbox.stops import EPOCH, OutputLimit, ProgramExit, StepLimit, enter, refuse, stop
 from sandbox.streams import Kept, Output
-from sandbox.translate import Refused, translate
+from sandbox.translate import Refused, is_dunder, translate
 from sandbox.verdict import Limits
 
 __all__ = ["OutputLimit", "ProgramExit", "Refused", "StepLimit", "World", "prepare"]
@@ -204,6 +204,8 @@ def _copied(mapping: Any) -> dict[str, Any]:
 
 def _copy_back(inner: dict[str, Any], mapping: Any) -> None:
     for key, value in inner.items():
+        if isinstance(mapping, Globals) and is_dunder(key):
+            continue  # `__annotations__` or `__doc__` of the code that was run: nobody may set the module's
         if _visible(key) and not (key in mapping and mapping[key] is value):
             mapping[key] = value
     for key in [key for key in mapping if type(key) is str and _visible(key) and key not in inner]:

@@ -540,6 +540,10 @@ feature(
     "x = 5\nglobals()['y'] = 6\nprint(y, globals()['x'], 'x' in globals(), globals().get('nope'))\ndef f(a):\n    b = 2\n    return locals()\nprint(f(1))\ndef g():\n    i = 0\n    while i < 2: i += 1\n    return sorted(locals())\nprint(g())",
 )
 feature(
+    "exec with globals()",
+    "exec('x: int = 1', globals())\nexec('\"\"\"said\"\"\"\\ny = 2', globals())\nexec('z: int = x + y', globals(), {})\nprint(x, y, 'z' in globals())",
+)
+feature(
     "getattr and setattr",
     "class A: pass\na = A()\nsetattr(a, 'n', 1)\nprint(getattr(a, 'n'), getattr(a, 'm', 'd'), hasattr(a, 'n'), hasattr(a, 'q'), getattr('x', 'upper')(), getattr('{}', 'format')(3))\ndelattr(a, 'n')\ntry: getattr(a, 'n')\nexcept AttributeError as e: print(e)",
 )
