@@ -27,6 +27,7 @@ class Repo:
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     titles: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    committing: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @property
     def head(self) -> str:
@@ -230,18 +231,19 @@ class Handler(BaseHTTPRequestHandler):
             return self.missing("RepoNotFound")
         lines = [json.loads(line) for line in self.body.splitlines() if line.strip()]
         header = next(line["value"] for line in lines if line["key"] == "header")
-        if header.get("parentCommit") not in (None, repo.head):
-            return self.answer(412, {"error": "A commit has happened since. Please refresh and try again."})
-        files = dict(repo.commits[repo.head])
-        for line in lines:
-            value = line["value"]
-            if line["key"] == "file":
-                files[value["path"]] = base64.b64decode(value["content"])
-            elif line["key"] == "lfsFile":
-                files[value["path"]] = self.hub.objects[value["oid"]]
-            elif line["key"] == "deletedFile":
-                files.pop(value["path"])
-        oid = repo.commit(header["summary"], files)
+        with repo.committing:  # of two that name one parent, one is the first
+            if header.get("parentCommit") not in (None, repo.head):
+                return self.answer(412, {"error": "A commit has happened since. Please refresh and try again."})
+            files = dict(repo.commits[repo.head])
+            for line in lines:
+                value = line["value"]
+                if line["key"] == "file":
+                    files[value["path"]] = base64.b64decode(value["content"])
+                elif line["key"] == "lfsFile":
+                    files[value["path"]] = self.hub.objects[value["oid"]]
+                elif line["key"] == "deletedFile":
+                    files.pop(value["path"])
+            oid = repo.commit(header["summary"], files)
         url = f"{self.hub.url}/{name}/commit/{oid}"
         return self.answer(200, {"success": True, "commitOid": oid, "commitUrl": url, "hookOutput": ""})
 
