@@ -6,7 +6,7 @@ import ctypes
 import multiprocessing
 import signal
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from analysis import engine
 from curation import store
 from curation.progress import Progress
 from curation.store import Shard
+from curation.waiting import as_done
 
 # A process takes most of a second to start and import, in which one measures this many rows.
 WORTH_A_PROCESS = 4_000
@@ -57,7 +58,7 @@ def over_shards(
     with nullcontext(executor) if executor is not None else _processes(workers) as pool:
         running = [pool.submit(work, dataset, shard, config) for shard in todo]
         try:
-            for future in as_completed(running):
+            for future in as_done(running):
                 future.result()
                 done += 1
                 on_progress(done, total)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, as_completed, wait
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from curation import store
 from curation.progress import Progress, silent
 from curation.store import Shard
+from curation.waiting import as_done, first_done
 from sandbox.policy import policy_digest
 from sandbox.pool import run_many
 from sandbox.verdict import Limits, Program, Result, Status, Test
@@ -111,7 +112,7 @@ def _run_here(
 def _arrivals(ready: Iterable[Shard], coming: Mapping[Future[Any], Shard]) -> Iterator[Shard]:
     """The shards in the order in which they are there. Raises what kept one from coming."""
     yield from ready
-    for future in as_completed(coming):
+    for future in as_done(coming):
         future.result()
         yield coming[future]
 
@@ -140,7 +141,7 @@ def _run_there(
             submit(shard)
         left = dict(coming)
         while left or running:
-            finished = wait([*left, *running], return_when=FIRST_COMPLETED).done
+            finished = first_done([*left, *running])
             for arrived in finished & left.keys():
                 arrived.result()
                 submit(left.pop(arrived))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +19,7 @@ from curation.samplers import Answers, Explorable, Model, Request, Sample, Sampl
 from curation.sampling import USES, Generation, Sampling
 from curation.schema import identify
 from curation.store import Shard
+from curation.waiting import as_done
 
 OnShard = Callable[[Shard], None]
 """Called with every shard that has just been written, from the thread that wrote it; what it raises ends the stage."""
@@ -96,9 +97,9 @@ def _run(
             raise
 
     with ThreadPoolExecutor(2 * sampler.at_once, thread_name_prefix="generate") as threads:
-        running = [threads.submit(run) for _ in range(min(len(todo), 2 * sampler.at_once))]
         try:
-            return sum(future.result() for future in as_completed(running))
+            running = [threads.submit(run) for _ in range(min(len(todo), 2 * sampler.at_once))]
+            return sum(future.result() for future in as_done(running))
         except BaseException:
             stopped.set()
             sampler.close()  # the others wait for answers in threads that see neither Ctrl-C nor this error

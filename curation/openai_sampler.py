@@ -14,7 +14,7 @@ import random
 import socket
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from typing import Any, NoReturn
 from weakref import WeakSet
@@ -52,6 +52,7 @@ class OpenAISampler:
         self._extras = True
         self._closed = threading.Event()
         self._streams: WeakSet[Any] = WeakSet()
+        self._streams_lock = threading.Lock()
 
     def sample(self, requests: Sequence[Request], seed: int, on_done: Done = nobody) -> list[Answers]:
         """`n` completions of every request; each problem has a seed of its own, whatever its shard.
@@ -60,8 +61,10 @@ class OpenAISampler:
             UserError: no server answers, or one refuses the key, the model or the request.
         """
         answers: dict[int, Answers] = {}
-        running = {self._threads.submit(self._ask, request): place for place, request in enumerate(requests)}
+        running: dict[Future[Answers], int] = {}
         try:
+            for place, request in enumerate(requests):
+                running[self._threads.submit(self._ask, request)] = place
             for future in as_completed(running):
                 answers[running[future]] = future.result()
                 on_done(self._config.n)
@@ -84,16 +87,20 @@ class OpenAISampler:
         """Close the connections; what is under way fails, what waits never begins."""
         self._closed.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for stream in list(self._streams):
-            # Closing a socket does not wake a thread that reads from it, which would wait for the answer all the same.
-            with suppress(OSError):
-                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        with self._streams_lock:
+            streams = list(self._streams)
+        for stream in streams:
+            _end(stream)
         self._client.close()
 
     def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Remember the connections, to end them."""
+        """Remember the connections, to end them; one that `close` came too early to see ends here."""
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._streams.add(info["return_value"])
+            stream = info["return_value"]
+            with self._streams_lock:
+                self._streams.add(stream)
+            if self._closed.is_set():
+                _end(stream)
 
     def _ask(self, request: Request) -> Answers:
         chats = self._config.prompt != "completion"
@@ -131,7 +138,7 @@ class OpenAISampler:
                 pause = min(PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
                 if self._closed.wait(pause * (1 + random.random())):
                     break
-            server = self._servers.next(reason)
+            server = self._servers.next()
             extras = self._extras
             try:
                 response = self._send(f"{server}/{route}", body_with(extras))
@@ -180,14 +187,15 @@ class _Servers:
         self._urls = [url.rstrip("/") for url in urls]
         self._strikes = dict.fromkeys(self._urls, 0)
         self._turn = 0
+        self._last = ""
         self._lock = threading.Lock()
 
-    def next(self, reason: str) -> str:
-        """Whose turn it is. Raises UserError where none is left."""
+    def next(self) -> str:
+        """Whose turn it is. Raises UserError where none is left, with the last failure of any request."""
         with self._lock:
             if not self._urls:
                 raise UnreachableError(
-                    f"no server answers (last: {reason}): start one, or set base_urls "
+                    f"no server answers (last: {self._last}): start one, or set base_urls "
                     "(vLLM: `python -m vllm.entrypoints.openai.api_server --model NAME`)"
                 )
             self._turn += 1
@@ -196,6 +204,7 @@ class _Servers:
     def failed(self, url: str, reason: str, *, gone: bool) -> None:
         """Count a failure; a server that refuses connections is dropped."""
         with self._lock:
+            self._last = reason
             if url in self._urls:
                 self._strikes[url] += 1
                 if gone and self._strikes[url] >= STRIKES:
@@ -206,6 +215,12 @@ class _Servers:
         """It lives."""
         with self._lock:
             self._strikes[url] = 0
+
+
+def _end(stream: Any) -> None:
+    """End a connection: closing a socket would not wake a thread that reads from it, and that waits for an answer."""
+    with suppress(OSError):
+        stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def _key(variable: str) -> str:

@@ -18,6 +18,7 @@ import math
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from pydantic import ValidationError
 from analysis.report_pairs import Filter, Pairs, open_pairs
 from curation import manifest
 from curation.errors import UserError
+from curation.waiting import MOMENT
 from flows import marks as marking
 from flows import pair_view, token_texts
 from flows.marks import Mark
@@ -259,7 +261,8 @@ def browse(version: Path, port: int, shown: Callable[[str], None]) -> None:
     with serving(version, port) as address:
         shown(address)
         try:
-            threading.Event().wait()
+            while True:
+                time.sleep(MOMENT)
         except KeyboardInterrupt:
             return
 

@@ -49,11 +49,11 @@ def sample_and_run(
         call(titles[0], generate_completions, dataset, sampling)
         call(titles[1], run, dataset, execution)
         return
-    sampling_now = _Sampling(arriving, execution)
+    stage = _SamplingStage(arriving, execution)
 
     def sample() -> None:
         try:
-            call(titles[0], sampling_now.sample, dataset, sampling)
+            call(titles[0], stage.sample, dataset, sampling)
         except BaseException as error:
             for future in arriving.values():
                 if not future.done():
@@ -62,13 +62,13 @@ def sample_and_run(
 
     # A task that Prefect runs in a thread finds its flow in the context.
     with ThreadPoolExecutor(1, thread_name_prefix="sampling") as thread:
-        sampled = thread.submit(copy_context().run, sample)
-        try:
+        try:  # from here on, as leaving the block waits for the sampling
+            sampled = thread.submit(copy_context().run, sample)
             call(titles[1], run, dataset, execution)
         except BaseException as error:
             for future in arriving.values():
                 future.cancel()
-            sampling_now.stop()
+            stage.stop()
             if isinstance(error, _Unsampled):
                 sampled.result()
             raise
@@ -79,7 +79,7 @@ class _Unsampled(UserError):
     """A shard that never comes; why not, is the sampling's own error to say. Trying again would not bring it."""
 
 
-class _Sampling:
+class _SamplingStage:
     """The sampling stage, which may be tried several times, each with a sampler of its own, and stopped at any time."""
 
     def __init__(self, arriving: dict[Shard, Future[None]], execution: Execution) -> None:

@@ -16,7 +16,7 @@ SHARED = ("curation.schema", "curation.store", "curation.errors", "curation.prog
 MAY_IMPORT = {
     "sandbox": (),
     "curation": ("sandbox",),
-    "analysis": (*SHARED, "curation.copies", "curation.storage"),
+    "analysis": (*SHARED, "curation.copies", "curation.storage", "curation.waiting"),
     "training": SHARED,
     "flows": ("sandbox", "curation", "analysis", "training"),
 }

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -178,6 +178,15 @@ def test_no_server_at_all_is_one_line() -> None:
     assert "vllm.entrypoints.openai.api_server" in str(refusal.value) and "\n" not in str(refusal.value)
 
 
+def test_a_request_that_comes_when_no_server_is_left_says_why_too() -> None:
+    dead = nowhere()
+    config = Sampling(sampler="openai", model="m", base_urls=(dead,), retries=3)
+    with closing(OpenAISampler(config)) as sampler:
+        for number in range(2):
+            with pytest.raises(UserError, match=rf"^no server answers \(last: {dead}: ConnectError .*refused\)"):
+                sampler.sample([request_for(problem(f"t{number}"), config)], seed=0)
+
+
 @pytest.mark.parametrize(
     ("status", "reply", "said"),
     [
@@ -243,6 +252,30 @@ def test_closing_ends_what_waits_for_an_answer() -> None:
             sampler.sample([request_for(problem(f"t{number}"), config) for number in range(2)], seed=0)
         closing.join()
         assert not answer.is_set() and len(server.bodies) == 1
+        answer.set()
+
+
+def test_closing_ends_a_connection_that_was_not_there_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer, closed, remember = threading.Event(), threading.Event(), OpenAISampler._trace
+
+    def late(sampler: OpenAISampler, event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            closing = threading.Thread(target=sampler.close)
+            closing.start()
+            closing.join()
+            closed.set()
+        remember(sampler, event, info)
+
+    def never(body: dict[str, Any]) -> Reply:
+        answer.wait(60)
+        return chat(body)
+
+    monkeypatch.setattr(OpenAISampler, "_trace", late)
+    with serving(never) as (server,):
+        config = Sampling(sampler="openai", model="m", n=1, base_urls=(server.url,), concurrency=1)
+        with pytest.raises(UserError, match="gave up"):
+            OpenAISampler(config).sample([request_for(problem("t"), config)], seed=0)
+        assert closed.is_set() and not answer.is_set()
         answer.set()
 
 

@@ -234,6 +234,32 @@ def test_each_try_of_a_stage_has_a_sampler_of_its_own_and_what_never_comes_is_no
     assert all(sampler.closed.is_set() for sampler in samplers[:2])
 
 
+def test_a_sampling_tried_again_after_the_sandbox_failed_asks_nobody(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samplers = [Watched(failing_at(1, UnreachableError("no server answers"))), Watched()]
+    offered, stopped = iter(samplers), threading.Event()
+    monkeypatch.setattr(overlap, "sampler_for", lambda dataset, config, execution: next(offered))
+    stop = overlap._SamplingStage.stop
+    monkeypatch.setattr(overlap._SamplingStage, "stop", lambda stage: (stop(stage), stopped.set()))
+
+    def broken(*args: Any, **options: Any) -> int:
+        raise UserError("no walls")
+
+    monkeypatch.setattr(execute, "execute_shard", broken)
+
+    def patiently(title: str, stage: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return plain(title, stage, *args)
+        except UnreachableError:
+            assert stopped.wait(PATIENCE), "nobody stopped the sampling"
+            return plain(title, stage, *args)
+
+    with pytest.raises(UserError, match="^no walls$"):
+        run(dataset, call=patiently)
+    assert next(offered, None) is None and samplers[1].asked == 0 and samplers[1].closed.is_set()
+
+
 @pytest.mark.parametrize("spread", [False, True], ids=["here", "in an executor"])
 @pytest.mark.parametrize("error", [UserError("no walls"), KeyboardInterrupt("by hand")], ids=["error", "Ctrl-C"])
 def test_a_sandbox_that_fails_ends_the_sampling_in_the_middle_of_a_shard(
