@@ -17,6 +17,7 @@ from prefect.settings import get_current_settings
 
 from analysis.report import file_of
 from curation.manifest import NAME
+from flows.asking_again import AskingAgain
 from sandbox.harden import die_with_parent
 
 # What a report may do where it is served: show itself. It holds what models wrote, beside an API that runs flows.
@@ -29,6 +30,7 @@ POLICY = (
 def application(root: Path) -> FastAPI:
     """Prefect's application, which answers everything, with our reports before it."""
     app = create_app(final=True)
+    app.add_middleware(AskingAgain)
 
     def report(dataset: str, version: int) -> FileResponse:
         file = file_of(root / dataset / str(version))
