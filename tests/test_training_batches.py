@@ -13,6 +13,7 @@ import torch
 import torch.nn.attention.varlen
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM
 
 import tiny_policy
@@ -140,8 +141,18 @@ def test_the_head_never_holds_all_logits(monkeypatch: pytest.MonkeyPatch) -> Non
     amax = Tensor.amax
     monkeypatch.setattr(Tensor, "amax", lambda self, *dim, **how: seen.append(len(self)) or amax(self, *dim, **how))
     monkeypatch.setitem(logps.CHUNK_BYTES, "cpu", 4 * 11 * 3)
-    logps.token_logps(torch.randn(7, 8), torch.randn(11, 8), torch.zeros(7, dtype=torch.long))
-    assert seen == [3, 3, 1]
+    made: list[int] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            found = function(*args, **(kwargs or {}))
+            made.extend(one.numel() for one in (found if isinstance(found, tuple) else (found,)))
+            return found
+
+    hidden, head, targets = torch.randn(7, 2), torch.randn(11, 2), torch.zeros(7, dtype=torch.long)
+    with Watch():
+        logps.token_logps(hidden, head, targets)
+    assert seen == [3, 3, 1] and max(made) == 3 * 11
 
 
 def test_the_prompt_and_each_completion_appear_once_however_many_pairs_use_them(tmp_path: Path) -> None:

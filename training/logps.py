@@ -207,13 +207,15 @@ class _ChunkedLogps(torch.autograd.Function):
         if not ctx.trainable:
             (jacobian,) = ctx.saved_tensors
             return jacobian * grad[:, None].to(jacobian.dtype), None, None, None
-        hidden, head, targets, _ = ctx.saved_tensors
+        hidden, head, targets, logps = ctx.saved_tensors
         grad_hidden = torch.empty_like(hidden)
         grad_head = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
+        buffer = hidden.new_empty(min(ctx.rows, len(targets)), head.shape[0])
         for span in _spans(len(targets), ctx.rows):
-            # d logp / d logits is one-hot minus softmax.
-            logits = (hidden[span] @ head.T).float()
-            weighted = torch.softmax(logits, 1).mul_(-grad[span, None])
+            logits = torch.mm(hidden[span], head.T, out=buffer[: span.stop - span.start]).float()
+            # d logp / d logits is one-hot minus softmax, whose denominator the forward pass has found.
+            denominator = logits.gather(1, targets[span, None]) - logps[span, None]
+            weighted = logits.sub_(denominator).exp_().mul_(-grad[span, None])
             weighted.scatter_add_(1, targets[span, None], grad[span, None])
             weighted = weighted.to(head.dtype)
             torch.mm(weighted, head, out=grad_hidden[span])

@@ -142,16 +142,21 @@ def trl_steps(pairs: list[Any], mode: str, variant: str, folder: str) -> Iterato
         yield time.process_time() - began, float(loss)
 
 
+def version_of(folder: str, completions: list[Any], pairs: list[Any]) -> Path:
+    """A sealed version of these rows, the pairs in their order."""
+    from tiny_policy import place, sealed
+
+    return sealed(Path(folder), completions, pairs, place(pairs, 1))
+
+
 def our_steps(
-    completions: list[Any], pairs: list[Any], mode: str, folder: str, *, checkpointing: str = "off", epochs: int = 1
+    version: Path, mode: str, folder: str, *, checkpointing: str = "off", epochs: int = 1
 ) -> Iterator[tuple[float, float]]:
     """The same of ours: a whole step with its metrics, the reference kept."""
     from curation.embedded import embedded_model
-    from tiny_policy import place, sealed
     from training import train
     from training.config import Lora, Training
 
-    version = sealed(Path(folder), completions, pairs, place(pairs, 1))
     config = Training(
         model=str(embedded_model()),
         mode="full" if mode == "full" else "lora",
@@ -180,7 +185,7 @@ def compare(mode: str, variant: str) -> dict[str, Any]:
         completions, pairs = real_samples(PAIRS_PER_STEP * (STEPS + 1), 2, one_pair)
         contestants = {
             "trl": trl_steps(pairs, mode, variant, theirs),
-            "ours": our_steps(completions, pairs, mode, ours),
+            "ours": our_steps(version_of(ours, completions, pairs), mode, ours),
         }
         taken: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
         for _ in range(STEPS + 1):
@@ -207,7 +212,7 @@ def compare_grouped(variant: str) -> dict[str, Any]:
         steps = trl_steps(spread, "lora", variant, theirs)
         trl = statistics.median([next(steps)[0] for _ in range(STEPS + 1)][1:]) / PAIRS_PER_STEP
         # The same group twice: the first time warms up.
-        passes = our_steps(completions, pairs, "lora", ours, epochs=2)
+        passes = our_steps(version_of(ours, completions, pairs), "lora", ours, epochs=2)
         next(passes)
         per_pair = next(passes)[0] / 15
     return {
@@ -218,16 +223,17 @@ def compare_grouped(variant: str) -> dict[str, Any]:
     }
 
 
-def peak_memory(mode: str, contestant: str) -> float:
+def peak_memory(mode: str, contestant: str, version: str) -> float:
     """MiB over the loaded model's at the peak of two steps."""
-    completions, pairs = real_samples(PAIRS_PER_STEP * 2, 2, one_pair)
+    from curation import store
+
     weights = 135e6 * 4 / 2**20
     with tempfile.TemporaryDirectory() as folder:
         if contestant in TRL:
-            steps = trl_steps(pairs, mode, contestant, folder)
+            steps = trl_steps(store.read(Path(version), "pairs").to_pylist(), mode, contestant, folder)
         else:
             how = "on" if contestant.endswith("checkpointing") else "off"
-            steps = our_steps(completions, pairs, mode, folder, checkpointing=how)
+            steps = our_steps(Path(version), mode, folder, checkpointing=how)
         for _ in range(2):
             next(steps)
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
@@ -235,12 +241,14 @@ def peak_memory(mode: str, contestant: str) -> float:
 
 
 def compare_memory(mode: str) -> dict[str, Any]:
-    """Each contestant in a process of its own."""
+    """Each contestant in a process of its own, which has not read the 16,400 samples that the pairs are drawn from."""
     found = {}
-    for contestant in ("float32", "ours", "ours-checkpointing"):
-        command = [sys.executable, __file__, "--peak", mode, contestant]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found[contestant] = float(done.stdout.split()[-1])
+    with tempfile.TemporaryDirectory() as folder:
+        version = version_of(folder, *real_samples(PAIRS_PER_STEP * 2, 2, one_pair))
+        for contestant in ("float32", "ours", "ours-checkpointing"):
+            command = [sys.executable, __file__, "--peak", mode, contestant, str(version)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            found[contestant] = float(done.stdout.split()[-1])
     shares = {f"{name}_share": round(found[name] / found["float32"], 2) for name in ("ours", "ours-checkpointing")}
     return {"compared": f"peak MiB over the model, {mode}"} | {k: round(v) for k, v in found.items()} | shares
 
@@ -264,7 +272,6 @@ def compare_own() -> dict[str, Any]:
     A checkpoint counts by the clock on the wall, since it waits for the disk, and once per `save_every` steps.
     """
     from curation.embedded import embedded_model
-    from tiny_policy import place, sealed
     from training import checkpoint, metrics, reference, train
     from training.config import Training
 
@@ -279,7 +286,7 @@ def compare_own() -> dict[str, Any]:
     spent_in(train, "_step", time.process_time, steps)
     completions, pairs = real_samples(PAIRS_PER_STEP * (STEPS + 1), 2, one_pair)
     with tempfile.TemporaryDirectory() as folder:
-        version = sealed(Path(folder), completions, pairs, place(pairs, 1))
+        version = version_of(folder, completions, pairs)
         config = Training(model=str(embedded_model()), device="cpu", dtype="float32", pairs_per_step=PAIRS_PER_STEP)
         train.train(version, config, output=Path(folder) / "first")
         # Every forward pass of the reference is made by `measure`.
