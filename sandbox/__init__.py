@@ -34,6 +34,8 @@ Not covered
 * Side channels between processes of one machine (timing, caches), and a program's use of the limits it was given.
 * Who runs as another user than root shares that uid with the sandbox's processes; files and system calls are closed to
   them all the same. On macOS there is neither Landlock nor seccomp: only limits, and only when told to go on.
+* A test that evaluates an answer (`eval(f(x))`) lets the program judge itself. It is judged alone for that, by a judge
+  that judges no other after it.
 * Tests are not hidden from a program that guesses them: it sees the arguments it is called with.
 * In `fast` mode hundreds of programs share one process. One that names what could change an object of the library's
   runs apart, finalizers run before the next one starts, and what a dying process says for a later program is not

@@ -8,6 +8,7 @@ from typing import Any
 from sandbox.verdict import NO_EVIDENCE, STATUSES, Limits, Program, Result, Status, TestResult
 from sandbox.worker import EXIT_MEMORY
 
+_MESSAGE_CHARS = 1_000  # more than an honest process says of one test
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 Outcome = tuple[Any, str, str]  # status, message, the name of the candidate's exception
 
@@ -29,13 +30,19 @@ _ENDING: dict[str, type | tuple[type, ...]] = {
     "cpu_ms": (int, float),
     "violations": list,
 }
+# Between what the numbers of an ending lie, so that a table takes them and nobody's sum overflows.
+_RANGES = {"exit": (-128, 255), "cpu_ms": (0, 1e12), "peak_kb": (0, 1 << 50)}
 
 
 def is_ending(value: Any) -> bool:
     """Is this what a worker says of a program?"""
     if not isinstance(value, dict) or ("syntax" in value and "message" not in value):
         return False
-    return all(name in _ENDING and isinstance(part, _ENDING[name]) for name, part in value.items())
+    if not all(name in _ENDING and isinstance(part, _ENDING[name]) for name, part in value.items()):
+        return False
+    if any(type(one) is not list or [*map(type, one)] != [int, str, str] for one in value.get("violations", ())):
+        return False
+    return all(low <= value.get(name, 0) <= high for name, (low, high) in _RANGES.items())
 
 
 def describe(status: int) -> str:
@@ -78,8 +85,8 @@ def assemble(program: Program, rounds: list[Round], limits: Limits) -> Result:
     for one in rounds:
         wanted = len(program.tests) if program.kind == "function" else 1
         found = outcomes(one, wanted, limits)
-        tests += [TestResult(status, printable(message)) for status, message, _ in found]
-        error_types += [name for _, _, name in found]
+        tests += [TestResult(status, printable(message[:_MESSAGE_CHARS])) for status, message, _ in found]
+        error_types += [name[:_MESSAGE_CHARS] for _, _, name in found]
     failed = [test for test in tests if test.status != "passed"]
     worst = next((test for test in failed if test.status in NO_EVIDENCE), failed[0] if failed else None)
     error_type = error_types[tests.index(worst)] if worst and worst.status == "exception" else None

@@ -35,12 +35,10 @@ def run_captured(service: "Service", code: CodeType) -> None:
 
 
 def _ending(service: "Service", error: BaseException) -> list[Any]:
-    # By its type: `__class__` may be the program's to answer.
-    kind = next((kind for kind in service.statuses if issubclass(type(error), kind)), None)
-    if kind is not None:
-        status, service.clean = service.statuses[kind], False
+    stopped = service.stopped_by(error)
+    if stopped is not None:
+        status, text = stopped
         trace = _trace(error)
-        text = f"out of {service.limits.memory_mb} MB" if status == "memory_limit" else kind.__str__(error)
         return ["limit", status, text, trace, _violations(error, trace) if status == "refused" else []]
     if isinstance(error, SystemExit):
         return _exit(service, error.code)

@@ -93,8 +93,20 @@ class Packer:
             return list(values)
         return [self.pack(value) for value in values]
 
+    def pack_keys(self, values: Any) -> list[Tree]:
+        """The items of a set. What the other side could not hash is foreign: a list whose class has a `__hash__`."""
+        if not self.big_ints and _PLAIN.issuperset(map(type, values)):
+            return list(values)
+        return [self.pack_key(value) for value in values]
+
+    def pack_key(self, value: Any) -> Tree:
+        return self.pack(value) if type(value) in _PLAIN or _hashes(value) else self.foreign(value)
+
     def pack_pairs(self, items: Any) -> list[Tree]:
-        return self.pack_all([half for pair in items for half in pair])
+        halves = [half for pair in items for half in pair]
+        if not self.big_ints and _PLAIN.issuperset(map(type, halves)):
+            return halves
+        return [self.pack(half) if number % 2 else self.pack_key(half) for number, half in enumerate(halves)]
 
     def pack_foreign(self, value: Any) -> Tree:
         kind = type(value)
@@ -107,7 +119,17 @@ class Packer:
         """The items of a numbered container, to fill its twin on the other side with."""
         if isinstance(value, dict):
             return self.pack_pairs(_items(value))
-        return self.pack_all(list(value))
+        return self.pack_keys(list(value)) if isinstance(value, set) else self.pack_all(list(value))
+
+
+def _hashes(value: Any) -> bool:
+    """Whether the value has a hash once it is of an exact built-in type."""
+    kind = type(value)
+    if issubclass(kind, tuple):
+        return all(map(_hashes, tuple.__iter__(value)))
+    if issubclass(kind, Decimal):
+        return not Decimal.is_snan(value)
+    return not issubclass(kind, (list, dict, set, bytearray, deque))
 
 
 def _exact(base: type, value: Any) -> Any:
@@ -162,13 +184,23 @@ def hex_int(value: int) -> Tree:
 def _pack_time(packer: Packer, value: time) -> Tree:
     if value.tzinfo is not None:
         return packer.foreign(value)
-    return ["m", value.hour, value.minute, value.second, value.microsecond, value.fold]
+    parts = (value.hour, value.minute, value.second, value.microsecond)
+    time(*parts)  # ValueError: one of a pickled state may have an hour 255, which no other side could make
+    return ["m", *parts, value.fold]
 
 
 def _pack_datetime(packer: Packer, value: datetime) -> Tree:
     if value.tzinfo is not None:
         return packer.foreign(value)
-    return ["w", *value.timetuple()[:6], value.microsecond, value.fold]
+    year, month, day, hour, minute, second, micro = _fields(datetime, value, _DATETIME_FIELDS)
+    datetime(year, month, day, hour, minute, second, micro)  # as above
+    return ["w", year, month, day, hour, minute, second, micro, value.fold]
+
+
+def _pack_date(packer: Packer, value: date) -> Tree:
+    parts = (value.year, value.month, value.day)
+    date(*parts)  # as above
+    return ["d", *parts]
 
 
 def _pack_range(packer: Packer, value: range) -> Tree:
@@ -183,6 +215,11 @@ def _pack_decimal(packer: Packer, value: Decimal) -> Tree:
     return ["M", str(value)]
 
 
+def _pack_fraction(packer: Packer, value: Fraction) -> Tree:
+    top, bottom = int.__int__(value.numerator), int.__int__(value.denominator)
+    return ["R", hex(top), hex(bottom)] if bottom else packer.foreign(value)  # a program may set its parts
+
+
 def _pack_type(packer: Packer, value: type) -> Tree:
     return ["k", _TYPE_NAMES[value]] if value in _TYPE_NAMES else packer.foreign(value)
 
@@ -190,8 +227,8 @@ def _pack_type(packer: Packer, value: type) -> Tree:
 _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
     list: lambda p, v: ["L", *p.pack_all(v)],
     tuple: lambda p, v: ["T", *p.pack_all(v)],
-    set: lambda p, v: ["S", *p.pack_all(v)],
-    frozenset: lambda p, v: ["F", *p.pack_all(v)],
+    set: lambda p, v: ["S", *p.pack_keys(v)],
+    frozenset: lambda p, v: ["F", *p.pack_keys(v)],
     dict: lambda p, v: ["D", *p.pack_pairs(v.items())],
     Counter: lambda p, v: ["C", *p.pack_pairs(v.items())],
     OrderedDict: lambda p, v: ["O", *p.pack_pairs(v.items())],
@@ -202,10 +239,10 @@ _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
     complex: lambda p, v: ["c", v.real, v.imag],
     range: _pack_range,
     type(...): lambda p, v: ["E"],
-    Fraction: lambda p, v: ["R", hex(v.numerator), hex(v.denominator)],
+    Fraction: _pack_fraction,
     Decimal: _pack_decimal,
     datetime: _pack_datetime,
-    date: lambda p, v: ["d", v.year, v.month, v.day],
+    date: _pack_date,
     time: _pack_time,
     timedelta: lambda p, v: ["u", v.days, v.seconds, v.microseconds],
     type: _pack_type,
@@ -332,7 +369,7 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "R": lambda u, t: Fraction(int(t[1], 16), int(t[2], 16)),
     "M": lambda u, t: Decimal(t[1]),
     "w": lambda u, t: datetime(*t[1:8], fold=t[8]),
-    "d": lambda u, t: date(*t[1:4]),
+    "d": lambda u, t: date(t[1], t[2], t[3]),  # of one part it would make a date that is none, as pickle may
     "m": lambda u, t: time(*t[1:5], fold=t[5]),
     "u": lambda u, t: timedelta(*t[1:4]),
     "k": lambda u, t: _TYPES[t[1]],

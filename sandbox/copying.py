@@ -101,7 +101,9 @@ def _reconstruct(
 def _set_state(made: Any, state: Any, kind: Any) -> None:
     # Asked of the class: an object's own `__getattr__` would get its dictionary as it is, for any name to be put in.
     own_way = hasattr(type(made), "__setstate__")
-    state = _own_dicts(state)  # or the program, which finds it in its memo, changes it when the collector runs
+    # Or the program, which finds it in its memo, changes it when the collector runs; or later on the list of a cycle,
+    # which CPython takes for one that nobody else has.
+    state = _own_parts(state)
     attributes, slots = _parts(made, state)
     if type(made) is not kind:  # a `__new__` of the program's gave another object, such as the library's
         found, wanted = guards.name_of(type(made)), guards.name_of(kind)
@@ -112,15 +114,17 @@ def _set_state(made: Any, state: Any, kind: Any) -> None:
     found = made.__dict__ if attributes is not None else {}
     if type(found) is not dict or not isinstance(attributes, dict | NoneType) or not isinstance(slots, dict | NoneType):
         refuse("attribute", "copy sets attributes from a plain dict only")
+    if not all(type(name) is str for name in attributes or {}):  # it may equal one name now and another one later
+        refuse("attribute", "copy sets attributes by plain names only")
     found.update(attributes or {})
     for name, value in (slots or {}).items():
         setattr(made, name, value)
 
 
-def _own_dicts(state: Any) -> Any:
-    """The state with copies of its plain dicts, which nobody else holds."""
+def _own_parts(state: Any) -> Any:
+    """The state with copies of its plain dicts and lists, which nobody else holds."""
     if type(state) is tuple:
-        return tuple(dict(part) if type(part) is dict else part for part in state)
+        return tuple(type(part)(part) if type(part) in (dict, list) else part for part in state)
     return dict(state) if type(state) is dict else state
 
 

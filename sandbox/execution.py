@@ -9,7 +9,7 @@ import threading
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sandbox.assemble import between, describe, printable
+from sandbox.assemble import between, describe, is_ending, printable
 from sandbox.capture import ENDING, STDERR, STDOUT
 from sandbox.codec import Malformed
 from sandbox.pool import Mode
@@ -24,6 +24,9 @@ Ending = Literal[
 ]
 _END_SECONDS = 10.0
 _FRAME_ROOM = 1 << 20
+_NAME_CHARS = 500
+_MESSAGE_CHARS = 2_000
+_MOST_LISTED = 1_000  # lines of a trace, or violations
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +108,8 @@ def _run(process: Process, source: str | bytes, stdin: str | bytes, limits: Limi
             return Execution("infra_error", None, error_message=f"the worker is gone: {error}")
         finally:
             late.cancel()
-    ending = endings[0] if isinstance(endings, list) and endings else None
-    return _assemble(frames, ending if isinstance(ending, dict) else {}, limits)
+    ending: Any = endings[0] if isinstance(endings, list) and endings else None
+    return _assemble(frames, ending if is_ending(ending) else {}, limits)
 
 
 def _frames(channel: Channel) -> dict[int, bytes]:
@@ -142,7 +145,7 @@ def _assemble(frames: dict[int, bytes], ending: dict[str, Any], limits: Limits) 
     usage |= {"stdout": frames.get(STDOUT, b""), "stderr": frames.get(STDERR, b"")}
     try:
         return _ended(json.loads(frames[ENDING]), usage, limits)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
         return Execution("killed", None, error_message=f"protocol violation: {error}", **usage)
 
 
@@ -154,21 +157,30 @@ def _ended(tree: Any, usage: dict[str, Any], limits: Limits) -> Execution:
             errors = usage.pop("stderr") + (f"{text}\n".encode("utf-8", "replace") if text else b"")
             return Execution("ended", code, stderr=errors, steps=steps, **usage)
         case [int(steps), ["error", str(kind), str(text), list(trace)]]:
-            usage |= {"error_type": printable(kind), "error_message": printable(text), "trace": _trace(trace)}
+            usage |= {"error_type": _short(kind), "error_message": _text(text), "trace": _trace(trace)}
             return Execution("exception", 1, steps=steps, **usage)
         case [int(steps), ["limit", ("step_limit" | "memory_limit" | "output_limit" | "refused") as status,
                            str(text), list(trace), list(violations)]]:  # fmt: skip
-            usage |= {"error_message": printable(text), "trace": _trace(trace), "violations": _violations(violations)}
+            usage |= {"error_message": _text(text), "trace": _trace(trace), "violations": _violations(violations)}
             return Execution(status, None, steps=steps, **usage)
     raise ValueError("an ending of no known kind")
 
 
+def _short(name: str) -> str:
+    return printable(name[:_NAME_CHARS])
+
+
+def _text(message: str) -> str:
+    return printable(message[:_MESSAGE_CHARS])
+
+
 def _trace(tree: list[Any]) -> tuple[tuple[int, str], ...]:
-    return tuple((int(line), printable(str(name))) for line, name in tree)
+    return tuple((int(line), _short(str(name))) for line, name in tree[:_MOST_LISTED])
 
 
 def _violations(tree: list[Any]) -> tuple[Violation, ...]:
-    return tuple(Violation(int(line), printable(str(rule)), printable(str(message))) for line, rule, message in tree)
+    listed = tree[:_MOST_LISTED]
+    return tuple(Violation(int(line), _short(str(rule)), _text(str(message))) for line, rule, message in listed)
 
 
 def _cause(status: int, spent: float, limits: Limits) -> tuple[Ending, str]:

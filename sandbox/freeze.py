@@ -4,6 +4,7 @@ import codecs
 import ctypes
 import functools
 import importlib
+import itertools
 import os
 import sys
 import types
@@ -24,10 +25,9 @@ from sandbox import (
     stops,
     streams,
 )
-from sandbox.private import library_private
+from sandbox.private import classes_of, library_private
 
 _HEAP = 1 << 9
-_IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: attributes of the class cannot be set
 _CODECS = (
     "ascii base64 charmap cp037 cp1252 cp437 hex idna iso8859-1 latin-1 punycode raw_unicode_escape rot13 "
     "unicode_escape utf-16 utf-16-be utf-16-le utf-32 utf-32-be utf-32-le utf-7 utf-8 utf-8-sig"
@@ -58,6 +58,7 @@ def prepare() -> None:
     copying.UNCOPIED.update(_uncopied())
     classes = {*modules.library_classes(), *_own_classes(), *_more_classes()}
     freeze_types(classes)
+    _clear_caches()
 
 
 # What these import only when somebody asks for it, which is too late behind the walls.
@@ -77,6 +78,7 @@ def import_allowed(names: Iterable[str], path: Iterable[str]) -> None:
         raise RuntimeError(f"the module {name}, which is allowed, cannot be imported: {error}") from None
     finally:
         os.environ.clear()
+    _clear_caches()
 
 
 def _harmless_bases() -> None:
@@ -148,6 +150,13 @@ def _clearing() -> list[Callable[[], None]]:
     return [*vars(typing)["_cleanups"], *(value.cache_clear for value in cached)]
 
 
+def _clear_caches() -> None:
+    """Also before any program runs: what imports left there, such as Optional[Type[...]], would be shown to the `==` of
+    a program's object with the same hash."""
+    for clear in _clearing():
+        clear()
+
+
 def forget() -> None:
     """Empty the library's caches: a program's keys in them would be asked for their hash and `==` by the next one."""
     import _strptime
@@ -159,14 +168,13 @@ def forget() -> None:
     vars(re.RegexFlag)["_value2member_map_"].update(_known_flags())
     vars(struct)["_clearcache"]()
     vars(_strptime)["_regex_cache"].clear()
-    for clear in _clearing():
-        clear()
+    _clear_caches()
 
 
 def _own_classes() -> list[type]:
-    from sandbox import runtime
+    from sandbox import runtime, translate
 
-    rooms = (streams, concurrency, asyncloop, guards, runtime, standins, stops, records)
+    rooms = (streams, concurrency, asyncloop, guards, runtime, standins, stops, records, translate)
     return [
         value
         for room in rooms
@@ -176,26 +184,32 @@ def _own_classes() -> list[type]:
 
 
 def _uncopied() -> list[type]:
-    """What holds the world or a part of it, or stands for what CPython would not copy either: locks, streams, tasks."""
+    """What holds the world or a part of it, or stands for what CPython would not copy either: locks, streams, tasks.
+
+    And what tee() gives, or combinations(): the parts are copied one by one, where a program may put others in the
+    memo, and CPython believes each of them about the others.
+    """
     from sandbox import runtime
 
+    one: Any = itertools.tee(())[0]
     return [
+        *(type(one), getattr(itertools, "_tee_dataobject", type(one))),
+        *(itertools.combinations, itertools.combinations_with_replacement),
         *(runtime.World, runtime.Globals, modules.Importer, standins.System, asyncloop.Loop, asyncloop.Task),
         *(concurrency.Queue, concurrency.Lock, concurrency.Thread),
-        *(copying.Kept, guards.Forbidden, records.FieldDescription),
+        *(copying.Kept, guards.Forbidden, records.FieldDescription, modules.Struct),
         *(streams.Output, streams.TextOutput, streams.BinaryOutput, streams.Input),
     ]
 
 
 def _more_classes() -> list[type]:
-    """Library classes that a program reaches through an instance and not by name."""
-    import contextlib
-    import random
-    import typing
+    """Library classes that a program reaches through an instance and not by name, and those that a C module made."""
+    import abc
 
-    found = [kind for kind in vars(contextlib).values() if isinstance(kind, type)]
-    found += [kind for kind in vars(typing).values() if isinstance(kind, type)]
-    return [*found, random.Random]
+    rooms = policy.MODULES.keys() - policy.STAND_INS | {"__future__", "random", "time"}
+    found = [kind for name in sorted(rooms) for kind in classes_of(name) if not issubclass(kind, type)]
+    builtin = [value for value in guards.shared_builtins().values() if isinstance(value, type)]
+    return [*found, *builtin, type(vars(abc.ABC)["_abc_impl"])]
 
 
 def freeze_types(classes: set[type]) -> bool:
@@ -207,10 +221,10 @@ def freeze_types(classes: set[type]) -> bool:
     if offset is None:
         return False
     for kind in classes:
-        if kind.__flags__ & _HEAP and not kind.__flags__ & _IMMUTABLE:
+        if kind.__flags__ & _HEAP and not kind.__flags__ & guards.IMMUTABLE:
             field = ctypes.c_ulong.from_address(id(kind) + offset)
             if field.value == kind.__flags__:
-                field.value |= _IMMUTABLE
+                field.value |= guards.IMMUTABLE
     return True
 
 

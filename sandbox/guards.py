@@ -106,6 +106,7 @@ class _KindOfType(type):
 
 TYPE: Any = _KindOfType("type", (), {"__slots__": (), "__module__": "builtins"})
 _HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made by a class statement, or by C code that does as one does
+IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: its attributes cannot be set; `freeze` sees to it for the library's
 _OBJ = vars(AttributeError)["obj"]
 _CACHING = type(functools.lru_cache(len))
 CACHED: Any = type("_lru_cache_wrapper", (), {"__slots__": (), "__module__": "functools"})  # stands for it
@@ -126,21 +127,51 @@ def without_metaclass(value: Any) -> Any:
     return TYPE if isinstance(value, type) and issubclass(value, type) else value
 
 
+class _Making:
+    """What a class statement calls to make the class: the metaclass, of bases that are asked what they stand for once.
+
+    A program's `==` runs when an alias says so, and may have it say something else the next time.
+    """
+
+    __slots__ = ("bases", "kind", "namespace", "resolved")
+
+    def __init__(self, name: str, bases: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        self.bases, self.resolved = bases, _checked_bases(bases)
+        self.kind, self.namespace, _ = types.prepare_class(name, self.resolved, keywords)
+
+    def __prepare__(self, name: str, bases: tuple[type, ...], /, **keywords: Any) -> Any:
+        return self.namespace
+
+    def __call__(self, name: str, bases: tuple[type, ...], namespace: Any, /, **keywords: Any) -> Any:
+        if self.resolved is not self.bases:
+            namespace["__orig_bases__"] = self.bases
+        return self.kind(name, bases, namespace, **keywords)
+
+
+def plain_keywords(keywords: dict[str, Any]) -> dict[str, Any]:
+    """The same keywords, of exact strings: one that answers `==` itself has one name now and another one later."""
+    if not all(type(name) is str for name in keywords):
+        raise TypeError("keywords must be plain strings")
+    return keywords
+
+
 def build_class(function: Any, name: str, /, *bases: Any, metaclass: Any = None, **keywords: Any) -> Any:
     """The class statement: the real one, with a look at the bases before and at the namespace after."""
-    _check_bases(bases)
+    plain_keywords(keywords)  # or one turns into another `metaclass`, whose namespace has guards of the program's
+    given: dict[str, Any] = {} if metaclass is None else {"metaclass": type}
     if metaclass is ABC_META:
         import abc
 
-        keywords["metaclass"] = abc.ABCMeta
+        given["metaclass"] = abc.ABCMeta
     elif metaclass is not None and metaclass is not TYPE:
         refuse("metaclass", f"class {name} has a metaclass of its own; only abc.ABCMeta is allowed")
-    return checked_class(builtins.__build_class__(function, name, *bases, **keywords))
+    making = _Making(name, bases, keywords | given)
+    return checked_class(builtins.__build_class__(function, name, *making.resolved, metaclass=making, **keywords))
 
 
-def _check_bases(bases: tuple[Any, ...]) -> None:
-    """No metaclass among the bases, nor behind a generic alias that becomes its origin in a class header; no
-    `__match_args__` of theirs that an own class may not have.
+def _checked_bases(bases: tuple[Any, ...]) -> tuple[type, ...]:
+    """The classes that the bases stand for: no metaclass among them, nor behind a generic alias that becomes its origin
+    in a class header; no `__match_args__` of theirs that an own class may not have.
 
     Before the class is made: the hooks of its bases (`__init_subclass__`, `__set_name__`) run while it is made.
     """
@@ -157,6 +188,7 @@ def _check_bases(bases: tuple[Any, ...]) -> None:
             refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
         for kind in base.__mro__:
             _check_match_args(vars(kind).get("__match_args__", ()), name_of(kind), ("own", "guard", "refuse"))
+    return resolved
 
 
 def _by_the_library(kind: type) -> bool:
@@ -182,8 +214,8 @@ def _always_the_same(base: Any) -> bool:
 def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any:
     """type(name, bases, namespace)."""
     bases = tuple(bases)
-    _check_bases(bases)
-    if "metaclass" in keywords:
+    resolved = _checked_bases(bases)
+    if "metaclass" in plain_keywords(keywords):
         refuse("metaclass", "type() takes no metaclass here")
     items = dict(namespace)
     for key in items:
@@ -194,7 +226,9 @@ def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any
     if "__slots__" in items:
         items["__slots__"] = slots(items["__slots__"])
     _check_match_args(items.get("__match_args__", ()), str(name), ("own", "guard", "refuse"))
-    return checked_class(types.new_class(str(name), bases, keywords, lambda body: body.update(items)))
+    if resolved is not bases:
+        items["__orig_bases__"] = bases
+    return checked_class(types.new_class(str(name), resolved, keywords, lambda body: body.update(items)))
 
 
 def checked_class(kind: Any) -> Any:
@@ -203,6 +237,8 @@ def checked_class(kind: Any) -> Any:
         return kind
     if issubclass(kind, type) or type(kind) is _KindOfType:
         refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
+    if not kind.__flags__ & _HEAP or kind.__flags__ & IMMUTABLE:
+        refuse("metaclass", f"{name_of(kind)} is a class of the library's")
     for key, value in list(vars(kind).items()):
         if key.startswith("__") and is_dunder(key) and not _may_stand(key, value):
             refuse("special-name", f"{key} may not be defined in class {name_of(kind)}")
@@ -338,6 +374,8 @@ def _checked_get(act: Callable[..., Any], owner: Any, name: Any) -> Any:
     name = exact_name(name)
     if load_rule(name) == "guard":
         return attr(owner, name)
+    if issubclass(type(owner), type):  # object's way takes what a metaclass has, and a class's descriptors as they are
+        return getattr(owner, _readable(owner, name))
     return act(_readable(owner, name))
 
 

@@ -2,24 +2,28 @@
 
 A function test runs here, with the entry point (also called `candidate`) as a remote stub. What a test does decides:
 an assertion that fails is `wrong`; an exception of the candidate's that the test lets pass is `exception`; any other
-exception after the program was asked for something is `wrong` too (the test could not use the answer); a NameError,
-ImportError or SyntaxError of the test's own, or any failure before the program was asked, is `infra_error`.
+exception after the program was asked for something is `wrong` too (the test could not use the answer); a NameError
+over a name that the test binds nowhere, an ImportError of its own, or any failure before the program was asked, is
+`infra_error`.
 """
 
 import builtins
+import gc
 import math
 import random
 import re
 import resource
 import socket
 import sys
+import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, setcontext
 from types import CodeType
 from typing import Any
 
 from sandbox.codec import Malformed, Uncrossable, from_bytes
+from sandbox.foresee import bound_names
 from sandbox.prepared import EARLY, Prepared, prepare_tests
 from sandbox.remote import Ended, Entry, Link
 from sandbox.wire import Channel, Closed, Replies, receive_down
@@ -31,6 +35,8 @@ _NUMBER_CHARS = 400
 _EXACTLY = Context(prec=3 * _NUMBER_CHARS, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _MEMORY = 2 << 30
+_MUCH = 1 << 20  # bytes of one program's answers
+_DECIMALS, _RECURSION, _DIGITS = Context(), sys.getrecursionlimit(), sys.get_int_max_str_digits()
 # Imported before the walls go up, since nothing can be read afterwards.
 _WARM = (
     *("abc", "array", "bisect", "calendar", "cmath", "collections", "collections.abc", "copy", "dataclasses"),
@@ -63,7 +69,6 @@ class Judge:
         self.problems: OrderedDict[Any, Prepared] = OrderedDict()
 
     def prepare(self) -> None:
-        import gc
         import importlib
 
         for name in _WARM:
@@ -90,6 +95,9 @@ class Judge:
             self._allow_seconds(turn.job["cpu_seconds"])
             verdict = self._stdio(turn) if turn.prepared is None else self._function(turn, turn.prepared)
             turn.channel.close()
+            turn.link.forget()
+            if turn.link.taken > _MUCH:
+                gc.collect()  # an answer may hold itself
             replies.add(verdict)
             if verdict.get("spoilt"):
                 for later in turns[number + 1 :]:
@@ -118,7 +126,8 @@ class Judge:
         link = turn.link
         if turn.job["hurried"] and len(prepared.batch) >= EARLY:
             link.request(prepared.batch, max(prepared.foreseen, default=0), False)
-        outcomes = _run_tests(prepared, link, prepared.foreseen if turn.job["hurried"] else ())
+        with warnings.catch_warnings():
+            outcomes = _run_tests(prepared, link, prepared.foreseen if turn.job["hurried"] else ())
         spoilt = prepared.meddles and _state() != self.state
         again = {"again": True} if link.again else {}
         return {"tests": outcomes, "steps": link.steps, "waiting": link.waiting, "spoilt": spoilt} | again
@@ -146,7 +155,7 @@ class Judge:
             if tree[0] == "o" and type(tree[2]) is str:
                 outcome = compare_output(tree[2], turn.job["stdout"])
             elif tree[0] == "e":
-                name = str(tree[2][0])
+                name = str(tree[2][0])[:_MESSAGE_CHARS]
                 outcome = ("exception", f"{name}: {tree[3]}"[:_MESSAGE_CHARS], name)
             elif tree[0] == "x" and tree[2] in {"step_limit", "memory_limit", "output_limit", "refused"}:
                 outcome = (tree[2], str(tree[3])[:_MESSAGE_CHARS], "")
@@ -215,9 +224,17 @@ class _ProgramNames(dict[str, Any]):
         return sys.modules[name] if name in _WARM else found
 
 
-def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> list[Outcome]:
+def _start_anew(prepared: Prepared) -> None:
+    """Undo what the tests before may have set for the whole interpreter: it would decide over other programs."""
     if prepared.seeded:
         random.seed(0)  # so that a test which draws its inputs draws the same for everyone
+    setcontext(_DECIMALS.copy())
+    sys.setrecursionlimit(_RECURSION)
+    sys.set_int_max_str_digits(_DIGITS)
+
+
+def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> list[Outcome]:
+    _start_anew(prepared)
     entry = Entry(link, -1, prepared.entry_point)
     stubs = {"candidate": entry} | ({prepared.entry_point: entry} if prepared.entry_point else {})
     namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link)} | stubs
@@ -245,11 +262,11 @@ def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Out
     try:
         exec(code, namespace)
     except BaseException as error:
-        return _outcome(error, link)
+        return _outcome(error, link, code)
     return link.final or ("passed", "", "")
 
 
-def _outcome(error: BaseException, link: Link) -> Outcome:
+def _outcome(error: BaseException, link: Link, code: CodeType | None = None) -> Outcome:
     """What a test that ended with `error` says about the program."""
     if link.final is not None or isinstance(error, Ended):
         return link.final or ("infra_error", "the judge lost the program", "")
@@ -257,13 +274,22 @@ def _outcome(error: BaseException, link: Link) -> Outcome:
     for raised, name in zip(link.raised, link.error_types, strict=True):
         if raised is error:
             return "exception", f"{name}: {_text(error)}"[:_MESSAGE_CHARS], name
-    if isinstance(error, NameError | ImportError | SyntaxError | Uncrossable) or link.calls == 0:
+    # Tests are compiled before anything runs: a SyntaxError now is about a text, such as an answer, that they read.
+    own = isinstance(error, NameError | ImportError | Uncrossable) and not _unbound(error, code)
+    if own or link.calls == 0:
         return "infra_error", f"the test itself failed: {text}", ""
     if isinstance(error, AssertionError):
         return "wrong", text, ""
     if not isinstance(error, Exception):
         return "infra_error", f"the test itself ended the judge: {text}", ""
     return "wrong", f"the test could not use the answer: {text}", ""
+
+
+def _unbound(error: BaseException, code: CodeType | None) -> bool:
+    """Is it about a name that the test binds itself? Then the answer decided that it was not, as an empty one may."""
+    if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
+        return error.name in bound_names(code or "")
+    return isinstance(error, UnboundLocalError)
 
 
 def _text(error: BaseException) -> str:

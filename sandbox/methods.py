@@ -28,6 +28,7 @@ from sandbox.private import classes_of, library_inner, library_private, names_in
 # `__repr__` and `__str__` only ask its name, and pprint knows classes by the very function.
 _TELLING = frozenset({"__class__", "type"})
 _TEXTS = frozenset({"__repr__", "__str__"})
+_STANDS_BY = frozenset({"__origin__", "_inst", "_name"})
 
 
 @functools.cache
@@ -56,8 +57,59 @@ def hold_to_their_objects() -> None:
         real = vars(_random.Random)[name]
         type.__setattr__(_random.Random, name, _named_like(_seeding(real), getattr(random.Random, name)))
     vars(_strptime)["_cache_lock"] = _thread.RLock()  # a format's `__hash__` is asked while it is held
+    vars(typing)["compile"] = _checking
+    reference = typing.ForwardRef
+    type.__setattr__(reference, "__init__", _only_its_own(vars(reference)["__init__"]))
+    type.__setattr__(reference, "_evaluate", _unevaluated(vars(reference)["_evaluate"]))
+    alias = vars(typing)["_BaseGenericAlias"]
+    type.__setattr__(alias, "__setattr__", _standing_for_one(vars(alias)["__setattr__"]))
     _without_typed_caches()
     _without_power_over_names()
+
+
+def _checking(source: str, filename: str, mode: str) -> Any:
+    """compile() for a ForwardRef, which sets the code on whatever it is given for `self`: for a program's, none at all.
+
+    Nothing evaluates the text of a program's: it was never translated. And any code object's `replace` makes bytecode.
+    """
+    code = compile(source, filename, mode, dont_inherit=True)
+    return None if stops.running() else code
+
+
+def _unevaluated(evaluate: FunctionType) -> Callable[..., Any]:
+    """ForwardRef._evaluate, which puts the real builtins into the globals it is given: not while a program runs."""
+
+    def _evaluate(self: Any, /, *args: Any, **keywords: Any) -> Any:
+        if stops.running():
+            raise TypeError("an annotation that is a string is not evaluated")
+        return evaluate(self, *args, **keywords)
+
+    return _named_like(_evaluate, evaluate)
+
+
+def _only_its_own(init: FunctionType) -> Callable[..., Any]:
+    """ForwardRef.__init__ for a ForwardRef. A program's object has a `__setattr__`, to which it would hand the code."""
+
+    def __init__(self: Any, /, *args: Any, **keywords: Any) -> None:
+        if type(self) is not typing.ForwardRef:
+            raise TypeError(f"expected a ForwardRef, found a {guards.name_of(type(self))}")
+        init(self, *args, **keywords)
+
+    return _named_like(__init__, init)
+
+
+def _standing_for_one(set_attribute: FunctionType) -> Callable[..., Any]:
+    """Setting an attribute of an alias, but for what it stands for, which `__init__` would set again.
+
+    A class header asks it after `guards` did, and an `==` of the program's may run in between.
+    """
+
+    def __setattr__(self: Any, attr: str, val: Any) -> None:
+        if attr in _STANDS_BY and stops.running() and attr in object.__getattribute__(self, "__dict__"):
+            raise TypeError("what an alias of typing's stands for cannot be changed")
+        set_attribute(self, attr, val)
+
+    return _named_like(__setattr__, set_attribute)
 
 
 def _without_typed_caches() -> None:
@@ -80,7 +132,7 @@ def _without_power_over_names() -> None:
     # A member keeps the functions of what else has its name in the bases of the Enum: `str.format`, say.
     type.__setattr__(enum.property, "__setattr__", _keeps_no_descriptor)
     for kind in (type(calendar.day_name), type(calendar.month_name)):
-        type.__setattr__(kind, "__getitem__", _of_no_text(vars(kind)["__getitem__"]))
+        type.__setattr__(kind, "__getitem__", _of_its_own(kind, vars(kind)["__getitem__"]))
     for base in (UserDict, UserList):
         type.__setattr__(base, "__copy__", _named_like(_copying(base), vars(base)["__copy__"]))
     member = vars(enum)["_proto_member"]
@@ -95,12 +147,12 @@ def _keeps_no_descriptor(self: Any, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
 
 
-def _of_no_text(function: FunctionType) -> Callable[..., Any]:
-    """The method, which takes no str for `self`: it reads its `format`."""
+def _of_its_own(kind: type, function: FunctionType) -> Callable[..., Any]:
+    """The method, which takes an object of the class for `self`, that is no str as well: it reads its `format`."""
 
     def method(self: Any, /, *args: Any) -> Any:
-        if isinstance(self, str):
-            raise TypeError(f"{function.__qualname__}() takes no str")
+        if kind not in type(self).__mro__ or issubclass(type(self), str):
+            raise TypeError(f"{function.__qualname__}() takes a {kind.__name__} that is no str")
         return function(self, *args)
 
     return _named_like(method, function)

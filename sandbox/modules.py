@@ -6,6 +6,8 @@ functions of the library, and its classes, which `freeze_types` makes immutable.
 
 import functools
 import importlib
+import struct
+import sys
 import types
 import typing
 import warnings
@@ -207,6 +209,42 @@ def _typed_cache(function: Any, maxsize: Any) -> Any:
     return wrapper
 
 
+class Struct:
+    """struct.Struct. The real one, made anew by its `__init__`, frees the format, even while it asks a program's
+    `__index__` what to pack by it, and then gives out the memory after what it packed."""
+
+    __slots__ = ("_sandbox_real",)
+
+    def __init__(self, format: Any) -> None:
+        self._sandbox_real = struct.Struct(format)
+
+    @property
+    def format(self) -> str:
+        return self._sandbox_real.format
+
+    @property
+    def size(self) -> int:
+        return self._sandbox_real.size
+
+    def pack(self, *values: Any) -> bytes:
+        return self._sandbox_real.pack(*values)
+
+    def pack_into(self, buffer: Any, offset: Any, *values: Any) -> None:
+        self._sandbox_real.pack_into(buffer, offset, *values)
+
+    def unpack(self, buffer: Any, /) -> Any:
+        return self._sandbox_real.unpack(buffer)
+
+    def unpack_from(self, buffer: Any, offset: Any = 0) -> Any:
+        return self._sandbox_real.unpack_from(buffer, offset)
+
+    def iter_unpack(self, buffer: Any, /) -> Any:
+        return self._sandbox_real.iter_unpack(buffer)
+
+
+Struct.__module__ = "_struct"
+
+
 def _attrgetter(*paths: str) -> Callable[[Any], Any]:
     if not paths:
         raise TypeError("attrgetter expected 1 argument, got 0")
@@ -225,10 +263,11 @@ def _methodcaller(name: str, /, *args: Any, **keywords: Any) -> Callable[[Any], 
 
 
 def _namedtuple(
-    typename: Any, field_names: Any, *, rename: bool = False, defaults: Any = None, module: Any = None
+    typename: Any, field_names: Any, *, rename: Any = False, defaults: Any = None, module: Any = None
 ) -> Any:
     import collections
 
+    rename = bool(rename)  # asked twice, a program's object might let a special name through
     if not isinstance(field_names, str):
         field_names = [guards.exact_name(str(name)) for name in field_names]
     return guards.checked_class(
@@ -242,8 +281,12 @@ def enum_of(
     """Enum(name, names): a class with these members, by the rules of a class statement; else `call`, the real one."""
     import enum
 
-    if names is None or base.__members__:
-        return call(base, value) if names is None else call(base, value, names)
+    if names is None:
+        return call(base, value)
+    if base.__members__:  # not left to `call`, which looks again, at what a program may have put there
+        if sys.version_info < (3, 12):
+            raise TypeError(f"{value!r} cannot extend {base!r}")
+        return base.__new__(base, (value, names))
     if not any(type is one for one in (None, int, str, float)) or more.keys() - {"module", "qualname"}:
         refuse("module-name", "Enum() takes a name, the members, start and type=int, str or float here")
     if isinstance(names, str):
@@ -324,6 +367,7 @@ REPLACED: dict[str, Callable[[], Names]] = {
         "singledispatch": _singledispatch,
     },
     "operator": lambda: {"attrgetter": _attrgetter, "methodcaller": _methodcaller},
+    "struct": lambda: {"Struct": Struct},
     "types": lambda: {"SimpleNamespace": guards.Namespace},
     "typing": _typing_names,
 }

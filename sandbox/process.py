@@ -126,9 +126,8 @@ class Process:
 
     def receive(self, seconds: float) -> Any:
         """Its next message; `TimeoutError` after `seconds`."""
-        self.control.settimeout(seconds)
         try:
-            return receive_up(self.control)
+            return receive_up(self.control, seconds)
         except (Closed, Malformed) as error:
             raise Gone(f"{type(error).__name__} {error}".strip()) from None
 

@@ -10,25 +10,37 @@ import types
 import typing
 import unicodedata
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox import guards
 from sandbox.stops import refuse
-from sandbox.translate import load_rule
+from sandbox.translate import is_dunder, load_rule
+
+
+class _NoBase:
+    """The `__init_subclass__` of a class without subclasses. No classmethod, which may be given another function."""
+
+    __slots__ = ()
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return _refuse_subclass
+
+
+def _refuse_subclass(**options: Any) -> NoReturn:
+    refuse("module-name", "dataclasses.field is a function: it may not be inherited from")
 
 
 class FieldDescription:
     """What `field(...)` was given."""
 
     __slots__ = ("_sandbox_options",)
+    __init_subclass__ = _NoBase()
 
     def __init__(self, **options: Any) -> None:
+        guards.plain_keywords(options)
         options |= {name: _flag(options[name]) for name in _FLAGS & options.keys()}
         dataclasses.field(**options)  # complains as the real one does
         self._sandbox_options = options
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        refuse("module-name", "dataclasses.field is a function: it may not be inherited from")
 
 
 _OPTIONS: Any = vars(FieldDescription)["_sandbox_options"]
@@ -46,6 +58,8 @@ FieldView = dataclasses.make_dataclass("Field", ["name", "type", "default", "def
 def names() -> dict[str, Any]:
     """The functions of `dataclasses` that are not the real ones; puts ours in place where the real ones look."""
     vars(dataclasses)["_get_field"] = _get_field
+    vars(dataclasses)["_set_new_attribute"] = _set_new_attribute
+    vars(dataclasses)["_dataclass_getstate"], vars(dataclasses)["_dataclass_setstate"] = _get_state, _set_state
     return {
         "dataclass": dataclass,
         "field": FieldDescription,
@@ -57,7 +71,9 @@ def names() -> dict[str, Any]:
 
 
 _REAL_GET_FIELD: Any = vars(dataclasses)["_get_field"]
+_REAL_SET: Any = vars(dataclasses)["_set_new_attribute"]
 _prepared: dict[type, dict[str, Any]] = {}  # the fields of the classes that are being made
+_held: set[type] = set()  # those of them whose methods may only take their own objects
 _MODULE = "candidate"  # where the real one looks for names: a module with none
 _NAME: Any = vars(dataclasses.Field)["name"]
 _KW_ONLY = dataclasses.KW_ONLY
@@ -121,7 +137,7 @@ def _dataclass(kind: Any, options: dict[str, Any]) -> Any:
         raise TypeError("dataclass() should be called on a class of the program")
     if type(kind).__setattr__ is not type.__setattr__:  # such as an Enum's, which asks objects of the program
         refuse("metaclass", "dataclass() may not be applied to an Enum")
-    options = {name: bool(value) for name, value in options.items()}
+    options = {name: bool(value) for name, value in guards.plain_keywords(options).items()}
     given = _annotations(kind)
     annotations = {name: _said(annotation) for name, annotation in given.items()}
     fields = {name: _field(_options(kind, name)) for name, said in annotations.items() if said is not _KW_ONLY}
@@ -142,6 +158,8 @@ def _dataclass(kind: Any, options: dict[str, Any]) -> Any:
         refuse("special-name", f"the dataclass {kind.__name__} is being made")
     try:
         _prepared[kind] = fields
+        if guarded:
+            _held.add(kind)
         _set_defaults(kind, fields)
         if "__annotations__" in before:
             type.__setattr__(kind, "__annotations__", annotations)  # nobody else holds this one
@@ -152,6 +170,7 @@ def _dataclass(kind: Any, options: dict[str, Any]) -> Any:
         made = dataclasses.dataclass(kind, **(options | {"match_args": False}))
     finally:
         _prepared.pop(kind, None)
+        _held.discard(kind)
         for one in {kind, made or kind}:
             type.__setattr__(one, "__doc__", doc)
             type.__setattr__(one, "__module__", before["__module__"])
@@ -191,6 +210,25 @@ def _get_field(kind: Any, name: str, annotation: Any, kw_only: bool) -> Any:
     return _REAL_GET_FIELD(holder, name, annotation, kw_only)
 
 
+def _set_new_attribute(kind: Any, name: str, value: Any) -> Any:
+    """dataclasses._set_new_attribute. A method has to be held from the start: making the class may fail after it."""
+    if kind in _held and isinstance(value, types.FunctionType):
+        value.__qualname__ = f"{kind.__qualname__}.{value.__name__}"
+        value = _of_instances(kind, value)
+    return _REAL_SET(kind, name, value)
+
+
+def _get_state(self: Any) -> list[Any]:
+    """What copy is told by an object of a frozen class with slots, or of any class below it: whatever fields and bases
+    that one has, each is read by the rules."""
+    return [guards.safe_getattr(self, field.name) for field in _fields(type(self))]
+
+
+def _set_state(self: Any, state: Any) -> None:
+    for field, value in zip(_fields(type(self)), state, strict=False):
+        object.__setattr__(self, guards._settable(self, field.name), value)
+
+
 def _say_plainly(kind: type) -> None:
     """Let the names of the class be exact texts: the real one formats them, and a subclass has its own `__format__`."""
     for name in ("__name__", "__qualname__"):
@@ -200,7 +238,7 @@ def _say_plainly(kind: type) -> None:
 def _guarded(kind: type, names: Iterable[str]) -> bool:
     """Whether a field has a name that is read with a look at whose it is; the methods of `dataclass` do not look.
 
-    They are held to objects of the class once it is made, so nothing of the program's may run while it is.
+    They are held to objects of the class, the last of them once it is made, so nothing of the program's may run before.
     """
     inherited = [name for base in kind.__mro__ for name in vars(base).get("__dataclass_fields__", ())]
     found = next((name for name in (*names, *inherited) if load_rule(name) != "free"), None)
@@ -218,7 +256,8 @@ def _hold_to_instances(kind: type) -> None:
     """Let the methods that were written for `kind` read attributes of its own objects only."""
     for name, value in list(vars(kind).items()):
         if isinstance(value, types.FunctionType) and not guards.made_by_program(value):
-            type.__setattr__(kind, name, _of_instances(kind, value))
+            if value.__globals__ is not globals():  # held already
+                type.__setattr__(kind, name, _of_instances(kind, value))
 
 
 def _of_instances(kind: type, function: Any) -> Any:
@@ -240,7 +279,8 @@ def _annotations(kind: type) -> dict[str, Any]:
         refuse("special-name", f"the annotations of {guards.name_of(kind)} may only be a plain dict")
     found = dict(found)
     for name, annotation in found.items():
-        if not _says_what_it_reads(name) or load_rule(name) == "refuse":
+        rule = load_rule(name) if _says_what_it_reads(name) else "refuse"
+        if rule == "refuse" or (rule == "guard" and is_dunder(name)):  # a method would set an object's `__class__`
             if _said(annotation) is not _KW_ONLY:
                 refuse("special-name", f"a field may not be called {name!r}")
     return found

@@ -15,9 +15,11 @@ _REMEMBERED = 8
 _MOST_CALLS = 10_000
 # Items of a result with what is in it twice counted twice: comparing or printing it walks all of them.
 _MOST_ITEMS = 10_000_000
+_MESSAGE_CHARS = 500  # of a name or a message that a program gives: both go into the verdict on every test
 _TOO_DEEP = "a result that is nested too deep to be read"
 _END = b'["end"]'
-_PRIVATE = ("_link", "_number", "_label")
+# No name that a program can give anything: what else is asked of a handle is the program's to answer.
+_PRIVATE = ("_sandbox_link", "_sandbox_number", "_sandbox_label")
 
 
 class Ended(BaseException):
@@ -42,6 +44,7 @@ class Link:
         self.steps = 0
         self.waiting = False
         self.again = False
+        self.taken = 0  # bytes of answers
         self.early = False
         self.prefetched: int | None = None  # the number of the answer that the next call of the entry point gets
         self._number = 0
@@ -113,7 +116,9 @@ class Link:
             return self._read(self._arrived.pop(number), objects, is_next)
         except Closed:
             self._end("gone", "")
-        except (Malformed, MemoryError) as error:
+        except MemoryError:  # one answer cannot be that large, but a test may keep many
+            self._end("output_limit", "results that are more than the judge can hold")
+        except Malformed as error:
             self._end("killed", f"protocol violation: {error}")
 
     def _next(self) -> tuple[int, bytes]:
@@ -123,6 +128,7 @@ class Link:
         if number != self._expected:
             raise Malformed(f"expected the answer to call {self._expected}, found one to {number}")
         self._expected += 1
+        self.taken += len(data)
         return number, data
 
     def _end(self, status: str, message: str) -> None:
@@ -130,8 +136,32 @@ class Link:
             self.final = (status, message, "")
         raise Ended
 
+    def forget(self) -> None:
+        """Keep nothing of what the program gave, nor what holds it: the next one needs the memory."""
+        self.raised.clear()
+        self.error_types.clear()
+        self._arrived.clear()
+        self._handles.clear()
+
     def _read(self, data: bytes, objects: list[Any], is_next: bool) -> Any:
         """The value of a reply; raises the exception that the candidate raised, or `Ended`."""
+        value, error, name = self._unpacked(data, objects)
+        del data
+        if error is None:
+            return value
+        if isinstance(error, StopIteration | StopAsyncIteration) and not is_next:
+            # As in a generator (PEP 479): it would end the test's own loop, map or zip, and pass for a right answer.
+            error = RuntimeError(f"the program raised {name}")
+        self.raised.append(error)
+        self.error_types.append(name[:_MESSAGE_CHARS])
+        del self.raised[:-_REMEMBERED], self.error_types[:-_REMEMBERED]
+        try:
+            raise error
+        finally:
+            del error  # its traceback holds this frame
+
+    def _unpacked(self, data: bytes, objects: list[Any]) -> tuple[Any, BaseException | None, str]:
+        """The value of a reply, or the exception and what the candidate calls it."""
         try:
             tree = from_bytes(data)
         except RecursionError:
@@ -140,16 +170,16 @@ class Link:
             raise Malformed("not a reply")
         kind, self.steps = tree[0], max(self.steps, tree[1])
         if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
-            self._end(tree[2], tree[3])
+            self._end(tree[2], tree[3][:_MESSAGE_CHARS])
         unpacker = Unpacker(self._remote, objects)
+        value, error, name = None, None, ""
         try:
             if kind == "v":
                 _, _, value, updates = tree
                 value = unpacker.unpack(value)
-                error = None
             elif kind == "e":
                 _, _, names, message, args, updates = tree
-                error = _exception(names, message, args, unpacker)
+                error, name = _exception(names, message, args, unpacker), names[0]
             else:
                 raise Malformed("a reply of no known kind")
             for number, trees in updates:
@@ -160,15 +190,7 @@ class Link:
             raise Malformed(f"a reply that makes no sense: {type(fault).__name__}") from None
         if unpacker.aliased and written_out(unpacker.objects) > _MOST_ITEMS:
             self._end("output_limit", f"a result that is more than {_MOST_ITEMS} items when written out")
-        if error is None:
-            return value
-        if isinstance(error, StopIteration | StopAsyncIteration) and not is_next:
-            # As in a generator (PEP 479): it would end the test's own loop, map or zip, and pass for a right answer.
-            error = RuntimeError(f"the program raised {names[0]}")
-        self.raised.append(error)
-        self.error_types.append(names[0])
-        del self.raised[:-_REMEMBERED], self.error_types[:-_REMEMBERED]
-        raise error
+        return value, error, name
 
     def _remote(self, number: int, label: str) -> "Remote":
         remote = self._handles.get(number)
@@ -179,15 +201,15 @@ class Link:
     def _pack_foreign(self, value: Any) -> Tree:
         if isinstance(value, Entry):
             return ["h", self._number_of(value), ""]
-        if isinstance(value, Remote) and value._link is self:
-            return ["h", value._number, ""]
+        if isinstance(value, Remote) and value._sandbox_link is self:
+            return ["h", value._sandbox_number, ""]
         raise Uncrossable(f"a test passes a {type(value).__name__}, which cannot cross to the program")
 
     def _number_of(self, entry: "Entry") -> int:
-        remote = self.ask("global", plain=(entry._label,))
+        remote = self.ask("global", plain=(entry._sandbox_label,))
         if not isinstance(remote, Remote):
-            raise Uncrossable(f"{entry._label} is no function")
-        return int(remote._number)
+            raise TypeError(f"{entry._sandbox_label} is no function")  # the program made it so
+        return int(remote._sandbox_number)
 
 
 def _exception(names: Tree, message: Tree, args: Tree, unpacker: Unpacker) -> BaseException:
@@ -197,8 +219,10 @@ def _exception(names: Tree, message: Tree, args: Tree, unpacker: Unpacker) -> Ba
     values = unpacker.unpack_all(args) or [message]
     kinds = [kind for name in names if isinstance(kind := getattr(builtins, name, None), type)]
     kind = next((kind for kind in kinds if issubclass(kind, BaseException)), Exception)
-    if not issubclass(kind, Exception):
-        kind = RuntimeError  # a SystemExit or KeyboardInterrupt of the candidate's must not be taken for the judge's
+    if not issubclass(kind, Exception) or kind is MemoryError:
+        kind = RuntimeError  # a SystemExit or MemoryError of the candidate's must not be taken for the judge's
+    if issubclass(kind, UnicodeError) and any(type(value) is int and value < 0 for value in values):
+        return RuntimeError(message)  # to show it CPython would read what lies before the text in our memory
     try:
         return kind(*values)
     except Exception:  # one that wants other arguments, such as UnicodeDecodeError
@@ -218,42 +242,42 @@ class Remote:
             object.__setattr__(self, name, value)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._link.call(self, args, kwargs)
+        return self._sandbox_link.call(self, args, kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        return self._link.ask("getattr", self, name)
+        return self._sandbox_link.ask("getattr", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self._link.ask("setattr", self, name, value)
+        self._sandbox_link.ask("setattr", self, name, value)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._link.ask("getitem", self, key)
+        return self._sandbox_link.ask("getitem", self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._link.ask("setitem", self, key, value)
+        self._sandbox_link.ask("setitem", self, key, value)
 
     def __instancecheck__(self, value: Any) -> Any:
         if not isinstance(value, Remote):
             return False
-        return self._link.ask("isinstance", self, value)
+        return self._sandbox_link.ask("isinstance", self, value)
 
     def __len__(self) -> Any:
-        return self._link.ask("len", self)
+        return self._sandbox_link.ask("len", self)
 
     def __bool__(self) -> Any:
-        return self._link.ask("bool", self)
+        return self._sandbox_link.ask("bool", self)
 
     def __str__(self) -> Any:
-        return self._link.ask("str", self)
+        return self._sandbox_link.ask("str", self)
 
     def __repr__(self) -> Any:
-        return self._link.ask("repr", self)
+        return self._sandbox_link.ask("repr", self)
 
     def __iter__(self) -> Iterator[Any]:
-        return RemoteIterator(self._link.ask("iter", self))
+        return RemoteIterator(self._sandbox_link.ask("iter", self))
 
     def __next__(self) -> Any:
-        return self._link.ask("next", self)
+        return self._sandbox_link.ask("next", self)
 
 
 class RemoteIterator:
@@ -275,7 +299,7 @@ class Entry(Remote):
     __slots__ = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        link = self._link
+        link = self._sandbox_link
         if link.prefetched is not None:
             return link.fetch(args)
-        return link.call(self._label, args, kwargs)
+        return link.call(self._sandbox_label, args, kwargs)

@@ -92,6 +92,17 @@ class Service:
                 return
         self._send(0, Packer(self._foreign, bounded=True), lambda packer: ["o", self.world.steps, self.world.stdout])
 
+    def stopped_by(self, error: BaseException) -> tuple[str, str] | None:
+        """The status and the words of what stopped the program; None of an exception of its own."""
+        # By its type: `__class__` may be the program's to answer.
+        kind = next((kind for kind in self.statuses if issubclass(type(error), kind)), None)
+        if kind is None:
+            return None
+        self.clean = False
+        if kind is MemoryError:  # a program may raise one of its own making: its words are not asked for
+            return self.statuses[kind], f"out of {self.limits.memory_mb} MB"
+        return self.statuses[kind], kind.__str__(error)
+
     def answer(self) -> None:
         """Answer calls until the judge hangs up, or has said that these were all."""
         while True:
@@ -122,7 +133,12 @@ class Service:
             failure = error
         if not isinstance(failure, MemoryError):
             self.steps = self.world.steps
-        changed = [i for i, old in enumerate(before) if not _same(old, _snapshot(unpacker.objects[i]))]
+        changed: list[int] = []
+        try:
+            # Under the program's limits too: an OrderedDict asks for the hashes of its keys.
+            changed = self.world.call(_changed, (before, unpacker.objects)) if before else []
+        except BaseException as error:
+            failure = failure or error
         packer = Packer(self._foreign, unpacker.objects, bounded=True)
 
         def updates(packer: Packer) -> Tree:
@@ -185,16 +201,12 @@ class Service:
     def _send_failure(
         self, number: int, packer: Packer, error: BaseException, updates: Callable[[Packer], Tree]
     ) -> None:
-        # By its type: `__class__` may be the program's to answer.
-        kind = next((kind for kind in self.statuses if issubclass(type(error), kind)), None)
-        if kind is not None:
-            status, self.clean = self.statuses[kind], False
-            # A program may raise a MemoryError of its own making: its words are not asked for.
-            memory = kind is MemoryError
-            message = f"out of {self.limits.memory_mb} MB" if memory else kind.__str__(error)[:_MESSAGE_CHARS]
+        stopped = self.stopped_by(error)
+        if stopped is not None:
+            status, text = stopped
             # Where the memory ends depends on addresses, and so would the steps until then.
-            steps = self.steps if memory else self.world.steps
-            self._send(number, packer, lambda p: ["x", steps, status, message])
+            steps = self.steps if status == "memory_limit" else self.world.steps
+            self._send(number, packer, lambda p: ["x", steps, status, text[:_MESSAGE_CHARS]])
             return
         message = self._message(error)
         names = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)]
@@ -230,18 +242,19 @@ def _is_zero(code: object) -> bool:
 
 
 def _snapshot(value: Any) -> Any:
-    """The items of a container as they are now."""
+    """The items of a container as they are now; of a dict its keys and values in turn."""
     if isinstance(value, dict):
-        return list(value.items())
+        return [half for pair in value.items() for half in pair]
     return bytes(value) if isinstance(value, bytearray) else list(value)
 
 
+def _changed(before: list[Any], objects: list[Any]) -> list[int]:
+    """Which containers no longer hold what they held."""
+    return [number for number, old in enumerate(before) if not _same(old, _snapshot(objects[number]))]
+
+
 def _same(old: Any, new: Any) -> bool:
-    """Are these the very same items, in the same order? By identity, so that no candidate's `__eq__` is asked."""
+    """Are these the very same items, in the same order? By identity: no method of a candidate's object is asked."""
     if isinstance(old, bytes):
         return bool(old == new)
-    if len(old) != len(new):
-        return False
-    if old and type(old[0]) is tuple:
-        return all(len(a) == len(b) and all(map(operator.is_, a, b)) for a, b in zip(old, new, strict=True))
-    return all(map(operator.is_, old, new))
+    return len(old) == len(new) and all(map(operator.is_, old, new))

@@ -1,6 +1,7 @@
 """One worker slot: a zygote and a judge, started, fed, watched and restarted by the supervisor that owns them."""
 
 import os
+import re
 import signal
 import socket
 import struct
@@ -19,6 +20,7 @@ _GRACE_SECONDS = 10.0
 _ATTEMPTS = 2
 _LIMITED = 3  # tests of a stdio program that may run into a limit of steps or time before the rest are given up
 _SMALL = 1 << 16  # bytes of a result that no test takes long over, whatever is in it
+_EVALUATION = re.compile(r"\b(?:eval|exec)\b")
 _AHEAD = struct.pack("ll", 0, 100_000)  # seconds and microseconds that a judge lets programs get ahead of it
 
 
@@ -73,8 +75,10 @@ class Slot:
         """None for a program that must not share its process with the next ones."""
         results = [self._turned_away(program) for program in programs]
         left = [number for number, program in enumerate(programs) if results[number] is None]
-        together = [number for number in left if programs[number].kind == "function"]
         alone: set[int] = set()
+        together = [
+            number for number in left if programs[number].kind == "function" and not _evaluates(programs[number])
+        ]
         while len(together) > 1:
             rounds = self._chunk(worker, [programs[number] for number in together])
             for number, one in zip(together, rounds, strict=True):
@@ -96,6 +100,14 @@ class Slot:
 
     def _judge_alone(self, worker: Role, program: Program) -> Result | None:
         """A program whose worker or judge dies under it is tried once more, then `infra_error`."""
+        try:
+            return self._tried(worker, program)
+        finally:
+            if _evaluates(program) and "judge" in self.processes:  # what it answered may have become the judge's code
+                self.processes["judge"].kill()
+                self._drop("judge")
+
+    def _tried(self, worker: Role, program: Program) -> Result | None:
         problem = ""
         for _ in range(_ATTEMPTS):
             try:
@@ -163,7 +175,7 @@ class Slot:
             self._drop(role)
             return rounds
         for place, (number, verdict, ending) in enumerate(zip(numbers, verdicts, endings, strict=False)):
-            if ending.get("job") != number:
+            if ending.get("job") != number or _contradict(verdict, ending):
                 self._drop(role)
                 break
             if not ("again" in verdict or "again" in ending or "error" in ending):
@@ -216,13 +228,13 @@ class Slot:
         worker, judge = self._process(role), self._process("judge")
         outcome = Round()
         try:
-            (outcome.verdict,) = self._receive("judge", judge, limits.wall_seconds)
+            outcome.verdict = self._receive_one("judge", judge, limits.wall_seconds)
         except TimeoutError:
             outcome.late = True
             worker.kill()  # the whole session: the child hangs
             self._drop(role)
             try:
-                (outcome.verdict,) = self._receive("judge", judge, limits.cpu_seconds + _GRACE_SECONDS)
+                outcome.verdict = self._receive_one("judge", judge, limits.cpu_seconds + _GRACE_SECONDS)
             except TimeoutError:
                 self._drop("judge")
                 raise Gone("the judge hangs") from None
@@ -233,7 +245,7 @@ class Slot:
             judge.kill()
             self._drop("judge")
         try:
-            (outcome.ending,) = self._receive(role, worker, _GRACE_SECONDS)
+            outcome.ending = self._receive_one(role, worker, _GRACE_SECONDS)
         except TimeoutError:
             worker.kill()
             self._drop(role)
@@ -245,6 +257,8 @@ class Slot:
             self._drop(role)  # the child ended, and may have left other words in the socket before it did
         elif outcome.ending.get("job") != number and "hangs" not in outcome.ending:
             raise self._gone(role, Gone("a reply to another program"))
+        if _contradict(outcome.verdict, outcome.ending):
+            raise self._gone(role, Gone("a refusal of a program that ran"))
         return outcome
 
     def _send(self, role: Role, process: Process, jobs: list[dict[str, Any]], descriptors: list[int]) -> None:
@@ -252,6 +266,13 @@ class Slot:
             process.send(jobs, descriptors)
         except Gone as error:
             raise self._gone(role, error) from None
+
+    def _receive_one(self, role: Role, process: Process, seconds: float) -> dict[str, Any]:
+        """What is said of one program: whoever broke out, or is evaluated by a test, might say more."""
+        replies = self._receive(role, process, seconds)
+        if len(replies) != 1:
+            raise self._gone(role, Gone(f"{len(replies)} replies to one program"))
+        return replies[0]
 
     def _receive(self, role: Role, process: Process, seconds: float) -> list[dict[str, Any]]:
         try:
@@ -304,6 +325,19 @@ class Slot:
 
 def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
+
+
+def _contradict(verdict: dict[str, Any], ending: dict[str, Any]) -> bool:
+    """Is a program said never to have run that gave the judge answers? So may speak who broke out in fast mode."""
+    tests = verdict.get("tests")
+    answered = isinstance(tests, list) and any(type(test) is not list or test[:1] != ["gone"] for test in tests)
+    return answered and not {"refused", "syntax", "broken"}.isdisjoint(ending)
+
+
+def _evaluates(program: Program) -> bool:
+    """May the tests evaluate an answer as Python? Then the judge is no other program's any more."""
+    texts = (program.setup, *(test.code for test in program.tests))
+    return any(("eval" in text or "exec" in text) and _EVALUATION.search(text) for text in texts)
 
 
 def _tests_of(program: Program, hurried: bool) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import _io
 import decimal
-import io
 import keyword
 import os
 import posixpath
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 from sandbox import concurrency, guards, modules, policy
 from sandbox.modules import Names
 from sandbox.stops import EPOCH, Running, refuse
-from sandbox.streams import Input, Output, TextOutput
+from sandbox.streams import Input, InputBuffer, Output, TextOutput
 
 _INT_DIGITS = 4300  # CPython's own default
 _STEP_SECONDS = 1e-7  # what a step takes on the program's clock
@@ -56,7 +55,7 @@ class System:
         data = stdin.encode("utf-8", "surrogatepass") if isinstance(stdin, str) else stdin
         self.world, self.output = world, world.output
         self.input_size = len(data)
-        self.raw = io.BytesIO(data)
+        self.raw = InputBuffer(data)
         self.stdin = Input(self.raw)
         self.stdout = TextOutput(self.output, 1)
         self.stderr = TextOutput(world.errors, 2)

@@ -6,8 +6,19 @@ from typing import Any
 from sandbox.stops import OutputLimit, stop
 
 
-class _InputBuffer(io.BufferedReader):
-    """sys.stdin.buffer."""
+class InputBuffer(io.BytesIO):
+    """sys.stdin.buffer. No BufferedReader, which lends its memory to any `raw` that it is given, and then frees it."""
+
+    mode = "rb"
+    name = "<stdin>"
+
+    @property
+    def raw(self) -> "InputBuffer":
+        return self
+
+    def peek(self, size: int = 0, /) -> bytes:
+        with self.getbuffer() as data:
+            return bytes(data[self.tell() : self.tell() + io.DEFAULT_BUFFER_SIZE])
 
     def fileno(self) -> int:
         return 0
@@ -19,8 +30,8 @@ class Input(io.TextIOWrapper):
     mode = "r"
     name = "<stdin>"
 
-    def __init__(self, raw: Any) -> None:
-        super().__init__(_InputBuffer(raw), encoding="utf-8")
+    def __init__(self, data: InputBuffer) -> None:
+        super().__init__(data, encoding="utf-8")
 
     def fileno(self) -> int:
         return 0

@@ -22,7 +22,6 @@ _ALLOWED: dict[str, tuple[int | None, int]] = {
     "rt_sigreturn": (15, 139),
     "sigaltstack": (131, 132),
     "restart_syscall": (219, 128),
-    "futex": (202, 98),
     "sched_yield": (24, 124),
     "set_robust_list": (273, 99),
     "rseq": (334, 293),
@@ -39,7 +38,6 @@ _ALLOWED: dict[str, tuple[int | None, int]] = {
     "gettimeofday": (96, 169),
     "getrusage": (98, 165),
     "setitimer": (38, 103),
-    "recvmsg": (47, 212),
     "exit": (60, 93),
     "exit_group": (231, 94),
 }
@@ -67,7 +65,12 @@ _FAIL: dict[str, tuple[int | None, int]] = {
 }
 _CLONE3 = 435  # refused as unknown, so that libc falls back to clone, whose flags a filter can read
 _MMAP, _MPROTECT, _PRLIMIT, _PRCTL, _CLONE = (9, 222), (10, 226), (302, 261), (157, 167), (56, 220)
-_SENDTO = (44, 206)
+_SENDTO, _RECVMSG, _FUTEX = (44, 206), (47, 212), (202, 98)
+# Waiting and waking, of what is private or shared, by either clock. Not those that inherit priorities, which no lock of
+# ours wants: that corner of the kernel has been broken more than once.
+_FUTEX_OPERATIONS = [
+    operation | private | clock for operation in (0, 1, 3, 4, 5, 9, 10) for private in (0, 128) for clock in (0, 256)
+]
 
 _PROT_EXEC = 4
 _FORK_FLAGS = 0x01200011  # CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD: fork, no thread and no namespace
@@ -108,7 +111,10 @@ def program(machine: str, *, stop: bool, may_fork: bool) -> bytes:
     dying = [(0, _JUMP_EQUAL, _PR_SET_PDEATHSIG, True), (1, _JUMP_EQUAL, _SIGKILL, True)]
     ops += _when(_PRCTL[column], dying, _RET_ALLOW, _RET_ERRNO | errno.EPERM)
     # send() with an address would reach a datagram socket elsewhere; without one it only serves what is connected.
-    ops += _when(_SENDTO[column], [(4, _JUMP_EQUAL, 0, True)], _RET_ALLOW, deny)
+    # And neither with flags: out-of-band bytes on Unix sockets are a corner of the kernel that has been broken before.
+    ops += _when(_SENDTO[column], [(3, _JUMP_EQUAL, 0, False), (4, _JUMP_EQUAL, 0, True)], _RET_ALLOW, deny)
+    ops += _when(_RECVMSG[column], [(2, _JUMP_EQUAL, 0, False)], _RET_ALLOW, deny)
+    ops += _one_of(_FUTEX[column], 1, _FUTEX_OPERATIONS, _RET_ERRNO | errno.ENOSYS)
     if may_fork:
         ops += _when(_CLONE[column], [(0, _JUMP_EQUAL, _FORK_FLAGS, True)], _RET_ALLOW, deny)
     return b"".join([*ops, _op(_RETURN, deny)])
@@ -122,6 +128,14 @@ def _answer(calls: dict[str, tuple[int | None, int]], column: int, verdict: int)
         if number is not None and number >= 0
         for op in (_op(_JUMP_EQUAL, number, 0, 1), _op(_RETURN, verdict))
     ]
+
+
+def _one_of(number: int, index: int, values: list[int], no: int) -> list[bytes]:
+    """For one call: allowed when the low half of that argument is one of `values`, else `no`."""
+    body = [_op(_LOAD, _argument(index))]
+    body += [op for value in values for op in (_op(_JUMP_EQUAL, value, 0, 1), _op(_RETURN, _RET_ALLOW))]
+    body.append(_op(_RETURN, no))
+    return [_op(_JUMP_EQUAL, number, 0, len(body)), *body]
 
 
 def _when(number: int, tests: list[tuple[int, int, int, bool]], yes: int, no: int) -> list[bytes]:

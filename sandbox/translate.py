@@ -51,20 +51,29 @@ def _is_exactly(value: object, kind: type) -> bool:
     return type(value) is kind
 
 
+class _Given:
+    """`Refused.violations`: those it was made with; a `finally` of the program's may put others there.
+
+    No property, which may be given another function by its `__init__`: that would run when nothing more should.
+    """
+
+    __slots__ = ()
+
+    def __get__(self, error: BaseException | None, kind: type | None = None) -> tuple[Violation, ...]:
+        given: tuple[Any, ...] = () if error is None else BaseException.args.__get__(error)  # type: ignore[attr-defined]
+        return tuple(v for v in given if type(v) is Violation and all(map(_is_exactly, v, (int, str, str))))
+
+
 class Refused(BaseException):
     """The policy does not allow this program; no evidence about whether it is right.
 
     Not an Exception, so that a program refused while it runs cannot catch it.
     """
 
+    violations = _Given()
+
     def __init__(self, *violations: Violation) -> None:
         super().__init__(*violations)
-
-    @property
-    def violations(self) -> tuple[Violation, ...]:
-        """Those it was made with: a `finally` of the program's may put others there."""
-        given: tuple[Any, ...] = BaseException.args.__get__(self)  # type: ignore[attr-defined]
-        return tuple(v for v in given if type(v) is Violation and all(map(_is_exactly, v, (int, str, str))))
 
     def __str__(self) -> str:
         return "; ".join(
@@ -548,6 +557,12 @@ class Translator:
         node.finalbody = self.block(node.finalbody)
         return node
 
+    def try_star(self, node: ast.AST) -> ast.AST:
+        """CPython takes what the `split` of the exception gives for a pair, whatever it is: a function, and the second
+        half of it is what the interpreter keeps there, its builtins (up to 3.12.8 and 3.13.1)."""
+        self.refuse(node, "syntax", "except* is not allowed; catch the ExceptionGroup and split() it")
+        return node
+
     def handler(self, node: ast.ExceptHandler) -> ast.AST:
         self.bind(node, node.name)
         if node.type is None or _is_base_exception(node.type):
@@ -719,7 +734,7 @@ _VISITORS: dict[type, Callable[[Translator, Any], Any]] = {
     ast.MatchStar: Translator.capture,
     ast.MatchMapping: Translator.capture,
     ast.Try: Translator.try_,
-    ast.TryStar: Translator.try_,
+    ast.TryStar: Translator.try_star,
     ast.ExceptHandler: Translator.handler,
     ast.Import: Translator.import_,
     ast.ImportFrom: Translator.import_from,

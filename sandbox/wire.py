@@ -83,6 +83,7 @@ class Channel:
 
     def close(self) -> None:
         os.close(self.fd)
+        self._buffer.clear()  # the last frame may be as long as a frame can be
 
 
 def send_down(control: socket.socket, message: Any, fds: list[int]) -> None:
@@ -142,25 +143,33 @@ class Replies:
         self.waiting, self.since = [], time.monotonic()
 
 
-def receive_up(control: socket.socket) -> Any:
-    """What `send_up` sent, from a process that is not trusted: TimeoutError, `Closed` or `Malformed` else."""
+def receive_up(control: socket.socket, seconds: float) -> Any:
+    """What `send_up` sent, from a process that is not trusted: TimeoutError, `Closed` or `Malformed` else.
+
+    All of it must be there after `seconds`: one byte after the other would otherwise keep us waiting for ever.
+    """
+    end = time.monotonic() + seconds
     try:
-        (length,) = _LENGTH.unpack(_exactly(control, _LENGTH.size))
+        (length,) = _LENGTH.unpack(_exactly(control, _LENGTH.size, end))
         if length > _MAX_REPLY:
             raise Malformed(f"a message of {length} bytes")
-        return json.loads(_exactly(control, length))
+        return json.loads(_exactly(control, length, end))
     except (ValueError, RecursionError) as error:
         raise Malformed(f"no message: {type(error).__name__}") from None
     except ConnectionError:
         raise Closed from None
 
 
-def _exactly(control: socket.socket, size: int) -> bytes:
+def _exactly(control: socket.socket, size: int, end: float) -> bytes:
     parts: list[bytes] = []
     while size:
+        # Never 0, which would mean not to wait at all: what has come already is read even when it is late.
+        control.settimeout(max(end - time.monotonic(), 0.001))
         data = control.recv(min(size, 1 << 20))
         if not data:
             raise Closed
         parts.append(data)
         size -= len(data)
+        if size and time.monotonic() > end:
+            raise TimeoutError("half a message")
     return b"".join(parts)

@@ -1,5 +1,6 @@
 """Programs handed over in chunks get the verdicts they get alone, whatever their neighbours do."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from sandbox import wire
+from sandbox.assemble import is_ending
 from sandbox.slot import Settings, Slot
 from sandbox.verdict import Limits, Program, Result, Test
 from sandbox.wire import CHUNK
@@ -146,6 +149,7 @@ def test_a_program_that_stands_still_costs_its_neighbours_nothing() -> None:
         '{"exit": 0, "cpu_ms": 0.0}',
         '{"exit": 0, "cpu_ms": 0.0, "job": "00"}',
         '{"exit": 0, "cpu_ms": "much"}',
+        '{"exit": 0, "cpu_ms": 1%s}' % (400 * "0"),
         '{"syntax": "E"}',
         "3",
     ],
@@ -161,6 +165,44 @@ def test_what_a_broken_out_program_says_for_the_next_ones_is_not_believed(forged
             results = slot.judge_many([function(source), *[GOOD] * (size - 1)])
             results += [slot.judge(GOOD), slot.judge(function("def f(:"))]
             assert [result.status for result in results] == ["killed", *["passed"] * size, "exception"], results
+    finally:
+        slot.close()
+
+
+@pytest.mark.parametrize(
+    "usage",
+    ['"cpu_ms": NaN', '"cpu_ms": 1e999', '"cpu_ms": -1', '"peak_kb": 1' + 40 * "0", '"peak_kb": -1', '"exit": 256'],
+)
+def test_an_ending_that_no_table_takes_is_none(usage: str) -> None:
+    """In fast mode a program that broke out may be who says it, and a column of 64 bits is what reads it."""
+    assert is_ending(json.loads('{"exit": 0, "cpu_ms": 1.5, "peak_kb": 18000, "job": "00"}'))
+    assert not is_ending(json.loads(f"{{{usage}}}"))
+
+
+def test_a_message_that_comes_byte_by_byte_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte in time, all of them never: who does so in fast mode would hold up its slot for ever."""
+    clock = iter(range(1_000))
+
+    class Dribble:
+        def settimeout(self, seconds: float) -> None: ...
+
+        def recv(self, size: int) -> bytes:
+            return b"\1"
+
+    monkeypatch.setattr(wire.time, "monotonic", lambda: next(clock))
+    with pytest.raises(TimeoutError, match="half a message"):
+        wire.receive_up(Dribble(), 10)  # type: ignore[arg-type]
+
+
+def test_a_program_that_becomes_the_judges_code_judges_no_other() -> None:
+    """A test that evaluates an answer hands the program the judge; the next programs get another."""
+    words = "setattr(__import__('sys').modules['sandbox.judge'], '_execute', lambda *a: ('passed', '', '')) or 3"
+    program = function(f"def f(x): return {words!r}", "assert eval(f(1)) == 3")
+    slot = Slot(Settings(limits=LIMITS))
+    try:
+        results = slot.judge_many([program, function("def f(x): return 7"), GOOD])
+        results += slot.judge_many([program]) + slot.judge_many([function("def f(x): return 7")])
+        assert [result.status for result in results] == ["passed", "wrong", "passed", "passed", "wrong"]
     finally:
         slot.close()
 

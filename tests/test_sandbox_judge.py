@@ -83,6 +83,15 @@ CASES = {
     "an index the answer does not have": Case(
         "def f(x): return []", ["assert f(1)[0] == 0"], "wrong", "could not use the answer: IndexError"
     ),
+    "a name that only an answer would have bound": Case(
+        "def f(x): return []",
+        [
+            "for item in f(1): last = item\nassert last == 3",
+            "def check(c):\n    for item in c(1): last = item\n    assert last == 3\ncheck(candidate)",
+        ],
+        "wrong",
+        "could not use the answer: NameError: name 'last'",
+    ),
     "a name that nobody has": Case("def f(): return 1", ["assert f() == g()"], "infra_error", "^the test itself .*'g'"),
     "a test that fails before it asks": Case("def f(): return 1", ["1 / 0"], "infra_error", "^the test itself .*Zero"),
     "a test that does not parse": Case(

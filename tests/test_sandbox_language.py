@@ -480,7 +480,7 @@ feature(
 )
 feature(
     "exception groups",
-    "try:\n    raise ExceptionGroup('g', [ValueError(1), TypeError(2)])\nexcept* ValueError as e:\n    print('v', len(e.exceptions))\nexcept* TypeError:\n    print('t')",
+    "try:\n    raise ExceptionGroup('g', [ValueError(1), TypeError(2)])\nexcept ExceptionGroup as e:\n    print([len(part.exceptions) for part in e.split(ValueError)])",
 )
 feature(
     "context managers",

@@ -39,7 +39,8 @@ def named() -> dict[str, tuple[int | None, int]]:
     """Every system call that the tables name."""
     special = {"mmap": syscalls._MMAP, "mprotect": syscalls._MPROTECT, "prlimit64": syscalls._PRLIMIT,
                "prctl": syscalls._PRCTL, "clone": syscalls._CLONE, "sendto": syscalls._SENDTO,
-               "clone3": (syscalls._CLONE3, syscalls._CLONE3)}  # fmt: skip
+               "recvmsg": syscalls._RECVMSG, "clone3": (syscalls._CLONE3, syscalls._CLONE3),
+               "futex": syscalls._FUTEX}  # fmt: skip
     return {**syscalls._ALLOWED, **syscalls._FORKING, **syscalls._FAIL, **special}
 
 
@@ -88,7 +89,8 @@ def test_only_the_listed_calls_get_through(machine: str, may_fork: bool) -> None
     column = 0 if machine == "x86_64" else 1
     free = {columns[column] for columns in {**syscalls._ALLOWED, **(syscalls._FORKING if may_fork else {})}.values()}
     # With no arguments these ask for nothing: no execution, no other process, no address.
-    free |= {table[column] for table in (syscalls._MMAP, syscalls._MPROTECT, syscalls._PRLIMIT, syscalls._SENDTO)}
+    free |= {table[column] for table in (syscalls._MMAP, syscalls._MPROTECT, syscalls._PRLIMIT, syscalls._SENDTO,
+                                         syscalls._RECVMSG, syscalls._FUTEX)}  # fmt: skip
     fails = {columns[column] for columns in syscalls._FAIL.values()} | {syscalls._CLONE3, syscalls._PRCTL[column]}
     for number in range(1200):
         answer = verdict(program, number, arch)
@@ -101,10 +103,10 @@ def test_only_the_listed_calls_get_through(machine: str, may_fork: bool) -> None
 def test_arguments_decide_where_they_must(machine: str) -> None:
     arch, column = ARCHES[machine], 0 if machine == "x86_64" else 1
     child, zygote = (syscalls.program(machine, stop=True, may_fork=fork) for fork in (False, True))
-    mmap, mprotect, prlimit, prctl, clone, sendto = (
+    mmap, mprotect, prlimit, prctl, clone, sendto, recvmsg, futex = (
         table[column]
         for table in (syscalls._MMAP, syscalls._MPROTECT, syscalls._PRLIMIT, syscalls._PRCTL, syscalls._CLONE,
-                      syscalls._SENDTO)
+                      syscalls._SENDTO, syscalls._RECVMSG, syscalls._FUTEX)
     )  # fmt: skip
     denied = {
         "executable memory": (mmap, 0, 4096, 7, 0x22),
@@ -115,6 +117,11 @@ def test_arguments_decide_where_they_must(machine: str) -> None:
         "prctl other than the death signal": (prctl, 38, 1),
         "a message to an address": (sendto, 3, 0, 1, 0, 0x7FFF0000),
         "a message to a high address": (sendto, 3, 0, 1, 0, 1 << 40),
+        "an out-of-band message": (sendto, 3, 0, 1, 1, 0),
+        "an out-of-band message taken": (recvmsg, 3, 0, 1),
+        "a lock that lends its holder a priority": (futex, 0, 6),
+        "a private one": (futex, 0, 128 | 13),
+        "a wait that ends with one": (futex, 0, 11),
         "a thread": (clone, 0x3D0F00),
         "a fork by a child": (clone, 0x01200011),
     }
@@ -124,6 +131,9 @@ def test_arguments_decide_where_they_must(machine: str) -> None:
     assert verdict(zygote, clone, arch, 0x01200011 | 0x10000000) == KILL, "but into no namespace"
     assert verdict(child, mmap, arch, 0, 4096, 3, 0x22) == ALLOW
     assert verdict(child, prctl, arch, 1, 9) == ALLOW
+    assert verdict(child, recvmsg, arch, 3, 0x7FFF0000, 0) == ALLOW, "the zygote takes its jobs"
+    for operation in (128, 129, 9 | 128 | 256, 5 | 128):
+        assert verdict(child, futex, arch, 0, operation) == ALLOW, "what the interpreter's own locks do"
 
 
 @pytest.mark.parametrize("machine", ARCHES)
