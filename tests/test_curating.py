@@ -236,7 +236,11 @@ def test_rules_that_leave_nothing_seal_nothing(root: Path, capsys: pytest.Captur
     ("arguments", "code", "said"),
     [
         (["curate", "small", "--set", "generate.n=9"], 2, "samples stay as they are here, expected one of pairs"),
-        (["curate", "small", "--set", "curriculum.metrc=x"], 2, "did you mean 'metric'?"),
+        (
+            ["curate", "small", "--set", "curriculum.metrc=x"],
+            2,
+            "small@1 with these settings is not a valid recipe: unknown key 'curriculum.metrc', did you mean 'metric'?",
+        ),
         (["curate", "small@4"], 1, "small has no version 4, it has 1"),
         (["curate", "small", "--recipe", "nowhere.yaml"], 2, "no recipe 'nowhere.yaml'"),
         (["merge", "small", "--name", "both"], 2, "expected two different versions or more to merge, found small"),
