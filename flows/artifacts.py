@@ -1,17 +1,20 @@
 """What a run leaves to look at in Prefect: a summary in Markdown with plots, the tables behind it, links.
 
-The functions take what a flow has made and give nothing; keys are per dataset, so Prefect keeps their history.
+The functions take what a flow has made and give nothing; keys are per dataset, so Prefect keeps their history. What a
+server does not take is said in the run's log: what the run was for is made and kept all the same.
 """
 
 from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
+from prefect import get_run_logger
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from analysis.report import file_of, run_report
@@ -49,8 +52,11 @@ def version_of(version: Path, root: Path) -> None:
         "## Next\n\n"
         + _fenced(f"pairwright show {name}{at}\npairwright funnel {name}{at}\npairwright train {name}{at}"),
     ]
-    create_markdown_artifact(
-        "\n\n".join(filter(None, parts)), key=f"{_key(sealed['dataset'])}-summary", description=f"{name}: summary"
+    _leave(
+        create_markdown_artifact,
+        "\n\n".join(filter(None, parts)),
+        key=f"{_key(sealed['dataset'])}-summary",
+        description=f"{name}: summary",
     )
     listing = [
         {
@@ -61,9 +67,11 @@ def version_of(version: Path, root: Path) -> None:
         }
         for table, entry in sealed["tables"].items()
     ]
-    create_table_artifact(listing, key=f"{_key(sealed['dataset'])}-tables", description=f"{name}: its tables")
+    _leave(create_table_artifact, listing, key=f"{_key(sealed['dataset'])}-tables", description=f"{name}: its tables")
     if url := report_url(version, root):
-        create_link_artifact(url, "report", key=f"{_key(sealed['dataset'])}-report", description=f"{name}: report")
+        _leave(
+            create_link_artifact, url, "report", key=f"{_key(sealed['dataset'])}-report", description=f"{name}: report"
+        )
 
 
 def publication(version: Path, done: Publication, dry_run: bool) -> None:
@@ -73,9 +81,9 @@ def publication(version: Path, done: Publication, dry_run: bool) -> None:
     files = [{"file": file, "MiB": round(size / 2**20, 2)} for file, size in done.added]
     text = f"# {name} {said} as {done.tag}\n\n[{done.repo_id}]({done.url})\n\n" + (_markdown(files) if files else "")
     key = f"{_key(version.parent.name)}-publication"
-    create_markdown_artifact(text, key=key, description=f"{name}: publication")
+    _leave(create_markdown_artifact, text, key=key, description=f"{name}: publication")
     if not dry_run:
-        create_link_artifact(done.url, done.repo_id, key=f"{_key(version.parent.name)}-hub", description=name)
+        _leave(create_link_artifact, done.url, done.repo_id, key=f"{_key(version.parent.name)}-hub", description=name)
 
 
 def training_of(version: Path, trained: Trained) -> None:
@@ -101,7 +109,7 @@ def training_of(version: Path, trained: Trained) -> None:
         title = "reward margin of chosen over rejected"
         parts.append(_picture(charts.svg(charts.lines(margins, "step", "margin", "arm", ("step", title))), "margins"))
     parts.append(_markdown([{"what": key, "pairs": count} for key, count in trained.counts.items()]))
-    create_markdown_artifact("\n\n".join(parts), key=f"{_key(name)}-policy", description=f"{name}: policy")
+    _leave(create_markdown_artifact, "\n\n".join(parts), key=f"{_key(name)}-policy", description=f"{name}: policy")
     if trained.results:
         scores_of(trained.results)
 
@@ -117,7 +125,7 @@ def rounds_of(name: str, told: Outcome) -> None:
     dots += [{"policy": f"round {one.number}"} | asdict(one.score) for one in told.rounds]
     title = f"{before.metric} on {told.benchmark}, {before.problems} problems: mean, 95 % interval"
     parts = [f"# {name}: rounds", _dots(dots, title), _markdown(rows), iterate.summary(told)]
-    create_markdown_artifact("\n\n".join(parts), key=f"{_key(name)}-rounds", description=f"{name}: rounds")
+    _leave(create_markdown_artifact, "\n\n".join(parts), key=f"{_key(name)}-rounds", description=f"{name}: rounds")
 
 
 def scores_of(results: Mapping[str, Sequence[Result]]) -> None:
@@ -132,11 +140,24 @@ def scores_of(results: Mapping[str, Sequence[Result]]) -> None:
         parts.append(f"## {benchmark}\n\n{_dots(dots, title)}")
         parts.append(_markdown([{key: row[key] for key in SCORES} for row in own]))
         parts += [f"`{member.folder}`" for member in members]
-    create_markdown_artifact("\n\n".join(parts), key="scores-summary", description=f"scores on {', '.join(results)}")
-    create_table_artifact(rows, key="scores", description=f"scores on {', '.join(results)}")
+    _leave(
+        create_markdown_artifact,
+        "\n\n".join(parts),
+        key="scores-summary",
+        description=f"scores on {', '.join(results)}",
+    )
+    _leave(create_table_artifact, rows, key="scores", description=f"scores on {', '.join(results)}")
 
 
 SCORES = ("policy", "metric", "mean", "low", "high", "difference", "p_value")
+
+
+def _leave(create: Callable[..., Any], *content: Any, key: str, description: str) -> None:
+    """Leave one artifact."""
+    try:
+        create(*content, key=key, description=description)
+    except httpx.HTTPError as error:
+        get_run_logger().warning("no artifact %s, the server did not take it: %s", key, str(error).partition("\n")[0])
 
 
 def report_url(version: Path, root: Path) -> str | None:

@@ -69,6 +69,12 @@ class Served:
         wait_for(lambda: self.run(run)["state_type"] in awaited, f"the run {run} to be {' or '.join(awaited)}")
         return self.run(run)
 
+    def completed(self, run: str) -> dict[str, Any]:
+        """A flow run once it ended, which must be as Completed."""
+        ended = self.until(run)
+        assert ended["state_name"] == "Completed", "\n".join([ended["state"]["message"], *self.log(run, "")])
+        return ended
+
     def retry(self, run: str) -> None:
         """What the button Retry does."""
         state = {"type": "SCHEDULED", "name": "AwaitingRetry", "message": "Retry from the UI"}

@@ -145,15 +145,14 @@ def test_kills_of_run_server_and_runner_leave_two_builds_at_once_as_if_undisturb
     assert served.until(killed)["state_name"] == "Crashed"
     kept = {file.stat().st_mtime_ns for file in work.glob("*/completions/**/*.parquet")}
     served.kill("flows.ui_server")
-    assert served.until(other)["state_name"] == "Completed"
+    served.completed(other)
     served.retry(killed)
     served.until(killed, "RUNNING")
     served.kill("flows.ui_runner")
     # Said by itself, if it had the time when its runner went, and else by the next runner.
     assert served.until(killed)["state_name"] == "Crashed"
     served.retry(killed)
-    ended = served.until(killed, "COMPLETED")
-    assert ended["run_count"] == 3
+    assert served.completed(killed)["run_count"] == 3
     versions = [served.root / "stormy" / number for number in ("1", "2")]
     assert {digest(one) for one in versions} == {undisturbed(tmp_path / str(n), one) for n, one in enumerate(sections)}
     # What had been sampled before the first kill is in a version as it was, linked.
@@ -310,6 +309,27 @@ def test_the_other_flows_do_their_work_and_leave_what_they_found(served: Served,
         done = publish_version("demo@2", "owner/demo", dry_run=True, root=tmp_path)
         assert done.commit is None and hub.repos == {}
         assert "would be published as v2" in served.artifacts(newest(served)["id"])["demo-publication"]["data"]
+
+
+def test_an_artifact_the_server_does_not_take_is_said_and_fails_nothing(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import artifacts
+    from flows.prefect_flows import curate_version
+
+    def refused(*content: Any, **options: Any) -> None:
+        httpx.post(f"{served.url}/api/artifacts/", json=[]).raise_for_status()
+
+    monkeypatch.setattr(artifacts, "create_markdown_artifact", refused)
+    tiny_policy.version(tmp_path)
+    with flows_go_to(served):
+        curated, made = curate_version("demo", curriculum={"percentiles": [50]}, root=tmp_path)
+    assert made and manifest.verify(curated) == []
+    run = newest(served)
+    served.completed(run["id"])
+    said = served.log(run["id"], "no artifact demo-summary, the server did not take it: Client error '422")
+    assert "Traceback" not in "".join(said)
+    assert list(served.artifacts(run["id"])) == ["demo-tables"]
 
 
 def rows_of(artifact: dict[str, Any]) -> list[dict[str, Any]]:
