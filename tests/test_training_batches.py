@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM
 
 import tiny_policy
 from tiny_policy import all_pairs, pair, place, samples, sealed
-from training import attention, data, logps, policy
+from training import attention, data, embedding, logps, policy
 from training.config import Lora, Training
 from training.data import Corpus, DataError, Pair, Unit
 from training.losses import Loss
@@ -141,18 +141,51 @@ def test_the_head_never_holds_all_logits(monkeypatch: pytest.MonkeyPatch) -> Non
     amax = Tensor.amax
     monkeypatch.setattr(Tensor, "amax", lambda self, *dim, **how: seen.append(len(self)) or amax(self, *dim, **how))
     monkeypatch.setitem(logps.CHUNK_BYTES, "cpu", 4 * 11 * 3)
-    made: list[int] = []
-
-    class Watch(TorchDispatchMode):
-        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            found = function(*args, **(kwargs or {}))
-            made.extend(one.numel() for one in (found if isinstance(found, tuple) else (found,)))
-            return found
-
     hidden, head, targets = torch.randn(7, 2), torch.randn(11, 2), torch.zeros(7, dtype=torch.long)
-    with Watch():
+    with Watch() as made:
         logps.token_logps(hidden, head, targets)
-    assert seen == [3, 3, 1] and max(made) == 3 * 11
+    assert seen == [3, 3, 1] and max(one.numel() for one in made.tensors) == 3 * 11
+
+
+class Watch(TorchDispatchMode):
+    """Keeps every tensor that an operation gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: list[Tensor] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = function(*args, **(kwargs or {}))
+        self.tensors.extend(one for one in (found if isinstance(found, tuple) else (found,)) if isinstance(one, Tensor))
+        return found
+
+
+def test_embedding_and_head_share_one_gradient_over_all_batches(tmp_path: Path) -> None:
+    config = configured(tmp_path / "model", mode="full")
+    corpus = read(tiny_policy.version(tmp_path), config)
+    scorer, _ = policy.load(config, CPU, torch.float32)
+    weight = scorer.causal.lm_head.weight
+    assert scorer.causal.get_input_embeddings().weight is weight
+    with Watch() as made:
+        for unit in units_of(corpus):
+            scorer(logps.collate([unit], corpus, Loss(), CPU)).sum().backward()
+    assert weight.grad is not None
+    kept = {one.untyped_storage().data_ptr() for one in made.tensors if one.shape == weight.shape}
+    assert kept - {weight.data_ptr()} == {weight.grad.data_ptr()}
+
+
+def test_an_embedding_has_its_base_s_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.Embedding(7, 3, padding_idx=2)
+    own = embedding.Embedding(7, 3, padding_idx=2, _weight=plain.weight.detach().clone())
+    for world in (1, 2):
+        monkeypatch.setattr(embedding.parallel, "world", lambda size=world: size)
+        for ids in (torch.tensor([[1, 2, 2, 6, 1]]), torch.tensor([[5, 1]])):
+            grad = torch.randn(*ids.shape, 3)
+            for one in (plain, own):
+                one(ids).backward(grad)
+            assert own(ids).equal(plain(ids)) and plain.weight.grad is not None
+            assert own.weight.grad is not None and torch.allclose(own.weight.grad, plain.weight.grad)
 
 
 def test_the_prompt_and_each_completion_appear_once_however_many_pairs_use_them(tmp_path: Path) -> None:

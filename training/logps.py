@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training import embedding
 from training.attention import Segments, segments_of
 from training.data import Corpus, Unit
 from training.losses import Loss, PairLogps
@@ -170,8 +171,7 @@ def token_logps(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
     device = hidden.device.type
     rows = max(1, CHUNK_BYTES[device] // (4 * head.shape[0]))
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-    hidden, head = hidden.to(dtype), head.to(dtype)
-    return _ChunkedLogps.apply(hidden, head, targets, rows)
+    return _ChunkedLogps.apply(hidden.to(dtype), head, targets, rows)
 
 
 class _ChunkedLogps(torch.autograd.Function):
@@ -180,7 +180,8 @@ class _ChunkedLogps(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: Tensor, targets: Tensor, rows: int) -> Tensor:
-        ctx.rows, ctx.trainable = rows, ctx.needs_input_grad[1]
+        ctx.rows, ctx.trainable, ctx.head = rows, ctx.needs_input_grad[1], head
+        head = head.to(hidden.dtype)
         logps = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         keep = ctx.needs_input_grad[0] and not ctx.trainable
         jacobian = torch.empty_like(hidden) if keep else None
@@ -198,7 +199,7 @@ class _ChunkedLogps(torch.autograd.Function):
                 if jacobian is not None:
                     mean = (weights.to(head.dtype) @ head).div_(total)
                     torch.sub(head[targets[span]], mean, out=jacobian[span])
-        ctx.save_for_backward(*((jacobian,) if keep else (hidden, head, targets, logps)))
+        ctx.save_for_backward(*((jacobian,) if keep else (hidden, targets, logps)))
         return logps
 
     @staticmethod
@@ -207,9 +208,12 @@ class _ChunkedLogps(torch.autograd.Function):
         if not ctx.trainable:
             (jacobian,) = ctx.saved_tensors
             return jacobian * grad[:, None].to(jacobian.dtype), None, None, None
-        hidden, head, targets, logps = ctx.saved_tensors
+        hidden, targets, logps = ctx.saved_tensors
+        head = ctx.head.detach().to(hidden.dtype)
+        own = embedding.adds_in_place(ctx.head)
         grad_hidden = torch.empty_like(hidden)
-        grad_head = torch.zeros(head.shape, dtype=torch.float32, device=head.device)
+        # Products are added up in float32, in the weight's own gradient where that may be.
+        grad_head = embedding.gradient_of(ctx.head) if own else torch.zeros_like(ctx.head, dtype=torch.float32)
         buffer = hidden.new_empty(min(ctx.rows, len(targets)), head.shape[0])
         for span in _spans(len(targets), ctx.rows):
             logits = torch.mm(hidden[span], head.T, out=buffer[: span.stop - span.start]).float()
@@ -219,11 +223,11 @@ class _ChunkedLogps(torch.autograd.Function):
             weighted.scatter_add_(1, targets[span, None], grad[span, None])
             weighted = weighted.to(head.dtype)
             torch.mm(weighted, head, out=grad_hidden[span])
-            if head.dtype == torch.float32:
+            if head.dtype == grad_head.dtype:
                 grad_head.addmm_(weighted.T, hidden[span])
             else:
                 grad_head += weighted.T @ hidden[span]
-        return grad_hidden, grad_head.to(head.dtype), None, None
+        return grad_hidden, None if own else grad_head.to(ctx.head.dtype), None, None
 
 
 def _spans(length: int, rows: int) -> list[slice]:

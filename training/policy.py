@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from curation.errors import UserError
-from training import attention
+from training import attention, embedding
 from training.config import Lora, Training
 from training.logps import Scorer
 
@@ -106,6 +106,8 @@ def load(config: Training, device: torch.device, dtype: torch.dtype) -> tuple[Sc
     if config.mode == "lora":
         model.requires_grad_(False)
         add_adapters(model, config.lora, config.seed)
+    else:
+        embedding.install(model)
     return Scorer(model), tokenizer
 
 

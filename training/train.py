@@ -148,7 +148,7 @@ def _start(version: Path, config: Training, folder: Path) -> Run:
     corpus = data.read(version, config, tokenizer, vocabulary=vocabulary, context=context)
     budget = config.tokens_per_batch or TOKENS_PER_BATCH[device.type]
     if memory.checkpointing_needed(config, causal, budget, device):
-        causal.gradient_checkpointing_enable({"use_reentrant": False})
+        memory.recompute_activations(causal, device)
     if config.compile:
         for layer in causal.model.layers:
             layer.mlp.compile(dynamic=True)
