@@ -320,7 +320,7 @@ CASES = {
         "def f(): return range(10**18)",
         ["for _ in f():\n    pass"],
         "step_limit",
-        "more than 10000 operations on what it gave",
+        "more than 50000 operations on what it gave",
     ),
     "a loop without end in the test": Case(
         "def f(): return 1", ["f()\nwhile True:\n    pass"], "infra_error", "^the tests ran over 4 CPU seconds$"
@@ -406,7 +406,7 @@ CASES = {
         "import itertools\ndef f(): return itertools.count()",
         ["assert list(f()) == 1"],
         "step_limit",
-        "more than 10000 operations on what it gave",
+        "more than 50000 operations on what it gave",
     ),
     "a message that no table takes": Case(
         "def f(): raise ValueError('\\ud800\\x1b[31m')",
@@ -420,6 +420,24 @@ CASES = {
         ["assert f() == 2", "assert f() == 3"],
         "passed",
         setup="def g(): return f()\nknown = g()",
+    ),
+    "a test of many inputs, and a generator of many items": Case(
+        "def f(n):\n    for i in range(n): yield i",
+        ["assert list(f(20_000)) == list(range(20_000))", "for i in range(11_000): f(i)"],
+        "passed",
+    ),
+    "a test that sleeps, or wants a file, behind the judge's own walls": Case(
+        "def f(): return 1",
+        ["import time\nassert f() == 1\ntime.sleep(0.1)", "f()\nopen('x')"],
+        "infra_error",
+        "the test itself failed: PermissionError",
+    ),
+    "a PermissionError of the program's": Case(
+        "def f(): raise PermissionError(13, 'no')",
+        ["assert f() == 1"],
+        "exception",
+        "PermissionError: ",
+        error_type="PermissionError",
     ),
     "a step limit that the test would catch": Case(
         "def f():\n    while True: pass",
@@ -468,6 +486,10 @@ STDIO: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
     "a large integer that is near": ("print(123456700.0)", [("", "123456789")], "wrong", "expected '123456789'"),
     "a larger integer rounded": ("print(1.2345678901e17)", [("", "123456789012345678")], "wrong", "token 1"),
     "a zero with a long exponent": ("print('0e999999999')", [("", "7")], "wrong", "token 1 of the output"),
+    "a zero whose exponent no decimal has": ("print('0e-99999999999999999999')", [("", "7")], "wrong", "token 1"),
+    "a number whose exponent no decimal has": ("print('1e-99999999999999999999')", [("", "0")], "passed", ""),
+    "digits that only Python takes for a number": ("print('1_0.0')", [("", "10")], "wrong", "found '1_0.0'"),
+    "digits of another script": ("print('\u0663.0')", [("", "3")], "wrong", "expected '3'"),
     "a small number with a long exponent": ("print('1e-999999999')", [("", "0")], "passed", ""),
     "an infinity for an integer": ("print(float('inf'))", [("", "7")], "wrong", "token 1"),
     "an exit with something that claims to be zero": (
