@@ -213,8 +213,9 @@ def _same_token(found: str, expected: str) -> bool:
 
 
 def _state() -> int:
-    """A number that differs once a builtin or a library module's global has been replaced."""
-    modules = [vars(module) for name, module in list(sys.modules.items()) if name in _WARM or name == "builtins"]
+    """A number that differs once a builtin or a global of a library module, or of one of ours, has been replaced."""
+    names = {*_WARM, "builtins", *(name for name in list(sys.modules) if name.startswith("sandbox."))}
+    modules = [vars(module) for name, module in list(sys.modules.items()) if name in names]
     return hash(tuple(tuple(map(id, names.values())) for names in modules))
 
 
@@ -299,7 +300,7 @@ def _outcome(error: BaseException, link: Link, code: CodeType | None = None) -> 
 def _unbound(error: BaseException, code: CodeType | None) -> bool:
     """Is it about a name that the test binds itself? Then the answer decided that it was not, as an empty one may."""
     if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
-        return error.name in bound_names(code or "")
+        return isinstance(error.name, str) and error.name in bound_names(code or "")
     return isinstance(error, UnboundLocalError)
 
 

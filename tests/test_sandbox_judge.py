@@ -4,11 +4,12 @@ Every case is one program with its tests; the status of each test and the reason
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from sandbox.pool import run_many
+from sandbox.slot import Settings, Slot
 from sandbox.verdict import Limits, Program, Result, Status, Test
 
 LIMITS = Limits(steps=2_000_000, cpu_seconds=4, wall_seconds=60, memory_mb=512, output_bytes=1 << 20)
@@ -579,9 +580,24 @@ def test_a_program_without_tests_is_no_evidence() -> None:
         "exec('import math; math.sqrt = len')",
         "import collections\ndel collections.Counter",
         "import math\nmath.__dict__['sqrt'] = len",
+        "from sandbox import judge\njudge._outcome = lambda *a: ('infra_error', '', '')\nabs = len",
     ],
 )
 def test_what_one_program_s_tests_change_is_gone_for_the_next(meddling: str) -> None:
     check = "import math, collections\nassert f() == abs(-2) == math.sqrt(4) and collections.Counter('a')"
     programs = [Program("def f(): return 2", "function", (Test(code),), "f") for code in (f"f()\n{meddling}", check)]
     assert [result.status for result in run_many(programs, workers=1)] == ["passed", "passed"]
+
+
+def test_what_the_judge_fails_of_costs_one_program_its_verdict() -> None:
+    broken = "import sys\nvars(sys.modules['sandbox.judge'])['_outcome'] = None\nassert f() == 1"
+    named = "error = NameError('x')\nerror.name = []\nf()\nraise error"
+    good = Program("def f(): return 2", "function", (Test("assert f() == 2"),), "f")
+    programs = [good, *(replace(good, tests=(Test(code),)) for code in (broken, named)), good]
+    slot = Slot(Settings(limits=LIMITS))
+    try:
+        results = slot.judge_many(programs)
+    finally:
+        slot.close()
+    assert [result.status for result in results] == ["passed", "infra_error", "infra_error", "passed"]
+    assert results[1].error_message == "the judge failed: TypeError: 'NoneType' object is not callable"
