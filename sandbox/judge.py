@@ -18,7 +18,7 @@ import sys
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, setcontext
+from decimal import MAX_EMAX, MIN_EMIN, Context, setcontext
 from types import CodeType
 from typing import Any
 
