@@ -3,8 +3,8 @@
 A function test runs here, with the entry point (also called `candidate`) as a remote stub. What a test does decides:
 an assertion that fails is `wrong`; an exception of the candidate's that the test lets pass is `exception`; any other
 exception after the program was asked for something is `wrong` too (the test could not use the answer); a NameError
-over a name that the test binds nowhere, an ImportError of its own, or any failure before the program was asked, is
-`infra_error`.
+over a name that the test binds nowhere, an ImportError of its own, what the judge's walls forbid (files, sleeping), or
+any failure before the program was asked, is `infra_error`.
 """
 
 import builtins
@@ -18,7 +18,7 @@ import sys
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
-from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, setcontext
+from decimal import MAX_EMAX, MIN_EMIN, Context, setcontext
 from types import CodeType
 from typing import Any
 
@@ -34,6 +34,7 @@ _TOLERANCE = 1e-6
 _NUMBER_CHARS = 400
 _EXACTLY = Context(prec=3 * _NUMBER_CHARS, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _MEMORY = 2 << 30
 _MUCH = 1 << 20  # bytes of one program's answers
 _DECIMALS, _RECURSION, _DIGITS = Context(), sys.getrecursionlimit(), sys.get_int_max_str_digits()
@@ -93,7 +94,7 @@ class Judge:
             if ahead is not turn:
                 ahead.channel.wait()
             self._allow_seconds(turn.job["cpu_seconds"])
-            verdict = self._stdio(turn) if turn.prepared is None else self._function(turn, turn.prepared)
+            verdict = self._verdict(turn)
             turn.channel.close()
             turn.link.forget()
             if turn.link.taken > _MUCH:
@@ -104,6 +105,14 @@ class Judge:
                     later.channel.close()
                 break
         replies.send()
+
+    def _verdict(self, turn: "Turn") -> dict[str, Any]:
+        try:
+            return self._stdio(turn) if turn.prepared is None else self._function(turn, turn.prepared)
+        except Exception as error:  # a bug of ours: it must cost this program's verdict and not the others'
+            text = f"the judge failed: {type(error).__name__}: {_text(error)}"[:_MESSAGE_CHARS]
+            outcomes = [("infra_error", text, "")] * (1 if turn.prepared is None else len(turn.prepared.tests))
+            return {"tests": outcomes, "steps": 0, "waiting": False, "spoilt": True}
 
     def _turn(self, job: dict[str, Any], descriptor: int) -> "Turn":
         channel = Channel(descriptor, job["nonce"], job["cap"])
@@ -192,19 +201,21 @@ def _same_token(found: str, expected: str) -> bool:
         return found.lower() == expected.lower()
     if len(found) > _NUMBER_CHARS or not any(mark in found + expected for mark in ".eE"):
         return False
-    try:
-        one, other = float(found), float(expected)
-    except ValueError:
+    if not (_NUMBER.fullmatch(found) and _NUMBER.fullmatch(expected)):  # float() would also take 1_0 and other scripts
         return False
+    one, other = float(found), float(expected)
     if _INTEGER.fullmatch(expected):
-        # In as many digits as count: as a fraction, 0e999999999 would take minutes.
-        return math.isfinite(one) and abs(_EXACTLY.subtract(Decimal(found), Decimal(expected))) <= _TOLERANCE
+        # In as many digits as count: as a fraction, 0e999999999 would take minutes. And in a context that raises
+        # nothing: Decimal() itself has no room for an exponent of twenty digits, and says so.
+        left, right = map(_EXACTLY.create_decimal, (found, expected))
+        return math.isfinite(one) and abs(_EXACTLY.subtract(left, right)) <= _TOLERANCE
     return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
 def _state() -> int:
-    """A number that differs once a builtin or a library module's global has been replaced."""
-    modules = [vars(module) for name, module in list(sys.modules.items()) if name in _WARM or name == "builtins"]
+    """A number that differs once a builtin or a global of a library module, or of one of ours, has been replaced."""
+    names = {*_WARM, "builtins", *(name for name in list(sys.modules) if name.startswith("sandbox."))}
+    modules = [vars(module) for name, module in list(sys.modules.items()) if name in names]
     return hash(tuple(tuple(map(id, names.values())) for names in modules))
 
 
@@ -275,7 +286,8 @@ def _outcome(error: BaseException, link: Link, code: CodeType | None = None) -> 
         if raised is error:
             return "exception", f"{name}: {_text(error)}"[:_MESSAGE_CHARS], name
     # Tests are compiled before anything runs: a SyntaxError now is about a text, such as an answer, that they read.
-    own = isinstance(error, NameError | ImportError | Uncrossable) and not _unbound(error, code)
+    # A PermissionError is of the judge's own walls: the test sleeps, or wants a file.
+    own = isinstance(error, NameError | ImportError | PermissionError | Uncrossable) and not _unbound(error, code)
     if own or link.calls == 0:
         return "infra_error", f"the test itself failed: {text}", ""
     if isinstance(error, AssertionError):
@@ -288,7 +300,7 @@ def _outcome(error: BaseException, link: Link, code: CodeType | None = None) -> 
 def _unbound(error: BaseException, code: CodeType | None) -> bool:
     """Is it about a name that the test binds itself? Then the answer decided that it was not, as an empty one may."""
     if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
-        return error.name in bound_names(code or "")
+        return isinstance(error.name, str) and error.name in bound_names(code or "")
     return isinstance(error, UnboundLocalError)
 
 

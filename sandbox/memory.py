@@ -6,6 +6,7 @@ has no huge pages to give, nothing changes.
 """
 
 import ctypes
+import mmap
 import sys
 
 _HUGE = 2 << 20
@@ -62,6 +63,15 @@ def into_huge_pages() -> int:
     size = (_end(libc) - low) // _HUGE * _HUGE
     libc.madvise.argtypes = [ctypes.c_size_t, ctypes.c_size_t, ctypes.c_int]
     return size if size > 0 and libc.madvise(low, size, _MADV_COLLAPSE) == 0 else 0
+
+
+def address_space() -> int:
+    """How many bytes of addresses this process has now; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as sizes:
+            return int(sizes.read().split()[0]) * mmap.PAGESIZE
+    except OSError:
+        return 0
 
 
 def _start() -> int | None:

@@ -10,9 +10,10 @@ from sandbox.wire import Channel, Closed
 # What a candidate's process may say ended it; anything else is a lie.
 _FINAL = frozenset({"step_limit", "memory_limit", "output_limit", "refused"})
 _REMEMBERED = 8
-# Operations on a program's values that a problem's tests may ask for: taking the next item of an endless iterator
-# costs the program no step.
-_MOST_CALLS = 10_000
+# Calls and operations on a program's values that a problem's tests may ask for: taking the next item of an endless
+# iterator costs the program no step. These take either side about two CPU seconds; tests of thousands of random inputs,
+# and generators of thousands of items, are no rarity.
+_MOST_CALLS = 50_000
 # Items of a result with what is in it twice counted twice: comparing or printing it walks all of them.
 _MOST_ITEMS = 10_000_000
 _MESSAGE_CHARS = 500  # of a name or a message that a program gives: both go into the verdict on every test

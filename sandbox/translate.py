@@ -138,8 +138,8 @@ def _guarded(step: Callable[[], Any]) -> Any:
         return step()
     except RecursionError:
         raise SyntaxError("too many nested constructs") from None
-    except MemoryError:
-        raise SyntaxError("too many nested parentheses or operators for the parser") from None
+    except MemoryError as error:  # which its cause says: where there is more memory it may end otherwise
+        raise SyntaxError("too many nested parentheses or operators for the parser") from error
     except (ValueError, OverflowError, SystemError) as error:  # surrogates, integer literals, AST checks
         raise SyntaxError(str(error)) from None
 

@@ -13,12 +13,14 @@ _MESSAGE_CHARS = 500
 class Translated:
     """A program's code, or what is wrong with it in words.
 
-    `leaves_traces`: it may change what the next one in its process would see.
+    `leaves_traces`: it may change what the next one in its process would see. `exhausting`: it was given up for want of
+    memory.
     """
 
     code: CodeType | None = None
     leaves_traces: bool = False
     problem: dict[str, Any] | None = None
+    exhausting: bool = False
 
 
 class Translations:
@@ -42,22 +44,25 @@ class Translations:
 
     def _examine(self, source: str | bytes) -> Translated:
         problem: dict[str, Any]
+        exhausting = False
         try:
             return Translated(*self._compile(source))
         except SyntaxError as error:
+            exhausting = isinstance(error.__cause__, MemoryError)
             problem = {"syntax": type(error).__name__, "message": str(error)[:_MESSAGE_CHARS]}
         except self.refused as error:
             problem = {"refused": str(error)[:_MESSAGE_CHARS], "violations": getattr(error, "violations", ())}
         except Exception as error:  # a bug of ours: it must cost this program's verdict and not the worker
+            exhausting = isinstance(error, MemoryError)
             problem = {"broken": f"the translator failed: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]}
-        return Translated(problem=problem)
+        return Translated(problem=problem, exhausting=exhausting)
 
     def _compile(self, source: str | bytes) -> tuple[CodeType, bool]:
         if not self.language.layer:
             try:
                 return compile(source, "<program>", "exec", dont_inherit=True), False
-            except ValueError as error:  # a NUL byte, on Python 3.11
-                raise SyntaxError(str(error)) from None
+            except (ValueError, MemoryError) as error:  # a NUL byte, on Python 3.11
+                raise SyntaxError(str(error)) from error
         from sandbox.translate import examine
 
         return examine(source, allow_modules=self.language.allow_modules)

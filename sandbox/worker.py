@@ -9,7 +9,8 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +27,11 @@ _EXIT_WORN = 72  # the next programs are for another child
 _SERIES_DESCRIPTORS = CHUNK + 8  # 0, 1, 2, the supervisor and the programs' channels, with some to spare
 _SERIES = 200  # programs a fast child judges before it is replaced
 _CHANNEL_CAP = 1 << 30  # what the judge sends is trusted
-# Characters of a program that is translated by its own child: what CPython's compiler can be made to do with fewer
-# stays well below a second.
+# A program of more characters, or whose translation takes more memory, is translated by its own child. What CPython's
+# compiler can be made to do with less takes about a second: it writes the code of a `finally` once for every way into
+# it, so that twenty of them, each in the one before, are a million copies.
 _LARGE_SOURCE = 16_384
+_LARGE_TRANSLATION = 128 << 20
 _GC_THRESHOLDS = (20_000, 20, 50)  # rarer than the interpreter's own: a collection touches every young page
 _REHEARSALS = 20
 _REHEARSAL = "from typing import List\ndef f(x: List[int]):\n    for i in range(3):\n        x = x\n    return x\n"
@@ -92,6 +95,7 @@ class Zygote:
         self.statuses: dict[type[BaseException], str] = {}
         self.blank: tuple[Limits, World] | None = None
         self.pid = os.getpid()
+        self.room = 0  # bytes of address space while programs are translated here; 0: as many as there are
 
     def prepare(self) -> None:
         if self.language.layer:
@@ -106,6 +110,8 @@ class Zygote:
         gc.collect()
         gc.freeze()
         harden.give_back_memory()
+        size = memory.address_space()
+        self.room = size + _LARGE_TRANSLATION if size else 0
 
     def _rehearse(self) -> None:
         """Judge a small program here some times: the interpreter specialises the code that every child will run.
@@ -137,15 +143,35 @@ class Zygote:
     def _chunk(self, jobs: list[dict[str, Any]], channels: list[int]) -> None:
         """Translate programs, then run one after the other, each in a child that has no other's channel."""
         replies = Replies(self.control)
-        translations = [self._translate_early(job["source"]) for job in jobs]
+        with self._little_memory():
+            translations = [self._translate_early(job["source"]) for job in jobs]
         for number, (job, translated) in enumerate(zip(jobs, translations, strict=True)):
             ending = self._one(job, translated, channels[number:])
             replies.add(ending | {"job": job["number"]})
         replies.send()
 
+    @contextmanager
+    def _little_memory(self) -> Iterator[None]:
+        """Meanwhile this process cannot grow by much: nobody's limits hold for it, and all memory is the machine's."""
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if self.room and (hard < 0 or self.room < hard):
+            resource.setrlimit(resource.RLIMIT_AS, (self.room, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
     def _translate_early(self, source: str | bytes) -> Translated | None:
         """None for a large program: its own child translates it, under its limits."""
-        return None if len(source) > _LARGE_SOURCE else self.translations.translate(source)
+        if len(source) > _LARGE_SOURCE:
+            return None
+        translated = self.translations.translate(source)
+        if not translated.exhausting:
+            return translated
+        self.translations.source = None
+        return None
 
     def _one(self, job: dict[str, Any], translated: Translated | None, channels: list[int]) -> dict[str, Any]:
         try:

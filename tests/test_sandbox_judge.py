@@ -4,11 +4,12 @@ Every case is one program with its tests; the status of each test and the reason
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from sandbox.pool import run_many
+from sandbox.slot import Settings, Slot
 from sandbox.verdict import Limits, Program, Result, Status, Test
 
 LIMITS = Limits(steps=2_000_000, cpu_seconds=4, wall_seconds=60, memory_mb=512, output_bytes=1 << 20)
@@ -320,7 +321,7 @@ CASES = {
         "def f(): return range(10**18)",
         ["for _ in f():\n    pass"],
         "step_limit",
-        "more than 10000 operations on what it gave",
+        "more than 50000 operations on what it gave",
     ),
     "a loop without end in the test": Case(
         "def f(): return 1", ["f()\nwhile True:\n    pass"], "infra_error", "^the tests ran over 4 CPU seconds$"
@@ -406,7 +407,7 @@ CASES = {
         "import itertools\ndef f(): return itertools.count()",
         ["assert list(f()) == 1"],
         "step_limit",
-        "more than 10000 operations on what it gave",
+        "more than 50000 operations on what it gave",
     ),
     "a message that no table takes": Case(
         "def f(): raise ValueError('\\ud800\\x1b[31m')",
@@ -420,6 +421,24 @@ CASES = {
         ["assert f() == 2", "assert f() == 3"],
         "passed",
         setup="def g(): return f()\nknown = g()",
+    ),
+    "a test of many inputs, and a generator of many items": Case(
+        "def f(n):\n    for i in range(n): yield i",
+        ["assert list(f(20_000)) == list(range(20_000))", "for i in range(11_000): f(i)"],
+        "passed",
+    ),
+    "a test that sleeps, or wants a file, behind the judge's own walls": Case(
+        "def f(): return 1",
+        ["import time\nassert f() == 1\ntime.sleep(0.1)", "f()\nopen('x')"],
+        "infra_error",
+        "the test itself failed: PermissionError",
+    ),
+    "a PermissionError of the program's": Case(
+        "def f(): raise PermissionError(13, 'no')",
+        ["assert f() == 1"],
+        "exception",
+        "PermissionError: ",
+        error_type="PermissionError",
     ),
     "a step limit that the test would catch": Case(
         "def f():\n    while True: pass",
@@ -468,6 +487,10 @@ STDIO: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
     "a large integer that is near": ("print(123456700.0)", [("", "123456789")], "wrong", "expected '123456789'"),
     "a larger integer rounded": ("print(1.2345678901e17)", [("", "123456789012345678")], "wrong", "token 1"),
     "a zero with a long exponent": ("print('0e999999999')", [("", "7")], "wrong", "token 1 of the output"),
+    "a zero whose exponent no decimal has": ("print('0e-99999999999999999999')", [("", "7")], "wrong", "token 1"),
+    "a number whose exponent no decimal has": ("print('1e-99999999999999999999')", [("", "0")], "passed", ""),
+    "digits that only Python takes for a number": ("print('1_0.0')", [("", "10")], "wrong", "found '1_0.0'"),
+    "digits of another script": ("print('\u0663.0')", [("", "3")], "wrong", "expected '3'"),
     "a small number with a long exponent": ("print('1e-999999999')", [("", "0")], "passed", ""),
     "an infinity for an integer": ("print(float('inf'))", [("", "7")], "wrong", "token 1"),
     "an exit with something that claims to be zero": (
@@ -557,9 +580,24 @@ def test_a_program_without_tests_is_no_evidence() -> None:
         "exec('import math; math.sqrt = len')",
         "import collections\ndel collections.Counter",
         "import math\nmath.__dict__['sqrt'] = len",
+        "from sandbox import judge\njudge._outcome = lambda *a: ('infra_error', '', '')\nabs = len",
     ],
 )
 def test_what_one_program_s_tests_change_is_gone_for_the_next(meddling: str) -> None:
     check = "import math, collections\nassert f() == abs(-2) == math.sqrt(4) and collections.Counter('a')"
     programs = [Program("def f(): return 2", "function", (Test(code),), "f") for code in (f"f()\n{meddling}", check)]
     assert [result.status for result in run_many(programs, workers=1)] == ["passed", "passed"]
+
+
+def test_what_the_judge_fails_of_costs_one_program_its_verdict() -> None:
+    broken = "import sys\nvars(sys.modules['sandbox.judge'])['_outcome'] = None\nassert f() == 1"
+    named = "error = NameError('x')\nerror.name = []\nf()\nraise error"
+    good = Program("def f(): return 2", "function", (Test("assert f() == 2"),), "f")
+    programs = [good, *(replace(good, tests=(Test(code),)) for code in (broken, named)), good]
+    slot = Slot(Settings(limits=LIMITS))
+    try:
+        results = slot.judge_many(programs)
+    finally:
+        slot.close()
+    assert [result.status for result in results] == ["passed", "infra_error", "infra_error", "passed"]
+    assert results[1].error_message == "the judge failed: TypeError: 'NoneType' object is not callable"

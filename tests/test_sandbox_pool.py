@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -601,3 +602,24 @@ def test_a_large_source_is_translated_under_the_program_s_own_limits() -> None:
     for result, (_, statuses, message) in zip(results, LARGE.values(), strict=True):
         assert result.status in statuses.split() and message in (result.error_message or ""), result
         assert result.cpu_ms < 4_000
+
+
+def nested_finally(depth: int, innermost: str) -> str:
+    """CPython writes the code of a `finally` twice, and so the innermost as often as two to the depth."""
+    levels = [" " * n + "try: pass\n" + " " * n + "finally:\n" for n in range(1, depth + 1)]
+    return "def f(x):\n" + "".join(levels) + " " * (depth + 1) + innermost + "\n return x + 1\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_small_source_whose_code_is_huge_is_translated_under_the_program_s_own_limits() -> None:
+    sources = {nested_finally(19, "y = 1;" * 2_000): "exception", nested_finally(5, "y = 1;" * 20): "passed"}
+    programs = [Program(source, "function", GOOD.tests, "f") for source in sources]
+    slot = Slot(Settings(limits=replace(FEW_SECONDS, cpu_seconds=20)))
+    try:
+        results = slot.judge_many([GOOD, *programs, GOOD])
+        assert [result.status for result in results] == ["passed", *sources.values(), "passed"], results
+        status = Path(f"/proc/{slot.processes['worker'].popen.pid}/status").read_text()
+        peak = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert peak is not None and int(peak[1]) < 256 << 10, "the zygote itself never held that code"
+    finally:
+        slot.close()
