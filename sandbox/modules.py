@@ -245,6 +245,26 @@ class Struct:
 Struct.__module__ = "_struct"
 
 
+_called_abstract: list[Any] = []  # not functions of the program's: they may be the library's
+
+
+def _abstractmethod(funcobj: Any) -> Any:
+    """abc.abstractmethod, which leaves its mark on whatever it is given: a class that has it cannot be used."""
+    if not guards.made_by_program(funcobj):
+        _called_abstract.append(funcobj)
+    funcobj.__isabstractmethod__ = True
+    return funcobj
+
+
+def forget_abstract() -> None:
+    """Nothing of the library's is abstract to the next program."""
+    for value in _called_abstract:
+        names = object.__getattribute__(value, "__dict__") if type(value).__dictoffset__ else None
+        if type(names) is dict:
+            names.pop("__isabstractmethod__", None)
+    _called_abstract.clear()
+
+
 def _attrgetter(*paths: str) -> Callable[[Any], Any]:
     if not paths:
         raise TypeError("attrgetter expected 1 argument, got 0")
@@ -356,7 +376,7 @@ def _typing_names() -> Names:
 
 
 REPLACED: dict[str, Callable[[], Names]] = {
-    "abc": lambda: {"ABCMeta": guards.ABC_META},
+    "abc": lambda: {"ABCMeta": guards.ABC_META, "abstractmethod": _abstractmethod},
     "collections": lambda: {"namedtuple": _namedtuple},
     "copy": copying.names,
     "dataclasses": records.names,
@@ -378,12 +398,6 @@ def typing_extension_names() -> Names:
         warnings.simplefilter("ignore")
         names = {n: getattr(typing, n) for n in policy.MODULES["typing_extensions"] if hasattr(typing, n)}
     return names | {"NamedTuple": _named_tuple}
-
-
-def future_names() -> Names:
-    import __future__
-
-    return {name: getattr(__future__, name) for name in policy.MODULES["__future__"]}
 
 
 def library_classes() -> Iterable[type]:
