@@ -211,39 +211,42 @@ def _typed_cache(function: Any, maxsize: Any) -> Any:
 
 class Struct:
     """struct.Struct. The real one, made anew by its `__init__`, frees the format, even while it asks a program's
-    `__index__` what to pack by it, and then gives out the memory after what it packed."""
+    `__index__` what to pack by it, and then gives out the memory after what it packed.
+
+    Its methods take their own objects only: an object with a `__getattr__` would have them read the `format` of a str.
+    """
 
     __slots__ = ("_sandbox_real",)
 
     def __init__(self, format: Any) -> None:
-        self._sandbox_real = struct.Struct(format)
+        _REAL.__set__(self, struct.Struct(format))
 
     @property
     def format(self) -> str:
-        return self._sandbox_real.format
+        return _REAL.__get__(self).format
 
     @property
     def size(self) -> int:
-        return self._sandbox_real.size
+        return _REAL.__get__(self).size
 
     def pack(self, *values: Any) -> bytes:
-        return self._sandbox_real.pack(*values)
+        return _REAL.__get__(self).pack(*values)
 
     def pack_into(self, buffer: Any, offset: Any, *values: Any) -> None:
-        self._sandbox_real.pack_into(buffer, offset, *values)
+        _REAL.__get__(self).pack_into(buffer, offset, *values)
 
     def unpack(self, buffer: Any, /) -> Any:
-        return self._sandbox_real.unpack(buffer)
+        return _REAL.__get__(self).unpack(buffer)
 
     def unpack_from(self, buffer: Any, offset: Any = 0) -> Any:
-        return self._sandbox_real.unpack_from(buffer, offset)
+        return _REAL.__get__(self).unpack_from(buffer, offset)
 
     def iter_unpack(self, buffer: Any, /) -> Any:
-        return self._sandbox_real.iter_unpack(buffer)
+        return _REAL.__get__(self).iter_unpack(buffer)
 
 
+_REAL: Any = vars(Struct)["_sandbox_real"]
 Struct.__module__ = "_struct"
-
 
 _called_abstract: list[Any] = []  # not functions of the program's: they may be the library's
 

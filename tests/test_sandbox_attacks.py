@@ -1306,6 +1306,14 @@ contained(
     "vars(K)['__replace__'](D('{0.__code__}'))",
 )
 
+contained(
+    "the format of a str by the property of a struct.Struct, given an object that says it holds one",
+    "TypeError",
+    "doesn't apply to a 'A' object",
+    "import contextlib, struct\nclass A:\n    def __getattr__(self, name): return '{0.__code__}'\ndef f(): pass\n"
+    "print('got', contextlib.contextmanager(struct.Struct).format.fget(A())(f))",
+)
+
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_by_the_rule_meant_for_it(name: str) -> None:
