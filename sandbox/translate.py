@@ -544,11 +544,19 @@ class Translator:
             self.changes_library |= name.startswith("_") or name in policy.CHANGING_ATTRIBUTES
             if load_rule(self.mangled(name)) != "free":
                 self.refuse(node, "attribute", f"the attribute {name} may not be read by a pattern")
-        return self.generic(node)
+        return self.compared(node)
 
     def capture(self, node: Any) -> ast.AST:
         self.bind(node, getattr(node, "name", None) or getattr(node, "rest", None))
-        return self.generic(node)
+        return self.compared(node)
+
+    def compared(self, node: Any) -> ast.AST:
+        """A pattern. The values in it are names and attributes; the call of a guard would be no Python there."""
+        self.generic(node)
+        values = [getattr(node, "value", None), getattr(node, "cls", None), *getattr(node, "keys", ())]
+        if any(isinstance(part, ast.Call) for value in values if value is not None for part in ast.walk(value)):
+            self.refuse(node, "attribute", "an attribute of a name that is guarded may not be read by a pattern")
+        return node
 
     def try_(self, node: Any) -> ast.AST:
         expects = any(handler.type is None or _names_import_error(handler.type) for handler in node.handlers)
@@ -710,7 +718,7 @@ def _names_import_error(node: ast.expr) -> bool:
 _GENERIC = (
     "Expression Delete If With AsyncWith Match Raise Assert Expr Return BoolOp NamedExpr BinOp UnaryOp "
     "IfExp Dict Set ListComp SetComp DictComp GeneratorExp Await Yield YieldFrom Compare FormattedValue JoinedStr "
-    "Subscript Starred List Tuple Slice keyword withitem match_case MatchValue MatchSequence MatchOr"
+    "Subscript Starred List Tuple Slice keyword withitem match_case MatchSequence MatchOr"
 )
 _LEAVES = (
     "Pass Break Continue Constant Load Store Del And Or Add Sub Mult MatMult Div Mod Pow LShift RShift BitOr BitXor "
@@ -736,6 +744,7 @@ _VISITORS: dict[type, Callable[[Translator, Any], Any]] = {
     ast.ClassDef: Translator.class_,
     ast.Call: Translator.call,
     ast.MatchClass: Translator.match_class,
+    ast.MatchValue: Translator.compared,
     ast.MatchAs: Translator.capture,
     ast.MatchStar: Translator.capture,
     ast.MatchMapping: Translator.capture,

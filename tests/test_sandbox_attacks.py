@@ -1279,6 +1279,20 @@ refused(
 )
 
 
+for _name, _pattern in {"a value": "K.format", "a class": "K.now()", "a key": "{K.obj: 1}"}.items():
+    refused(
+        f"a guarded name in a pattern, in {_name}",  # was a SyntaxError, which is evidence
+        "attribute",
+        "may not be read by a pattern",
+        f"class K: format, now, obj = 1, int, 2\nmatch 1:\n    case {_pattern}: print('got')",
+    )
+refused(
+    "two tasks that wait for each other without a timeout",
+    "waiting",
+    "every coroutine waits for another one",
+    "import asyncio\nasync def wait(n): await asyncio.wait_for(tasks[n], None)\nasync def main():\n"
+    "    tasks.extend(asyncio.create_task(wait(n)) for n in (1, 0))\n    await tasks[0]\ntasks = []\nasyncio.run(main())",
+)
 # What the sandbox itself goes by may not be an object that a program can change: a flag that is set here, and no string,
 # left annotations as they were written.
 for _name, _way in {"an import": "import __future__ as f", "__import__": "f = __import__('__future__')"}.items():
