@@ -154,9 +154,11 @@ def names(clock: Clock) -> dict[str, Any]:
 
     async def wait_for(awaitable: Any, timeout: float | None) -> Any:
         task = loop.task(awaitable)
-        deadline = None if timeout is None else loop.clock.slept + timeout
+        if timeout is None:
+            return await task
+        deadline = loop.clock.slept + timeout
         while not task.done():
-            if deadline is not None and loop.clock.slept >= deadline:
+            if loop.clock.slept >= deadline:
                 raise TimeoutError
             await _pause(1e-3)
         return task.result()

@@ -25,7 +25,7 @@ from sandbox import (
     stops,
     streams,
 )
-from sandbox.private import classes_of, library_private
+from sandbox.private import classes_of, library_private, values_of
 
 _HEAP = 1 << 9
 _CODECS = (
@@ -57,7 +57,7 @@ def prepare() -> None:
     _warm()
     copying.UNCOPIED.update(_uncopied())
     classes = {*modules.library_classes(), *_own_classes(), *_more_classes()}
-    freeze_types(classes)
+    freeze_types({base for kind in classes for base in kind.__mro__ if not issubclass(base, type)})
     _clear_caches()
 
 
@@ -163,6 +163,7 @@ def forget() -> None:
     import re
     import struct
 
+    modules.forget_abstract()
     re.purge()
     vars(re.RegexFlag)["_value2member_map_"].clear()
     vars(re.RegexFlag)["_value2member_map_"].update(_known_flags())
@@ -205,11 +206,13 @@ def _uncopied() -> list[type]:
 def _more_classes() -> list[type]:
     """Library classes that a program reaches through an instance and not by name, and those that a C module made."""
     import abc
+    import json
 
-    rooms = policy.MODULES.keys() - policy.STAND_INS | {"__future__", "random", "time"}
-    found = [kind for name in sorted(rooms) for kind in classes_of(name) if not issubclass(kind, type)]
+    rooms = policy.MODULES.keys() - policy.STAND_INS | {"random", "time"}
+    found = [kind for name in sorted(rooms) for kind in classes_of(name)]
+    objects = [type(value) for name in sorted(rooms) for value in values_of(name)]
     builtin = [value for value in guards.shared_builtins().values() if isinstance(value, type)]
-    return [*found, *builtin, type(vars(abc.ABC)["_abc_impl"])]
+    return [*found, *objects, *builtin, type(vars(abc.ABC)["_abc_impl"]), type(vars(json.JSONDecoder())["scan_once"])]
 
 
 def freeze_types(classes: set[type]) -> bool:

@@ -24,6 +24,8 @@ from sandbox.translate import is_dunder, load_rule, store_rule
 
 _CLASS_NAMES = policy.DEFINABLE | policy.STORABLE_NAMES | policy.CLASS_MACHINERY
 _SLOTS = policy.DEFINABLE | {"__dict__", "__weakref__"}
+# What type() may define. No __new__: where one stands in the text, the program gets a process of its own.
+_BY_TYPE = (policy.DEFINABLE - {"__new__"}) | {"__module__"}
 
 # The classes that programs made, by any way there is.
 _made: "weakref.WeakSet[type]" = weakref.WeakSet()
@@ -220,7 +222,7 @@ def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any
     items = dict(namespace)
     for key in items:
         special = type(key) is str and (is_dunder(key) or key.startswith("_sandbox_"))
-        if type(key) is not str or (special and key not in policy.DEFINABLE | {"__module__"}):
+        if type(key) is not str or (special and key not in _BY_TYPE):
             refuse("special-name", f"{key} may not be defined by type()")
     items.pop("__module__", None)
     if "__slots__" in items:
@@ -384,7 +386,7 @@ def dictionary(value: Any) -> Any:
     if issubclass(type(value), type):
         if value not in _made:
             refuse("attribute", f"the __dict__ of {name_of(value)} may not be read")
-        return types.MappingProxyType({k: v for k, v in vars(value).items() if k not in policy.CLASS_MACHINERY})
+        return types.MappingProxyType({k: v for k, v in vars(value).items() if _may_be_seen(k, v)})
     if isinstance(value, types.ModuleType):
         refuse("attribute", "the __dict__ of a module may not be read")
     found = value.__dict__
@@ -393,6 +395,13 @@ def dictionary(value: Any) -> Any:
     if _own_class(type(value)):
         return Attributes(found, value)
     return {key: item for key, item in found.items() if type(key) is str and load_rule(key) == "free"}
+
+
+def _may_be_seen(name: str, value: object) -> bool:
+    """Whether vars() of a class shows the name: not what the library put there under one that may not be read."""
+    if name in policy.CLASS_MACHINERY:
+        return False
+    return load_rule(name) != "refuse" or not _from_library(value)
 
 
 class Attributes(dict[str, Any]):

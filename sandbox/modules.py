@@ -211,38 +211,61 @@ def _typed_cache(function: Any, maxsize: Any) -> Any:
 
 class Struct:
     """struct.Struct. The real one, made anew by its `__init__`, frees the format, even while it asks a program's
-    `__index__` what to pack by it, and then gives out the memory after what it packed."""
+    `__index__` what to pack by it, and then gives out the memory after what it packed.
+
+    Its methods take their own objects only: an object with a `__getattr__` would have them read the `format` of a str.
+    """
 
     __slots__ = ("_sandbox_real",)
 
     def __init__(self, format: Any) -> None:
-        self._sandbox_real = struct.Struct(format)
+        _REAL.__set__(self, struct.Struct(format))
 
     @property
     def format(self) -> str:
-        return self._sandbox_real.format
+        return _REAL.__get__(self).format
 
     @property
     def size(self) -> int:
-        return self._sandbox_real.size
+        return _REAL.__get__(self).size
 
     def pack(self, *values: Any) -> bytes:
-        return self._sandbox_real.pack(*values)
+        return _REAL.__get__(self).pack(*values)
 
     def pack_into(self, buffer: Any, offset: Any, *values: Any) -> None:
-        self._sandbox_real.pack_into(buffer, offset, *values)
+        _REAL.__get__(self).pack_into(buffer, offset, *values)
 
     def unpack(self, buffer: Any, /) -> Any:
-        return self._sandbox_real.unpack(buffer)
+        return _REAL.__get__(self).unpack(buffer)
 
     def unpack_from(self, buffer: Any, offset: Any = 0) -> Any:
-        return self._sandbox_real.unpack_from(buffer, offset)
+        return _REAL.__get__(self).unpack_from(buffer, offset)
 
     def iter_unpack(self, buffer: Any, /) -> Any:
-        return self._sandbox_real.iter_unpack(buffer)
+        return _REAL.__get__(self).iter_unpack(buffer)
 
 
+_REAL: Any = vars(Struct)["_sandbox_real"]
 Struct.__module__ = "_struct"
+
+_called_abstract: list[Any] = []  # not functions of the program's: they may be the library's
+
+
+def _abstractmethod(funcobj: Any) -> Any:
+    """abc.abstractmethod, which leaves its mark on whatever it is given: a class that has it cannot be used."""
+    if not guards.made_by_program(funcobj):
+        _called_abstract.append(funcobj)
+    funcobj.__isabstractmethod__ = True
+    return funcobj
+
+
+def forget_abstract() -> None:
+    """Nothing of the library's is abstract to the next program."""
+    for value in _called_abstract:
+        names = object.__getattribute__(value, "__dict__") if type(value).__dictoffset__ else None
+        if type(names) is dict:
+            names.pop("__isabstractmethod__", None)
+    _called_abstract.clear()
 
 
 def _attrgetter(*paths: str) -> Callable[[Any], Any]:
@@ -356,7 +379,7 @@ def _typing_names() -> Names:
 
 
 REPLACED: dict[str, Callable[[], Names]] = {
-    "abc": lambda: {"ABCMeta": guards.ABC_META},
+    "abc": lambda: {"ABCMeta": guards.ABC_META, "abstractmethod": _abstractmethod},
     "collections": lambda: {"namedtuple": _namedtuple},
     "copy": copying.names,
     "dataclasses": records.names,
@@ -378,12 +401,6 @@ def typing_extension_names() -> Names:
         warnings.simplefilter("ignore")
         names = {n: getattr(typing, n) for n in policy.MODULES["typing_extensions"] if hasattr(typing, n)}
     return names | {"NamedTuple": _named_tuple}
-
-
-def future_names() -> Names:
-    import __future__
-
-    return {name: getattr(__future__, name) for name in policy.MODULES["__future__"]}
 
 
 def library_classes() -> Iterable[type]:

@@ -144,10 +144,6 @@ PUBLIC_UNDERSCORED = frozenset(
 # not listed is refused when asked for. Several are stand-ins of ours (see `modules.STAND_INS`).
 MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
     {
-        "__future__": _words(
-            "annotations division absolute_import print_function unicode_literals generators "
-            "generator_stop nested_scopes with_statement"
-        ),
         "abc": _words("ABC ABCMeta abstractclassmethod abstractmethod abstractproperty abstractstaticmethod"),
         "array": _words("array typecodes ArrayType"),
         "asyncio": _words(
@@ -301,7 +297,7 @@ MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
 # Of these a program gets a module of ours, with nothing of the real one in it but harmless constants and types.
 STAND_INS = frozenset(
     _words("""
-    __future__ asyncio atexit builtins fileinput gc keyword os os.path queue random resource sys threading time
+    asyncio atexit builtins fileinput gc keyword os os.path queue random resource sys threading time
     traceback typing_extensions warnings
 """)
 )

@@ -33,7 +33,7 @@ def library_inner() -> frozenset[str]:
             found.update(dir(kind))
             for value in list(vars(kind).values()):
                 found.update(names_in(getattr(getattr(value, "__func__", value), "__code__", None)))
-        for value in _values(module):
+        for value in values_of(module):
             found.update(getattr(value, "__dict__", ()), names_in(getattr(value, "__code__", None)))
     return frozenset(name for name in found if name.startswith("_") and not name.endswith("__"))
 
@@ -57,10 +57,10 @@ def starred(module: str) -> tuple[str, ...]:
 
 def classes_of(module: str) -> list[type]:
     """The classes among the names of a module."""
-    return [value for value in _values(module) if isinstance(value, type)]
+    return [value for value in values_of(module) if isinstance(value, type)]
 
 
-def _values(module: str) -> list[object]:
+def values_of(module: str) -> list[object]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -71,7 +71,6 @@ class System:
 
     def stand_ins(self) -> dict[str, Callable[[], Names]]:
         return {
-            "__future__": modules.future_names,
             "asyncio": lambda: concurrency.asyncio_names(self),
             "atexit": self._atexit_names,
             "builtins": self._builtins_names,

@@ -33,6 +33,7 @@ from sandbox.private import library_inner, library_private, starred
 from sandbox.verdict import Limits
 
 _MAX_VIOLATIONS = 20
+_STRING_ANNOTATIONS = __future__.annotations.compiler_flag
 # With these, a function runs when an attribute is read or an operator applied, which no leading part may then do free.
 _CALLS_BY_ATTRIBUTE = frozenset({"property", "setattr", "cached_property", "partialmethod"})
 _FEW = 8  # items of a loop that is not counted
@@ -111,8 +112,9 @@ def examine(
         tree = _guarded(lambda: ast.parse(text, filename, mode))
         translator = Translator(allow_modules)
         _guarded(lambda: _walk(translator, tree))
+        if translator.violations or translator.rewrites_mistakes:  # not even Python: SyntaxError first
+            _guarded(lambda: compile(text, filename, mode, dont_inherit=True))
         if translator.violations:
-            _guarded(lambda: compile(text, filename, mode, dont_inherit=True))  # not even Python: SyntaxError first
             raise Refused(*translator.violations)
         code = _guarded(lambda: compile(tree, filename, mode, flags=translator.flags, dont_inherit=True))
         return code, translator.changes_library
@@ -223,6 +225,7 @@ class Translator:
         self.private = ""  # the class whose body we are in, for __name mangling
         self.slotted: list[ast.stmt] = []  # the statements of that body that may bind __slots__
         self.tries_import = 0  # inside a try that expects an ImportError
+        self.rewrites_mistakes = False  # what CPython may call a SyntaxError does not stand in the tree any more
         self.strict = False
         self.changes_library = False
         self.in_free_loop = False
@@ -249,7 +252,7 @@ class Translator:
             if isinstance(node, ast.ImportFrom) and node.module == "__future__" and not node.level:
                 for alias in node.names:
                     if alias.name == "annotations":
-                        self.flags |= __future__.annotations.compiler_flag
+                        self.flags |= _STRING_ANNOTATIONS
 
     def visit(self, node: Any) -> Any:
         method = _VISITORS.get(node.__class__)
@@ -541,17 +544,26 @@ class Translator:
             self.changes_library |= name.startswith("_") or name in policy.CHANGING_ATTRIBUTES
             if load_rule(self.mangled(name)) != "free":
                 self.refuse(node, "attribute", f"the attribute {name} may not be read by a pattern")
-        return self.generic(node)
+        return self.compared(node)
 
     def capture(self, node: Any) -> ast.AST:
         self.bind(node, getattr(node, "name", None) or getattr(node, "rest", None))
-        return self.generic(node)
+        return self.compared(node)
+
+    def compared(self, node: Any) -> ast.AST:
+        """A pattern. The values in it are names and attributes; the call of a guard would be no Python there."""
+        self.generic(node)
+        values = [getattr(node, "value", None), getattr(node, "cls", None), *getattr(node, "keys", ())]
+        if any(isinstance(part, ast.Call) for value in values if value is not None for part in ast.walk(value)):
+            self.refuse(node, "attribute", "an attribute of a name that is guarded may not be read by a pattern")
+        return node
 
     def try_(self, node: Any) -> ast.AST:
         expects = any(handler.type is None or _names_import_error(handler.type) for handler in node.handlers)
         self.tries_import += expects
         node.body = self.block(node.body)
         self.tries_import -= expects
+        self.rewrites_mistakes |= any(handler.type is None for handler in node.handlers[:-1])
         node.handlers = [self.visit(handler) for handler in node.handlers]
         node.orelse = self.block(node.orelse)
         node.finalbody = self.block(node.finalbody)
@@ -592,19 +604,21 @@ class Translator:
             call = _call(".relative", _const("." * node.level + module))
             return [ast.copy_location(ast.Expr(value=call, **_HERE), node)]
         if module == "__future__":
-            return []
+            self.rewrites_mistakes = True
+            return [ast.copy_location(ast.Pass(**_HERE), node)]  # it may be all that stands there
         self.check_module(node, module)
         names = [(alias.name, alias.asname or alias.name) for alias in node.names]
         if any(name in _CALLS_BY_ATTRIBUTE and name != local for name, local in names):
             self.strict = True
         self.changes_library |= any(name in policy.CHANGING_ATTRIBUTES for name, _ in names)
         if names[0][0] == "*":
+            self.rewrites_mistakes |= self.scope != "module"
             if module not in policy.MODULES:
                 # Nothing is known of its names: importing it fails, or is refused, when it is reached.
                 call = _call(".from", _const(module), _const("*"), _const(self.tries_import > 0))
                 return [ast.copy_location(ast.Expr(value=call, **_HERE), node)]
             names = [(name, name) for name in starred(module)]
-        found = []
+        found: list[ast.stmt] = [] if names else [ast.copy_location(ast.Pass(**_HERE), node)]
         for name, local in names:
             call = _call(".from", _const(module), _const(name), _const(self.tries_import > 0))
             found.append(self.bound(node, local, call))
@@ -704,7 +718,7 @@ def _names_import_error(node: ast.expr) -> bool:
 _GENERIC = (
     "Expression Delete If With AsyncWith Match Raise Assert Expr Return BoolOp NamedExpr BinOp UnaryOp "
     "IfExp Dict Set ListComp SetComp DictComp GeneratorExp Await Yield YieldFrom Compare FormattedValue JoinedStr "
-    "Subscript Starred List Tuple Slice keyword withitem match_case MatchValue MatchSequence MatchOr"
+    "Subscript Starred List Tuple Slice keyword withitem match_case MatchSequence MatchOr"
 )
 _LEAVES = (
     "Pass Break Continue Constant Load Store Del And Or Add Sub Mult MatMult Div Mod Pow LShift RShift BitOr BitXor "
@@ -730,6 +744,7 @@ _VISITORS: dict[type, Callable[[Translator, Any], Any]] = {
     ast.ClassDef: Translator.class_,
     ast.Call: Translator.call,
     ast.MatchClass: Translator.match_class,
+    ast.MatchValue: Translator.compared,
     ast.MatchAs: Translator.capture,
     ast.MatchStar: Translator.capture,
     ast.MatchMapping: Translator.capture,

@@ -6,6 +6,7 @@ the operating system's walls with the language layer off. `test_sandbox_escapes`
 """
 
 import collections
+import contextlib
 import ctypes
 import gc
 import multiprocessing
@@ -1278,6 +1279,56 @@ refused(
 )
 
 
+for _name, _pattern in {"a value": "K.format", "a class": "K.now()", "a key": "{K.obj: 1}"}.items():
+    refused(
+        f"a guarded name in a pattern, in {_name}",  # was a SyntaxError, which is evidence
+        "attribute",
+        "may not be read by a pattern",
+        f"class K: format, now, obj = 1, int, 2\nmatch 1:\n    case {_pattern}: print('got')",
+    )
+refused(
+    "two tasks that wait for each other without a timeout",
+    "waiting",
+    "every coroutine waits for another one",
+    "import asyncio\nasync def wait(n): await asyncio.wait_for(tasks[n], None)\nasync def main():\n"
+    "    tasks.extend(asyncio.create_task(wait(n)) for n in (1, 0))\n    await tasks[0]\ntasks = []\nasyncio.run(main())",
+)
+# What the sandbox itself goes by may not be an object that a program can change: a flag that is set here, and no string,
+# left annotations as they were written.
+for _name, _way in {"an import": "import __future__ as f", "__import__": "f = __import__('__future__')"}.items():
+    refused(
+        f"the flag of string annotations set to another, by {_name}",
+        "module",
+        "the module __future__ is not allowed",
+        f"{_way}\nf.annotations.compiler_flag = 0x10\n"
+        "exec('from __future__ import annotations\\ndef f(x: print(\"got\", ().__class__.__base__.__subclasses__())): pass')",
+    )
+refused(
+    "a __new__ that no text shows, by type()",
+    "special-name",
+    "__new__ may not be defined by type()",
+    "import re\nT = type('T', (), {'__new__': lambda kind: re.I})\nprint('got', T())",
+)
+contained(
+    "a method of the library's that reads the fields of another's object, by vars()",  # since Python 3.13
+    "KeyError",
+    "__replace__",
+    "from dataclasses import dataclass\n@dataclass\nclass K: x: int = 1\n"
+    "@dataclass(init=False, repr=False, eq=False)\nclass F: format: object\ndef f(): pass\nclass D(F, str):\n"
+    "    def __new__(cls, *given, **more): return str.__new__(cls, *given)\n"
+    "    def __init__(self, *given, format=None):\n        if format: print('got', format(f))\n"
+    "vars(K)['__replace__'](D('{0.__code__}'))",
+)
+
+contained(
+    "the format of a str by the property of a struct.Struct, given an object that says it holds one",
+    "TypeError",
+    "doesn't apply to a 'A' object",
+    "import contextlib, struct\nclass A:\n    def __getattr__(self, name): return '{0.__code__}'\ndef f(): pass\n"
+    "print('got', contextlib.contextmanager(struct.Struct).format.fget(A())(f))",
+)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_by_the_rule_meant_for_it(name: str) -> None:
     rule, culprit, source = REFUSED[name]
@@ -1517,9 +1568,20 @@ def _host_objects() -> dict[int, str]:
     }
 
 
+def _can_be_patched(kind: type) -> bool:
+    """Whether it is a class that outlives the program and takes attributes."""
+    changeable = kind.__flags__ & guards._HEAP and not kind.__flags__ & guards.IMMUTABLE
+    own = kind in guards._made or "<locals>" in kind.__qualname__ or kind.__module__ in (__name__, "sandbox.runtime")
+    return bool(changeable) and not own
+
+
 def _danger(value: Any, hosts: dict[int, str]) -> str:
     """What is wrong with a program that holds `value`; nothing for what it may hold."""
     ours = (standins.System, runtime.World, modules.Importer, streams.Output)
+    if patched := [kind for kind in type(value).__mro__ if not isinstance(value, type) and _can_be_patched(kind)]:
+        return f"an object of {patched[0]!r}, which can be patched"
+    if isinstance(value, type) and value is not guards.TYPE and not issubclass(value, type) and _can_be_patched(value):
+        return f"{value!r}, which can be patched"
     if isinstance(value, types.FrameType | types.CodeType | types.CellType) or isinstance(value, ours):
         return type(value).__name__
     if isinstance(value, type) and issubclass(value, type) and value is not guards.TYPE:
@@ -1548,7 +1610,8 @@ def _readable(world: runtime.World, value: Any) -> list[tuple[str, Any]]:
         except BaseException:  # not readable, which is as good
             world.stopped = None
     if isinstance(value, dict | types.MappingProxyType):
-        found += [(f"[{key!r:.20}]", item) for key, item in list(value.items())[:50]]
+        with contextlib.suppress(AttributeError):  # a proxy of what is no mapping
+            found += [(f"[{key!r:.20}]", item) for key, item in list(value.items())[:50]]
     elif isinstance(value, list | tuple | set | frozenset | collections.deque):
         found += [("[]", item) for item in list(value)[:50]]
     return found
@@ -1621,8 +1684,8 @@ def _what_calls_give() -> tuple[int, int, set[str]]:
                 callables += [(f"{name}{path}{how}", item) for how, item in _readable(world, value)]
     results: list[tuple[str, Any]] = []
     for path, call in callables:
-        if not callable(call) or isinstance(call, types.ModuleType):
-            continue
+        if not callable(call) or isinstance(call, types.ModuleType) or "recursionlimit" in path:
+            continue  # with a limit of 1 no later call would give anything
         for args in arguments:
             try:
                 results.append((f"{path}{args!r:.40}", world.call(call, args)))
@@ -2208,6 +2271,8 @@ CLEANED = {
     "a name's format": ("import calendar\ncalendar.day_name.format = '%d'", "import calendar\nprint(calendar.day_name[0])", "Monday"),
     "a class that is reached by an object": ("import difflib\nM = type(difflib.SequenceMatcher(None, 'a', 'a').get_matching_blocks()[0])\ntry: M.size = 3\nexcept TypeError: pass", "import difflib\nprint(difflib.SequenceMatcher(None, 'a', 'a').get_matching_blocks()[0].size)", "1"),
     "a class that C code made": ("try: ExceptionGroup.split = 3\nexcept TypeError: pass", "print(callable(ExceptionGroup('a', [ValueError()]).split))", "True"),
+    "a base of a class": ("import random\ntry: random.Random.__base__.random = lambda self: 0.5\nexcept TypeError: pass", "import random\nprint(random.random())", "0.8444218515250481"),
+    "what is abstract": ("import abc, json, re\nabc.abstractmethod(json.dumps), abc.abstractmethod(re.I)", "import abc, json, re\nclass A(abc.ABC): x, y = json.dumps, re.I\nprint(type(A()).__name__)", "A"),
     "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
     "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
 }  # fmt: skip

@@ -133,11 +133,20 @@ def test_an_allowed_module_is_a_matter_of_the_recipe() -> None:
         ("break", "'break' outside loop"),
         ("import subprocess\nreturn", "'return' outside function"),
         ("def f():\n\tx\n        y", "inconsistent use of tabs"),
+        ("def f():\n    from __future__ import annotations", "must occur at the beginning"),
+        ("x = 1\nfrom __future__ import division", "must occur at the beginning"),
+        ("from __future__ import braces", "not a chance"),
+        ("def f():\n    from builtins import *", "only allowed at module level"),
+        ("try: f()\nexcept: pass\nexcept ValueError: pass", "must be last"),
     ],
 )
 def test_what_is_no_python_is_a_syntax_error_that_says_so(source: str | bytes, says: str) -> None:
     with pytest.raises(SyntaxError, match=says):
         translate(source)
+
+
+def test_an_import_of_nothing_may_be_all_there_is() -> None:
+    assert run("if 1:\n    from builtins import *\nprint(1)").stdout == "1\n"
 
 
 def test_bytes_are_utf8_with_or_without_a_mark() -> None:
