@@ -3,6 +3,7 @@
     python tests/bench/bench_overlap.py server     a server that answers after a while, as one on other machines does
     python tests/bench/bench_overlap.py model      the embedded model in vLLM on this machine's own cores
         --problems 32 --n 4                        of fewer programs: five minutes, not half an hour
+        --apart                                    the model on one core and all else on the others, as with a GPU
     python tests/bench/bench_overlap.py shards     200 shards: the stages alone, as a build, as a flow run of Prefect
 
 `server` and `model` print seconds of wall clock and of processor for sampling alone, running alone, and both at once,
@@ -24,8 +25,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -126,7 +127,18 @@ def copy_of(dataset: Path, name: str, *tables: str) -> Path:
     return folder
 
 
-def overlapped(dataset: Path, sampling: Sampling) -> None:
+@contextmanager
+def on(cores: set[int]) -> Iterator[None]:
+    """What is started meanwhile stays on these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def overlapped(dataset: Path, sampling: Sampling, model_cores: set[int]) -> None:
     """Sampling alone, running alone, both at once; a model is loaded and warmed before the clock starts."""
     rows: dict[str, tuple[float, float]] = {}
     apart, together = copy_of(dataset, "apart", "problems"), copy_of(dataset, "together", "problems")
@@ -134,7 +146,8 @@ def overlapped(dataset: Path, sampling: Sampling) -> None:
         warm = copy_of(dataset, "warm", "problems")
         for shard in store.plan(warm)[1:]:
             store.write(warm, "completions", [], shard)
-        generate_completions(warm, sampling, sampler=opened)
+        with on(model_cores):  # the model is loaded by the first call
+            generate_completions(warm, sampling, sampler=opened)
         alone = Timed(opened)
         rows["sampling alone"] = measured(partial(generate_completions, apart, sampling, sampler=alone))
         rows["running alone"] = measured(partial(execute_completions, apart, Execution()))
@@ -189,6 +202,7 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=96)
     parser.add_argument("--shard-size", type=int, default=4)
     parser.add_argument("--n", type=int, default=8)
+    parser.add_argument("--apart", action="store_true", help="give the model one core to itself")
     parser.add_argument("--seconds", type=float, default=4.0, help="how long the server takes to answer")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="pairwright-bench-") as name:
@@ -198,11 +212,15 @@ def main() -> None:
         dataset = folder / "problems"
         load_problems(dataset, ProblemSource(source="humaneval", limit=options.problems, shard_size=options.shard_size))
         if options.what == "model":
-            return overlapped(dataset, Sampling(n=options.n, max_tokens=96, stop=("\n```\n",)))
+            cores = os.sched_getaffinity(0)
+            of_model = {min(cores)} if options.apart else cores
+            sampling = Sampling(n=options.n, max_tokens=96, stop=("\n```\n",))
+            with on(cores - of_model or cores):
+                return overlapped(dataset, sampling, of_model)
         with Server(options.seconds, store.read(dataset, "problems").to_pylist(), options.n) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             asked = {"sampler": "openai", "model": "m", "base_urls": (server.url,), "concurrency": 8}
-            overlapped(dataset, Sampling.model_validate(asked | {"n": options.n}))
+            overlapped(dataset, Sampling.model_validate(asked | {"n": options.n}), os.sched_getaffinity(0))
             server.shutdown()
 
 
