@@ -249,7 +249,7 @@ class _Progress:
 
     def __exit__(self, *error: Any) -> None:
         self._over.set()
-        self._thread.join()
+        self._thread.join(LONG)  # a server that does not answer is not waited for
 
     def _tell(self) -> None:
         if self._over.wait(LONG):

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,19 @@ from flows.build import build
 from flows.config import Evaluation, Recipe
 from flows.stages import STAGES
 from flows.terminal import Bars
-from serving import RECIPE, ROOT, SCRIPTED, Served, children, command, command_line, processes, serving, wait_for
+from serving import (
+    PATIENCE,
+    RECIPE,
+    ROOT,
+    SCRIPTED,
+    Served,
+    children,
+    command,
+    command_line,
+    processes,
+    serving,
+    wait_for,
+)
 from test_openai_sampler import chat
 from test_openai_sampler import serving as answering
 
@@ -360,7 +373,33 @@ def test_a_long_stage_tells_how_far_it_is(served: Served, monkeypatch: pytest.Mo
 
     with flows_go_to(served):
         counting()
-    assert share() == 100.0
+    wait_for(lambda: share() == 100.0, "the end to be told")
+
+
+def test_a_stage_does_not_wait_for_a_server_that_takes_no_progress(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect import flow
+
+    from flows import prefect_runs
+
+    monkeypatch.setattr(prefect_runs, "LONG", 0.05)
+    asked, silent = threading.Event(), threading.Event()
+
+    def unanswered(*content: Any, **options: Any) -> None:
+        asked.set()
+        assert silent.wait(PATIENCE)
+
+    monkeypatch.setattr(prefect_runs, "create_progress_artifact", unanswered)
+
+    @flow(name="unheard")
+    def unheard() -> str:
+        return str(prefect_runs.tasks(Bars())("count", lambda: asked.wait(PATIENCE), progress=False))
+
+    with flows_go_to(served):
+        assert unheard() == "True"
+    assert not silent.is_set()
+    silent.set()
 
 
 @pytest.mark.parametrize("failures", [2, 9])
