@@ -32,6 +32,9 @@ BATCHED = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "100",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
 }
+# A server whose database is busy, or that was just started again, now and then answers 500, at which a client gives up
+# and the run fails, whatever it has made (Prefect issues 12442 and 19090). 503 it asks again by itself.
+PATIENT = {"PREFECT_CLIENT_RETRY_EXTRA_CODES": "500"}
 # The log of a run is what our stages say; that a task finished is said by the stage itself, with what it did.
 STORY = {
     "PREFECT_LOGGING_EXTRA_LOGGERS": ",".join(PACKAGES),
@@ -46,8 +49,9 @@ def settings(home: Path, url: str) -> dict[str, str]:
     `PREFECT_SERVER_DATABASE_CONNECTION_URL`, as in postgresql+asyncpg://user:password@host/prefect, is the one setting
     that takes the database elsewhere than `home`.
     """
-    own = {"PREFECT_HOME": str(home.resolve()), "PREFECT_RUNNER_POLL_FREQUENCY": "1", **PRIVATE, **BATCHED, **STORY}
-    return {**own, **os.environ, "PREFECT_API_URL": f"{url}/api", "PREFECT_UI_URL": url}
+    own = {"PREFECT_HOME": str(home.resolve()), "PREFECT_RUNNER_POLL_FREQUENCY": "1"}
+    chosen = {**own, **PRIVATE, **BATCHED, **PATIENT, **STORY}
+    return {**chosen, **os.environ, "PREFECT_API_URL": f"{url}/api", "PREFECT_UI_URL": url}
 
 
 def use_prefect(server: str) -> bool:
@@ -59,7 +63,7 @@ def use_prefect(server: str) -> bool:
             messages.print(f"no Prefect server answers at {os.environ['PREFECT_API_URL']}: running without it")
         return False
     # The log goes to Prefect's server: our bars are on the terminal, and a failure is told there in one line.
-    for name, value in {**PRIVATE, **STORY, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}.items():
+    for name, value in {**PRIVATE, **PATIENT, **STORY, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}.items():
         os.environ.setdefault(name, value)
     return True
 

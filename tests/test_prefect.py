@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -102,6 +103,35 @@ def test_a_server_that_does_not_answer_is_said_and_the_build_goes_on_without(tmp
 @pytest.mark.parametrize("url", ["http://[bad/api", "nonsense", "ftp://127.0.0.1/api"])
 def test_what_is_no_address_is_no_server(url: str) -> None:
     assert not prefect_server.healthy(url)
+
+
+class _Stumbles(BaseHTTPRequestHandler):
+    """Answers 500 the first time."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        self.send_response(500 if self.asked == 1 else 200)
+        self.end_headers()
+        self.wfile.write(b'"hello"')
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def test_a_server_that_stumbles_once_is_asked_again(tmp_path: Path) -> None:
+    program = (
+        "from prefect.client.orchestration import get_client\n"
+        "with get_client(sync_client=True) as client:\n"
+        "    print(client.hello().json())\n"
+    )
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Stumbles) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment = prefect_server.settings(tmp_path, f"http://127.0.0.1:{server.server_port}")
+        client = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        server.shutdown()
+    assert (client.stdout, _Stumbles.asked) == ("hello\n", 2), client.stderr
 
 
 class _Answers(BaseHTTPRequestHandler):
