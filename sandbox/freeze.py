@@ -52,10 +52,11 @@ def prepare() -> None:
                 modules.library_names(name)
     sys.modules.setdefault("candidate", types.ModuleType("candidate"))  # dataclasses look a class's module up
     library_private()
-    _known_flags(), _clearing()
+    _clearing()
     _harmless_bases()
     _warm()
     copying.UNCOPIED.update(_uncopied())
+    _lasting(), _abstract()
     classes = {*modules.library_classes(), *_own_classes(), *_more_classes()}
     freeze_types({base for kind in classes for base in kind.__mro__ if not issubclass(base, type)})
     _clear_caches()
@@ -133,14 +134,6 @@ def _warm() -> None:
 
 
 @functools.cache
-def _known_flags() -> dict[Any, Any]:
-    """The library's own: it keeps whatever else was asked for."""
-    import re
-
-    return dict(vars(re.RegexFlag)["_value2member_map_"])
-
-
-@functools.cache
 def _clearing() -> list[Callable[[], None]]:
     """What empties the caches of the library's functions."""
     import typing
@@ -157,16 +150,77 @@ def _clear_caches() -> None:
         clear()
 
 
+@functools.cache
+def _lasting() -> list[tuple[Any, Any]]:
+    """The dictionaries and lists in classes of the library, the attributes of its enum.property objects, and what all
+    these hold. A program gets at them without the names by which `examine` knows it: patterns, copy, dataclasses and
+    contextmanager() read whatever attributes they are told to.
+    """
+    import enum
+
+    found: dict[int, Any] = {}
+    rooms = policy.MODULES.keys() - policy.STAND_INS
+    kinds = {base for room in rooms for kind in classes_of(room) for base in kind.__mro__}
+    for part in (part for kind in kinds for part in vars(kind).values()):
+        if type(part) in (dict, list):
+            found[id(part)] = part
+        elif isinstance(part, enum.property):
+            found[id(part)] = vars(part)
+    return [(part, part.copy()) for part in found.values()]
+
+
+@functools.cache
+def _abstract() -> dict[Any, list[Any]]:
+    """The abstract classes of the library, and the classes that are registered with each."""
+    import abc
+
+    kinds = {
+        base: None
+        for room in sorted(policy.MODULES.keys() - policy.STAND_INS)
+        for kind in classes_of(room)
+        for base in kind.__mro__
+        if isinstance(base, abc.ABCMeta)
+    }
+    _token[0] = abc.get_cache_token()
+    return {kind: _registered(kind) for kind in kinds}
+
+
+_token: list[Any] = [None]  # what `abc` had counted when `_abstract` stood as it should
+
+
+def _registered(kind: Any) -> list[Any]:
+    import abc
+
+    registry = vars(abc)["_get_dump"](kind)[0]
+    return [one for one in (reference() for reference in registry) if one is not None]
+
+
+def restore() -> None:
+    """Put back what a program changed in objects of the library's without naming what the translator looks for."""
+    import abc
+
+    modules.forget_changes()
+    for part, before in _lasting():
+        part.clear()
+        part.extend(before) if type(part) is list else part.update(before)
+    if abc.get_cache_token() != _token[0]:
+        for kind in _abstract():
+            vars(abc)["_reset_registry"](kind)
+            vars(abc)["_reset_caches"](kind)
+        for kind, registered in _abstract().items():
+            for one in registered:
+                abc.ABCMeta.register(kind, one)
+        _token[0] = abc.get_cache_token()
+
+
 def forget() -> None:
     """Empty the library's caches: a program's keys in them would be asked for their hash and `==` by the next one."""
     import _strptime
     import re
     import struct
 
-    modules.forget_abstract()
+    restore()
     re.purge()
-    vars(re.RegexFlag)["_value2member_map_"].clear()
-    vars(re.RegexFlag)["_value2member_map_"].update(_known_flags())
     vars(struct)["_clearcache"]()
     vars(_strptime)["_regex_cache"].clear()
     _clear_caches()
@@ -175,7 +229,7 @@ def forget() -> None:
 def _own_classes() -> list[type]:
     from sandbox import runtime, translate
 
-    rooms = (streams, concurrency, asyncloop, guards, runtime, standins, stops, records, translate)
+    rooms = (streams, concurrency, asyncloop, copying, guards, runtime, standins, stops, records, translate)
     return [
         value
         for room in rooms

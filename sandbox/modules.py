@@ -130,7 +130,8 @@ def _wraps(wrapped: Any, *options: Any, **more: Any) -> Callable[[Any], Any]:
 def _update_wrapper(wrapper: Any, wrapped: Any, *options: Any, **more: Any) -> Any:
     if options or more:
         refuse("module-name", "functools.update_wrapper takes two arguments here")
-    for name in ("__name__", "__qualname__", "__doc__"):
+    _remember(wrapper)
+    for name in _TEXTS:
         value = guards.safe_getattr(wrapped, name, None)
         if value is not None:
             guards.safe_setattr(wrapper, name, value)
@@ -248,24 +249,36 @@ class Struct:
 _REAL: Any = vars(Struct)["_sandbox_real"]
 Struct.__module__ = "_struct"
 
-_called_abstract: list[Any] = []  # not functions of the program's: they may be the library's
+# What may be the library's and was given other attributes than it had, and those that it had.
+_changed: list[tuple[Any, dict[str, Any], dict[str, Any], dict[str, Any]]] = []
+_TEXTS = ("__name__", "__qualname__", "__doc__")
+
+
+def _remember(value: Any) -> None:
+    """`value` is about to be given attributes: what it has now, unless it is the program's."""
+    if guards.made_by_program(value) or type(value) in guards._made:
+        return
+    texts = {name: getattr(value, name) for name in _TEXTS} if type(value) is types.FunctionType else {}
+    names = object.__getattribute__(value, "__dict__") if type(value).__dictoffset__ else None
+    if type(names) is dict:
+        _changed.append((value, texts, names, dict(names)))
+
+
+def forget_changes() -> None:
+    """Nothing of the library's is abstract to the next program, or has the name of one of this program's functions."""
+    while _changed:
+        value, texts, names, before = _changed.pop()
+        for name, text in texts.items():
+            setattr(value, name, text)
+        names.clear()
+        names.update(before)
 
 
 def _abstractmethod(funcobj: Any) -> Any:
     """abc.abstractmethod, which leaves its mark on whatever it is given: a class that has it cannot be used."""
-    if not guards.made_by_program(funcobj):
-        _called_abstract.append(funcobj)
+    _remember(funcobj)
     funcobj.__isabstractmethod__ = True
     return funcobj
-
-
-def forget_abstract() -> None:
-    """Nothing of the library's is abstract to the next program."""
-    for value in _called_abstract:
-        names = object.__getattribute__(value, "__dict__") if type(value).__dictoffset__ else None
-        if type(names) is dict:
-            names.pop("__isabstractmethod__", None)
-    _called_abstract.clear()
 
 
 def _attrgetter(*paths: str) -> Callable[[Any], Any]:
@@ -379,7 +392,12 @@ def _typing_names() -> Names:
 
 
 REPLACED: dict[str, Callable[[], Names]] = {
-    "abc": lambda: {"ABCMeta": guards.ABC_META, "abstractmethod": _abstractmethod},
+    "abc": lambda: {
+        "ABCMeta": guards.ABC_META,
+        "abstractmethod": _abstractmethod,
+        "abstractclassmethod": lambda callable, /: classmethod(_abstractmethod(callable)),
+        "abstractstaticmethod": lambda callable, /: staticmethod(_abstractmethod(callable)),
+    },
     "collections": lambda: {"namedtuple": _namedtuple},
     "copy": copying.names,
     "dataclasses": records.names,

@@ -309,6 +309,8 @@ class Zygote:
             self._enter(stops.Over())
             freeze.forget()
         gc.collect()  # a program's finalizers run now, on its own account, and not in the next one's world
+        if self.language.layer:
+            freeze.restore()  # what they changed
         self._enter(None)
         after = usage()
         return {"exit": 0, "cpu_ms": after[0] - before[0], "peak_kb": after[1]}, clean

@@ -2250,6 +2250,19 @@ LEFT_BEHIND = {
         "300",
     ),
 }
+# By names that the text does not show: such a program is run among others.
+TABLE = "'unicode_whitespace_' + 'trans'"
+REGISTER = """
+import typing
+from abc import ABC
+from collections.abc import Iterable
+from dataclasses import dataclass
+class K(typing.TypedDict('T', {'register': int})): pass
+dataclass(init=False)(K)
+class Seen:
+    def __eq__(self, other): other(int)
+K.__eq__(Iterable, type('P', (ABC,), {'register': Seen()}))
+"""
 CLEANED = {
     "the digits limit": ("import sys\nsys.set_int_max_str_digits(0)", "try: int('9' * 5000)\nexcept ValueError: print(2)", "2"),
     "the decimal context": ("import decimal\ndecimal.setcontext(decimal.Context(prec=2))", "from decimal import Decimal\nprint(Decimal(1) / 3)", "0.3333333333333333333333333333"),
@@ -2273,6 +2286,15 @@ CLEANED = {
     "a class that C code made": ("try: ExceptionGroup.split = 3\nexcept TypeError: pass", "print(callable(ExceptionGroup('a', [ValueError()]).split))", "True"),
     "a base of a class": ("import random\ntry: random.Random.__base__.random = lambda self: 0.5\nexcept TypeError: pass", "import random\nprint(random.random())", "0.8444218515250481"),
     "what is abstract": ("import abc, json, re\nabc.abstractmethod(json.dumps), abc.abstractmethod(re.I)", "import abc, json, re\nclass A(abc.ABC): x, y = json.dumps, re.I\nprint(type(A()).__name__)", "A"),
+    "what is abstract, in a deprecated way": ("import abc, json, re\nabc.abstractclassmethod(json.dumps), abc.abstractstaticmethod(re.match)", "import abc, json, re\nclass A(abc.ABC): x, y = json.dumps, re.match\nprint(type(A()).__name__)", "A"),
+    "the name of a function": ("import functools, json, re\nfunctools.update_wrapper(json.dumps, len)\n@functools.wraps(lambda: 1)\ndef f(): pass\nfunctools.wraps(f)(re.I)", "import json, re\nprint(json.dumps.__name__, re.match.__name__, type(re.I).__name__ in dir(re.I))", "dumps match False"),
+    "the value of a member": ("from contextlib import contextmanager\nfrom enum import Enum\ncontextmanager(Enum).value.fget = lambda self: 42", "from enum import Enum\nclass C(Enum): A = 1\nprint(C.A.value)", "1"),
+    "what deepcopy keeps": ("import copy\nmemo = {}\ncopy.deepcopy([[1]], memo)\ntry: type(memo[id(memo)]).x = 1\nexcept TypeError: pass", "import copy\nmemo = {}\ncopy.deepcopy([[1]], memo)\nprint('x' in dir(memo[id(memo)]))", "False"),
+    "the slots of a class": ("import statistics\nstatistics.NormalDist.__slots__.clear()", "import statistics\nprint(len(statistics.NormalDist.__slots__))", "2"),
+    "a public table by a pattern": (f"import textwrap\nW = type('W', (textwrap.TextWrapper,), {{'__match_args__': ({TABLE},)}})\nmatch W():\n    case W(t): t[97] = 98", "import textwrap\nprint(textwrap.fill('a'))", "a"),
+    "a public table by copy": (f"import copy, textwrap\nnames = ['a']\nclass S(textwrap.TextWrapper):\n    __slots__ = names\n    def __setattr__(self, name, value): value[97] = 98\ns = object.__new__(S)\nS.__slots__.append({TABLE})\ncopy.copy(s)", "import textwrap\nprint(textwrap.fill('a'))", "a"),
+    "an abstract class's register by a dataclass": (REGISTER, "from collections.abc import Iterable\nprint(isinstance(1, Iterable))", "False"),
+    "what is changed by what ends late": ("import functools, textwrap\ndef g():\n    try: yield\n    finally: functools.update_wrapper(textwrap.fill, g)\nx = [g()]\nnext(x[0])\nx.append(x)", "import textwrap\nprint(textwrap.fill.__name__)", "fill"),
     "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
     "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
 }  # fmt: skip
