@@ -4,11 +4,13 @@ A function test runs here, with the entry point (also called `candidate`) as a r
 an assertion that fails is `wrong`; an exception of the candidate's that the test lets pass is `exception`; any other
 exception after the program was asked for something is `wrong` too (the test could not use the answer); a NameError
 over a name that the test binds nowhere, an ImportError of its own, what the judge's walls forbid (files, sleeping), or
-any failure before the program was asked, is `infra_error`.
+any failure before the program was asked, is `infra_error`; so is what only a program in the test's own process could
+do: raise its own class of exception, print into the test's standard output or read from its standard input.
 """
 
 import builtins
 import gc
+import io
 import math
 import random
 import re
@@ -37,6 +39,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _MEMORY = 2 << 30
 _MUCH = 1 << 20  # bytes of one program's answers
+_NO_EXCEPTION = "catching classes that do not inherit from BaseException"
 _DECIMALS, _RECURSION, _DIGITS = Context(), sys.getrecursionlimit(), sys.get_int_max_str_digits()
 # Imported before the walls go up, since nothing can be read afterwards.
 _WARM = (
@@ -60,6 +63,13 @@ class Turn:
     whole: bool
 
 
+class _Nowhere(io.TextIOBase):
+    """Standard output of the tests: some write to it, or flush it, and would fail of None."""
+
+    def write(self, text: str, /) -> int:
+        return len(text)
+
+
 class Judge:
     """Judges one program after another for one worker slot."""
 
@@ -79,6 +89,7 @@ class Judge:
 
     def loop(self) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        sys.stdout = sys.stderr = _Nowhere()
         self.state = _state()
         while True:
             self._chunk(*receive_down(self.socket))
@@ -204,19 +215,25 @@ def _same_token(found: str, expected: str) -> bool:
     if not (_NUMBER.fullmatch(found) and _NUMBER.fullmatch(expected)):  # float() would also take 1_0 and other scripts
         return False
     one, other = float(found), float(expected)
+    if not (math.isfinite(one) and math.isfinite(other)):
+        return False  # all that is beyond a float's range would be the same
     if _INTEGER.fullmatch(expected):
         # In as many digits as count: as a fraction, 0e999999999 would take minutes. And in a context that raises
         # nothing: Decimal() itself has no room for an exponent of twenty digits, and says so.
         left, right = map(_EXACTLY.create_decimal, (found, expected))
-        return math.isfinite(one) and abs(_EXACTLY.subtract(left, right)) <= _TOLERANCE
+        return abs(_EXACTLY.subtract(left, right)) <= _TOLERANCE
     return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
 def _state() -> int:
-    """A number that differs once a builtin or a global of a library module, or of one of ours, has been replaced."""
+    """A number that differs once a builtin or a global of a library module, or of one of ours, has been replaced.
+
+    Or an attribute of a class that is one of these.
+    """
     names = {*_WARM, "builtins", *(name for name in list(sys.modules) if name.startswith("sandbox."))}
     modules = [vars(module) for name, module in list(sys.modules.items()) if name in names]
-    return hash(tuple(tuple(map(id, names.values())) for names in modules))
+    classes = [vars(value) for names in modules for value in names.values() if isinstance(value, type)]
+    return hash(tuple(tuple(map(id, names.values())) for names in (*modules, *classes)))
 
 
 class _ProgramNames(dict[str, Any]):
@@ -263,8 +280,18 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
     for place, code in enumerate(prepared.tests):
         link.early = place < len(foreseen)
         link.prefetched = foreseen[place] or None if link.early else None
-        outcomes.append(_execute(code, dict(namespace), link))
+        outcome = _execute(code, dict(namespace), link)
+        outcomes.append(_unless_apart(outcome) if prepared.redirects else outcome)
     return outcomes
+
+
+def _unless_apart(outcome: Outcome) -> Outcome:
+    """What comes of a test that wants what the program prints, or gives it something to read: it is in vain here."""
+    status, text, name = outcome
+    if status == "wrong" or (status == "exception" and name == "EOFError"):
+        text = f"the test itself failed: the program has a standard input and output of its own: {text}"
+        return "infra_error", text[:_MESSAGE_CHARS], ""
+    return outcome
 
 
 def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Outcome:
@@ -288,6 +315,7 @@ def _outcome(error: BaseException, link: Link, code: CodeType | None = None) -> 
     # Tests are compiled before anything runs: a SyntaxError now is about a text, such as an answer, that they read.
     # A PermissionError is of the judge's own walls: the test sleeps, or wants a file.
     own = isinstance(error, NameError | ImportError | PermissionError | Uncrossable) and not _unbound(error, code)
+    own = own or _of_its_exceptions(error, link)
     if own or link.calls == 0:
         return "infra_error", f"the test itself failed: {text}", ""
     if isinstance(error, AssertionError):
@@ -302,6 +330,16 @@ def _unbound(error: BaseException, code: CodeType | None) -> bool:
     if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
         return isinstance(error.name, str) and error.name in bound_names(code or "")
     return isinstance(error, UnboundLocalError)
+
+
+def _of_its_exceptions(error: BaseException, link: Link) -> bool:
+    """Does the test want the program's own class of exception, or what such a one holds? A builtin stands for it."""
+    if isinstance(error, TypeError):
+        return _text(error).startswith(_NO_EXCEPTION)
+    if not isinstance(error, AttributeError):
+        return False
+    pairs = zip(link.raised, link.error_types, strict=True)
+    return any(error.obj is raised and name != type(raised).__name__ for raised, name in pairs)
 
 
 def _text(error: BaseException) -> str:

@@ -8,11 +8,12 @@ from types import CodeType
 from typing import Any
 
 from sandbox.codec import Packer, Tree, Uncrossable, to_bytes
-from sandbox.foresee import asks_the_program, bound_names, foreseen_calls
+from sandbox.foresee import asks_the_program, bound_names, foreseen_calls, set_attributes
 
 EARLY = 32_768  # bytes that a new socket takes without being read
 _MESSAGE_CHARS = 300
-_MEDDLING = frozenset("setattr delattr exec eval compile globals vars __import__ __builtins__".split())
+_MEDDLING = frozenset("setattr delattr exec eval compile globals vars modules __import__ __builtins__".split())
+_STREAMS = frozenset({"stdin", "stdout", "stderr"})
 _SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 _BUILTIN_NAMES = frozenset(dir(builtins))
 
@@ -21,6 +22,7 @@ _BUILTIN_NAMES = frozenset(dir(builtins))
 class Prepared:
     """A problem's tests, compiled: per test its code, or the error that kept it from compiling.
 
+    `redirects`: a test, or the setup, gives the program a standard input or output that it has in no other process.
     `batch` asks for the calls of the first tests; of these `foreseen` gives the number of each one's call, 0 if none.
     """
 
@@ -29,6 +31,7 @@ class Prepared:
     entry_point: str
     seeded: bool
     meddles: bool
+    redirects: bool
     batch: bytes
     foreseen: tuple[int, ...]
 
@@ -51,9 +54,10 @@ def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepa
         batch, calls = b"", []
     seeded = any("random" in text for text in (setup, *tests))
     meddles = any(not isinstance(code, str) and _may_meddle(code) for code in codes)
+    redirects = any(not isinstance(code, str) and _redirects(code) for code in codes)
     numbers = accumulate(call is not None for call in calls)
     foreseen = tuple(number if call is not None else 0 for number, call in zip(numbers, calls, strict=True))
-    return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, batch, foreseen)
+    return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, redirects, batch, foreseen)
 
 
 def _may_meddle(code: CodeType) -> bool:
@@ -64,6 +68,17 @@ def _may_meddle(code: CodeType) -> bool:
     if any(operation in operations for operation in _SETS_ATTRIBUTE):
         return True
     return any(isinstance(value, CodeType) and _may_meddle(value) for value in code.co_consts)
+
+
+def _redirects(code: CodeType) -> bool:
+    """Does this code put something in the place of a standard stream, or of input() or print()?"""
+    names = set(code.co_names)
+    if names & {"redirect_stdout", "redirect_stderr"}:
+        return True
+    replaced = _STREAMS | ({"input", "print"} if names & {"builtins", "__builtins__"} else set())
+    if not replaced.isdisjoint(set_attributes(code)):
+        return True
+    return any(isinstance(value, CodeType) and _redirects(value) for value in code.co_consts)
 
 
 def _nothing_foreign(value: Any) -> Tree:

@@ -2,7 +2,7 @@
 
 import builtins
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox.codec import Malformed, Packer, Tree, Uncrossable, Unpacker, from_bytes, numbered, to_bytes, written_out
 from sandbox.wire import Channel, Closed
@@ -244,6 +244,12 @@ class Remote:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._sandbox_link.call(self, args, kwargs)
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
+        raise Uncrossable(f"a test derives a class from {self._sandbox_label}, which cannot cross from the program")
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise Uncrossable(f"a test copies a {self._sandbox_label}, which cannot cross from the program")
 
     def __getattr__(self, name: str) -> Any:
         return self._sandbox_link.ask("getattr", self, name)

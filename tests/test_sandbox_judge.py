@@ -116,6 +116,66 @@ CASES = {
         "refused",
         "^line 1: the module subprocess is not allowed",
     ),
+    "a test that catches the program's own class of exception": Case(
+        "class E(Exception): pass\ndef f(): raise E(1)",
+        ["try:\n    f()\n    assert False\nexcept E as e:\n    assert e.args == (1,)"],
+        "infra_error",
+        "^the test itself failed: TypeError: catching classes",
+    ),
+    "a test that reads what the program's own exception holds": Case(
+        "class E(ValueError):\n    def __init__(self, code): self.code = code\ndef f(): raise E(3)",
+        ["try:\n    f()\n    assert False\nexcept ValueError as e:\n    assert e.code == 3"],
+        "infra_error",
+        "no attribute 'code'",
+    ),
+    "a test that reads what a builtin exception does not hold": Case(
+        "def f(): raise ValueError(3)", ["try:\n    f()\nexcept ValueError as e:\n    assert e.code == 3"], "wrong"
+    ),
+    "a test that derives from the program's class, or copies its object": Case(
+        "class f: pass",
+        ["class G(f): pass\nG()", "import copy\ncopy.copy(f())", "import copy\ncopy.deepcopy([f()])"],
+        "infra_error",
+        "which cannot cross from the program$",
+    ),
+    "a test that writes to standard output": Case(
+        "def f(): return 1",
+        ["import sys\nsys.stdout.write(str(f()))\nsys.stdout.flush()\nprint(f(), file=sys.stderr, flush=True)"],
+        "passed",
+    ),
+    "a test that wants what the program prints": Case(
+        "def f(): print(1)",
+        [
+            "import io, contextlib\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n    f()\n"
+            "assert out.getvalue() == '1\\n'",
+            "import io, sys\nsys.stdout = out = io.StringIO()\nf()\nassert out.getvalue() == '1\\n'",
+        ],
+        "infra_error",
+        "^the test itself failed: the program has a standard input and output of its own: AssertionError",
+    ),
+    "a test that gives the program something to read": Case(
+        "def f(): return int(input())",
+        [
+            "import io, sys\nsys.stdin = io.StringIO('5')\nassert f() == 5",
+            "import builtins\nbuiltins.input = lambda *prompt: '5'\nassert f() == 5",
+        ],
+        "infra_error",
+        "input and output of its own: EOFError",
+    ),
+    "a test that only keeps the program quiet": Case(
+        "def f(x): return 1 // x",
+        [
+            f"import io, contextlib\nwith contextlib.redirect_stdout(io.StringIO()):\n    assert f({x}) == 1"
+            for x in (1, 0)
+        ],
+        "passed exception",
+        error_type="ZeroDivisionError",
+    ),
+    "a test that sets an attribute and prints to standard error": Case(
+        "class f: pass",
+        ["import sys\na = f()\na.x = 1\nprint(a.x, file=sys.stderr)\nassert a.x == 2"],
+        "wrong",
+        "^AssertionError",
+    ),
     # Values, handles, changed arguments
     "arguments changed in place": Case(
         "def f(a, b):\n    a.append(b.pop())\n    b[:] = [a]\n    return a",
@@ -489,6 +549,12 @@ STDIO: dict[str, tuple[str, list[tuple[str, str]], str, str]] = {
     "a zero with a long exponent": ("print('0e999999999')", [("", "7")], "wrong", "token 1 of the output"),
     "a zero whose exponent no decimal has": ("print('0e-99999999999999999999')", [("", "7")], "wrong", "token 1"),
     "a number whose exponent no decimal has": ("print('1e-99999999999999999999')", [("", "0")], "passed", ""),
+    "numbers beyond any float": (
+        "print('1e400', '-' + '9' * 310 + '.5')",
+        [("", "2e400 -1e309")],
+        "wrong",
+        "token 1 of",
+    ),
     "digits that only Python takes for a number": ("print('1_0.0')", [("", "10")], "wrong", "found '1_0.0'"),
     "digits of another script": ("print('\u0663.0')", [("", "3")], "wrong", "expected '3'"),
     "a small number with a long exponent": ("print('1e-999999999')", [("", "0")], "passed", ""),
@@ -580,11 +646,13 @@ def test_a_program_without_tests_is_no_evidence() -> None:
         "exec('import math; math.sqrt = len')",
         "import collections\ndel collections.Counter",
         "import math\nmath.__dict__['sqrt'] = len",
+        "import sys\nsys.modules['math'] = sys.modules['bisect']",
+        "import collections\ndef nothing(self, key): return None\ncollections.Counter.__missing__ = nothing",
         "from sandbox import judge\njudge._outcome = lambda *a: ('infra_error', '', '')\nabs = len",
     ],
 )
 def test_what_one_program_s_tests_change_is_gone_for_the_next(meddling: str) -> None:
-    check = "import math, collections\nassert f() == abs(-2) == math.sqrt(4) and collections.Counter('a')"
+    check = "import math, collections\nassert f() == abs(-2) == math.sqrt(4) and collections.Counter('a')['b'] == 0"
     programs = [Program("def f(): return 2", "function", (Test(code),), "f") for code in (f"f()\n{meddling}", check)]
     assert [result.status for result in run_many(programs, workers=1)] == ["passed", "passed"]
 
