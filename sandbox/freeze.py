@@ -150,6 +150,12 @@ def _clear_caches() -> None:
         clear()
 
 
+def _library_kinds() -> list[type]:
+    """Every class of the library's modules that programs may import, listed for them or not, with its bases."""
+    rooms = sorted(policy.MODULES.keys() - policy.STAND_INS)
+    return list(dict.fromkeys(base for room in rooms for kind in classes_of(room) for base in kind.__mro__))
+
+
 @functools.cache
 def _lasting() -> list[tuple[Any, Any]]:
     """The dictionaries and lists in classes of the library, the attributes of its enum.property objects, and what all
@@ -159,9 +165,7 @@ def _lasting() -> list[tuple[Any, Any]]:
     import enum
 
     found: dict[int, Any] = {}
-    rooms = policy.MODULES.keys() - policy.STAND_INS
-    kinds = {base for room in rooms for kind in classes_of(room) for base in kind.__mro__}
-    for part in (part for kind in kinds for part in vars(kind).values()):
+    for part in (part for kind in _library_kinds() for part in vars(kind).values()):
         if type(part) in (dict, list):
             found[id(part)] = part
         elif isinstance(part, enum.property):
@@ -174,15 +178,8 @@ def _abstract() -> dict[Any, list[Any]]:
     """The abstract classes of the library, and the classes that are registered with each."""
     import abc
 
-    kinds = {
-        base: None
-        for room in sorted(policy.MODULES.keys() - policy.STAND_INS)
-        for kind in classes_of(room)
-        for base in kind.__mro__
-        if isinstance(base, abc.ABCMeta)
-    }
     _token[0] = abc.get_cache_token()
-    return {kind: _registered(kind) for kind in kinds}
+    return {kind: _registered(kind) for kind in _library_kinds() if isinstance(kind, abc.ABCMeta)}
 
 
 _token: list[Any] = [None]  # what `abc` had counted when `_abstract` stood as it should
