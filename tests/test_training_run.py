@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,6 +92,25 @@ def halved(config: Training) -> Training:
 def test_gradient_checkpointing_changes_nothing_but_memory(version: Path) -> None:
     one, other = (train(version, configured(version, checkpointing=how)) for how in ("off", "on"))
     assert equal(weights(one), weights(other))
+
+
+@pytest.mark.parametrize(("every", "trims"), [(1, 3), (2, 2)])
+def test_recomputed_layers_run_twice_and_what_they_free_goes_back(
+    version: Path, monkeypatch: pytest.MonkeyPatch, every: int, trims: int
+) -> None:
+    trimmed, ran = [], []
+    libc = SimpleNamespace(malloc_trim=trimmed.append)
+    monkeypatch.setattr(memory, "ctypes", SimpleNamespace(CDLL=lambda _: libc))
+    monkeypatch.setattr(memory, "TRIM_EVERY", every)
+    causal = AutoModelForCausalLM.from_pretrained(configured(version).model).train()
+    memory.recompute_activations(causal, torch.device("cpu"))
+    assert len(causal.model.layers) == 2
+    for layer in causal.model.layers:
+        layer.mlp.register_forward_pre_hook(lambda *_: ran.append(1))
+    logits = causal(torch.tensor([[1, 2, 3]])).logits
+    assert (len(ran), len(trimmed)) == (2, 1)  # after the forward pass
+    logits.sum().backward()
+    assert (len(ran), len(trimmed)) == (4, trims)  # and after every so many layers of the backward pass
 
 
 @pytest.mark.slow
