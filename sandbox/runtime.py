@@ -230,7 +230,7 @@ class Globals:
         return self._sandbox_names[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if type(key) is not str or not _visible(key) or (key.startswith("__") and key.endswith("__")):
+        if type(key) is not str or not _visible(key) or is_dunder(key):
             refuse("builtin", f"globals() may not be given the name {key!r}")
         self._sandbox_names[key] = value
 

@@ -188,7 +188,8 @@ def _tick_statement(like: ast.AST) -> ast.Expr:
 
 
 def is_dunder(name: str) -> bool:
-    return name.startswith("__") and name.endswith("__")
+    """Not underscores alone, as in `for __ in range(n)`: to Python such a name is one like any other."""
+    return name.startswith("__") and name.endswith("__") and name.strip("_") != ""
 
 
 def load_rule(name: str) -> str:

@@ -978,6 +978,35 @@ feature(
 )
 
 
+feature(
+    "names of underscores alone",
+    """
+for __ in range(2):
+    for ___ in range(2): pass
+print(__, ___, [__ for __ in 'ab'], (lambda __: __ + 1)(2))
+class ____:
+    __ = 3
+    def f(self, __=5): return __, self.__
+a = ____()
+a.__ = 9
+a.__ += 1
+print(a.f(), ____.__, vars(a), getattr(____, '__'))
+match [1, 2, 3]:
+    case [_, *__]: print(__)
+def g(*__, **___): return __, ___
+print(g(1, a=2))
+globals()['__'] = 4
+print(__)
+exec('__ = 5')
+print(__)
+class S: __slots__ = ('__',)
+s = S()
+s.__ = 3
+print(s.__)
+""",
+)
+
+
 @pytest.mark.parametrize("name", FEATURES)
 def test_it_behaves_as_in_cpython(name: str) -> None:
     boxed, plain = run(FEATURES[name]), run_plain(FEATURES[name])
