@@ -38,8 +38,9 @@ Not covered
   that judges no other after it.
 * Tests are not hidden from a program that guesses them: it sees the arguments it is called with.
 * In `fast` mode hundreds of programs share one process. One that names what could change an object of the library's
-  runs apart, what can be changed without a name is put back, finalizers run before the next one starts, and what a
-  dying process says for a later program is not believed. An attribute that it gives a function of the library stays
+  runs apart, the process in which strings gave such a name to a pattern or a dataclass runs no other, what can be
+  changed without a name is put back, finalizers run before the next one starts, and what a dying process says for a
+  later program is not believed. An attribute that it gives a function of the library stays
   there, to be read by the next one; and whoever breaks out of the language layer has the programs after him in his
   hands, until the process is replaced. A sample is judged again in isolation, and a difference reported.
 * Programs are handed over in chunks: who breaks out of the language layer may read, in his copy of the zygote's memory,

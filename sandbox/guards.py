@@ -14,13 +14,13 @@ import sys
 import types
 import typing
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from sandbox import policy
 from sandbox.formats import attributes_read
-from sandbox.stops import now, refuse
-from sandbox.translate import is_dunder, load_rule, store_rule
+from sandbox.stops import leave_traces, now, refuse
+from sandbox.translate import changes_library, is_dunder, load_rule, store_rule
 
 _CLASS_NAMES = policy.DEFINABLE | policy.STORABLE_NAMES | policy.CLASS_MACHINERY
 _SLOTS = policy.DEFINABLE | {"__dict__", "__weakref__"}
@@ -282,6 +282,13 @@ def _check_match_args(names: Any, kind: str, refused: tuple[str, ...]) -> None:
     """A class pattern reads the attributes that `__match_args__` names: only plain ones may stand there."""
     if type(names) is not tuple or any(type(name) is not str or load_rule(name) in refused for name in names):
         refuse("special-name", f"__match_args__ of {kind} may only name plain attributes")
+    say_what_is_named(names)
+
+
+def say_what_is_named(names: Iterable[str]) -> None:
+    """A pattern or a dataclass is to read and set these, of which the text may say nothing."""
+    if any(map(changes_library, names)):
+        leave_traces()
 
 
 def _from_library(value: object) -> bool:

@@ -36,6 +36,7 @@ _MAX_VIOLATIONS = 20
 _STRING_ANNOTATIONS = __future__.annotations.compiler_flag
 # With these, a function runs when an attribute is read or an operator applied, which no leading part may then do free.
 _CALLS_BY_ATTRIBUTE = frozenset({"property", "setattr", "cached_property", "partialmethod"})
+_CHANGING = policy.CHANGING_ATTRIBUTES | policy.CHANGING_STORES | policy.CHANGING_DUNDERS
 _FEW = 8  # items of a loop that is not counted
 _WALK_DEPTH = 20_000  # Python frames the walk may use; pure Python calls, so they cost no C stack
 
@@ -213,6 +214,11 @@ def store_rule(name: str) -> str:
         return "free" if name in policy.WRITABLE_DUNDERS else "refuse"
     rule = load_rule(name)
     return "free" if rule == "guard" else rule
+
+
+def changes_library(name: str) -> bool:
+    """Whether a program that reads or sets an attribute of the name may change an object of the library's."""
+    return name in _CHANGING or name in library_inner()
 
 
 class Translator:
@@ -611,7 +617,6 @@ class Translator:
         names = [(alias.name, alias.asname or alias.name) for alias in node.names]
         if any(name in _CALLS_BY_ATTRIBUTE and name != local for name, local in names):
             self.strict = True
-        self.changes_library |= any(name in policy.CHANGING_ATTRIBUTES for name, _ in names)
         if names[0][0] == "*":
             self.rewrites_mistakes |= self.scope != "module"
             if module not in policy.MODULES:
@@ -619,6 +624,7 @@ class Translator:
                 call = _call(".from", _const(module), _const("*"), _const(self.tries_import > 0))
                 return [ast.copy_location(ast.Expr(value=call, **_HERE), node)]
             names = [(name, name) for name in starred(module)]
+        self.changes_library |= any(name in policy.CHANGING_ATTRIBUTES for name, _ in names)
         found: list[ast.stmt] = [] if names else [ast.copy_location(ast.Pass(**_HERE), node)]
         for name, local in names:
             call = _call(".from", _const(module), _const(name), _const(self.tries_import > 0))

@@ -2244,6 +2244,12 @@ LEFT_BEHIND = {
         "import re\nprint(bool(re.match('a', 'A', re.I)))",
         "True",
     ),
+    "a property by a name of all that a module has": (
+        "from fractions import Fraction\nfrom operator import *\n"
+        "globals()['attr' + 'getter']('__in' + 'it__')(property)(Fraction.numerator, lambda s: 42)",
+        "from fractions import Fraction\nprint(Fraction(1, 2).numerator)",
+        "1",
+    ),
     "memory that a function of the library holds": (
         "import statistics\nstatistics.mean.hoard = bytearray(300 << 20)",
         "print(len(bytearray(300 << 20)) >> 20)",
@@ -2263,7 +2269,33 @@ class Seen:
     def __eq__(self, other): other(int)
 K.__eq__(Iterable, type('P', (ABC,), {'register': Seen()}))
 """
+# What a dataclass gives the `==` of a program's object: the method of that name of a class.
+TELLING = """
+from dataclasses import dataclass
+@dataclass(init=False)
+class K:
+    __init__: int = 0
+class Seen:
+    def __eq__(self, other): other(*GIVEN)
+def tell(kind, *given):
+    global GIVEN
+    GIVEN = given
+    K.__eq__(kind, type('P', (), {'__in' + 'it__': Seen()}))
+"""
+# A protocol that every object follows, whatever its positional pattern reads: on Python 3.12 and before by its name.
+FOLLOWED = """
+from typing import Protocol, runtime_checkable
+def reading(*names): return runtime_checkable(type('Protocol', (Protocol,), {'__match_args__': names}))
+Reading = reading('__in' + 'it__')
+"""
+ONE = "from fractions import Fraction\nprint(Fraction(1, 2).numerator)", "1"
+CASE = "import re\nprint(bool(re.match('a', 'A', re.I)))", "True"
+VALUE = "from dataclasses import dataclass\nimport re\n@dataclass\nclass L: _value_: int\n"
 CLEANED = {
+    "a property by a field": (TELLING + "from fractions import Fraction\ntell(property, Fraction.numerator, lambda s: 42)", *ONE),
+    "a flag's value by a field": (TELLING + VALUE + "tell(L, re.I, 0)", *CASE),
+    "a property by a pattern": (FOLLOWED + "from fractions import Fraction\nmatch Fraction.numerator:\n    case Reading(i): i(lambda s: 42)", *ONE),
+    "a flag's value by a pattern": (FOLLOWED + VALUE + "match L:\n    case Reading(i): i(re.I, 0)", *CASE),
     "the digits limit": ("import sys\nsys.set_int_max_str_digits(0)", "try: int('9' * 5000)\nexcept ValueError: print(2)", "2"),
     "the decimal context": ("import decimal\ndecimal.setcontext(decimal.Context(prec=2))", "from decimal import Decimal\nprint(Decimal(1) / 3)", "0.3333333333333333333333333333"),
     "the seed": ("import random\nrandom.seed(7)", "import random\nprint(random.random())", "0.8444218515250481"),
