@@ -14,7 +14,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from types import NoneType
+from types import GeneratorType, NoneType
 from typing import Any
 
 Tree = Any  # None | bool | int | float | str | list[Tree]
@@ -29,9 +29,12 @@ class Uncrossable(Exception):
 
 
 _PLAIN = frozenset({NoneType, bool, int, float, str})
-_MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict})
+MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict})
+# What tests ask of a lazy answer is whether it is one. The program's side gives a handle on nothing else these names.
+LAZY: dict[str, type] = {kind.__name__: kind for kind in (GeneratorType, map, filter, zip, enumerate)}
 _FACTORIES: dict[str, Any] = {"int": int, "list": list, "set": set, "dict": dict, "str": str, "float": float}
 _FACTORY_NAMES = {factory: name for name, factory in _FACTORIES.items()}
+_OTHER_FACTORY = "?"
 # Types that are themselves on both sides, as arguments of functions that sort values by type.
 _TYPES: dict[str, type] = {
     kind.__name__: kind
@@ -78,7 +81,7 @@ class Packer:
         kind = type(value)
         if kind in _PLAIN:
             return hex_int(value) if self.big_ints and kind is int else value
-        if kind in _MUTABLE:
+        if kind in MUTABLE:
             number = self.numbers.get(id(value))
             if number is not None:
                 return ["r", number]
@@ -176,6 +179,24 @@ def _fields(base: type, value: Any, names: str) -> list[int]:
     return [getattr(base, name).__get__(value) for name in names.split()]
 
 
+def _no_factory() -> Any:
+    """Stands for a factory of the program's, such as a lambda."""
+    raise Uncrossable("a test wants what a defaultdict makes by a function of the program's, which cannot cross")
+
+
+_FACTORIES[_OTHER_FACTORY] = _no_factory
+
+
+def _factory_name(packer: "Packer", value: defaultdict[Any, Any]) -> str | None:
+    factory = value.default_factory
+    try:
+        name = _FACTORY_NAMES.get(factory)
+    except TypeError:  # it has no hash
+        name = None
+    # The program's side alone says that there is one: it gets none of ours.
+    return name or (_OTHER_FACTORY if packer.bounded and factory is not None else None)
+
+
 def hex_int(value: int) -> Tree:
     """An int of any size: JSON's decimal digits are capped by the interpreter, and slow."""
     return value if -(1 << 63) < value < (1 << 63) else ["I", hex(value)]
@@ -232,7 +253,7 @@ _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
     dict: lambda p, v: ["D", *p.pack_pairs(v.items())],
     Counter: lambda p, v: ["C", *p.pack_pairs(v.items())],
     OrderedDict: lambda p, v: ["O", *p.pack_pairs(v.items())],
-    defaultdict: lambda p, v: ["Y", _FACTORY_NAMES.get(v.default_factory), *p.pack_pairs(v.items())],
+    defaultdict: lambda p, v: ["Y", _factory_name(p, v), *p.pack_pairs(v.items())],
     deque: lambda p, v: ["Q", v.maxlen, *p.pack_all(v)],
     bytes: lambda p, v: ["B", v.decode("latin-1")],
     bytearray: lambda p, v: ["A", v.decode("latin-1")],
@@ -400,7 +421,7 @@ def _inside(value: Any) -> list[Any]:
     """The items of a container; nothing for anything else."""
     if isinstance(value, dict):
         return [half for pair in value.items() for half in pair]
-    return list(value) if type(value) in _MUTABLE or type(value) in (tuple, frozenset) else []
+    return list(value) if type(value) in MUTABLE or type(value) in (tuple, frozenset) else []
 
 
 def numbered(values: tuple[Any, ...]) -> list[Any]:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 _MAX_NAMES = 255  # beyond, an instruction's argument takes more than its one byte
 _LOAD_NAME, _STORE_NAME, _STORE_ATTR = opmap["LOAD_NAME"], opmap["STORE_NAME"], opmap["STORE_ATTR"]
+_STORE_GLOBAL = opmap["STORE_GLOBAL"]
 _BUILDING = (
     *("PUSH_NULL", "LOAD_NAME", "LOAD_CONST", "LOAD_SMALL_INT", "BUILD_LIST", "BUILD_TUPLE", "BUILD_SET", "BUILD_MAP"),
     *("BUILD_CONST_KEY_MAP", "LIST_EXTEND", "SET_UPDATE", "LIST_APPEND", "MAP_ADD", "UNARY_NEGATIVE", "EXTENDED_ARG"),
@@ -101,6 +102,13 @@ def set_attributes(code: CodeType) -> set[str]:
     if len(code.co_names) > _MAX_NAMES:
         return set()
     return {code.co_names[number] for number in _arguments(code.co_code, _STORE_ATTR)}
+
+
+def set_globals(code: CodeType) -> set[str]:
+    """The names that this code declares global and sets, but not the functions in it."""
+    if len(code.co_names) > _MAX_NAMES:
+        return set()
+    return {code.co_names[number] for number in _arguments(code.co_code, _STORE_GLOBAL)}
 
 
 def _arguments(text: bytes, operation: int) -> list[int]:

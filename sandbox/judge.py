@@ -21,7 +21,7 @@ import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, setcontext
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 from sandbox.codec import Malformed, Uncrossable, from_bytes
@@ -144,8 +144,6 @@ class Judge:
 
     def _function(self, turn: "Turn", prepared: Prepared) -> dict[str, Any]:
         link = turn.link
-        if turn.job["hurried"] and len(prepared.batch) >= EARLY:
-            link.request(prepared.batch, max(prepared.foreseen, default=0), False)
         with warnings.catch_warnings():
             outcomes = _run_tests(prepared, link, prepared.foreseen if turn.job["hurried"] else ())
         spoilt = prepared.meddles and _state() != self.state
@@ -231,9 +229,12 @@ def _state() -> int:
     Or an attribute of a class that is one of these.
     """
     names = {*_WARM, "builtins", *(name for name in list(sys.modules) if name.startswith("sandbox."))}
-    modules = [vars(module) for name, module in list(sys.modules.items()) if name in names]
-    classes = [vars(value) for names in modules for value in names.values() if isinstance(value, type)]
-    return hash(tuple(tuple(map(id, names.values())) for names in (*modules, *classes)))
+    rooms = {id(module): vars(module) for name, module in list(sys.modules.items()) if name in names}
+    for room in list(rooms.values()):  # such as os.path and json.encoder
+        rooms |= {id(value): vars(value) for value in room.values() if isinstance(value, ModuleType)}
+    values = [value for room in rooms.values() for value in room.values()]
+    classes = {id(value): vars(value) for value in values if isinstance(value, type)}
+    return hash(tuple(tuple(map(id, names.values())) for names in (*rooms.values(), *classes.values())))
 
 
 class _ProgramNames(dict[str, Any]):
@@ -266,12 +267,16 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
     entry = Entry(link, -1, prepared.entry_point)
     stubs = {"candidate": entry} | ({prepared.entry_point: entry} if prepared.entry_point else {})
     namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link)} | stubs
+    link.named.add(prepared.entry_point)
     link.early = any(foreseen)
     try:
         link.start()
     except BaseException as error:
         outcome = _outcome(error, link)
         return [outcome] * len(prepared.tests)
+    if foreseen and len(prepared.batch) >= EARLY:
+        # Not before the program said that it has run: it might say more than a socket holds, and we would both wait.
+        link.request(prepared.batch, max(foreseen, default=0), False)
     problem = _execute(prepared.setup, namespace, link)
     if problem[0] != "passed":
         return [(problem[0], f"in the setup: {problem[1]}", problem[2])] * len(prepared.tests)
@@ -297,10 +302,14 @@ def _unless_apart(outcome: Outcome) -> Outcome:
 def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Outcome:
     if isinstance(code, str):
         return "infra_error", code, ""
+    link.begin()
     try:
         exec(code, namespace)
     except BaseException as error:
-        return _outcome(error, link, code)
+        outcome = _outcome(error, link, code)
+        if outcome[0] in ("wrong", "exception") and (text := link.misled()):
+            return "infra_error", f"the test itself failed: {text}: {outcome[1]}"[:_MESSAGE_CHARS], ""
+        return outcome
     return link.final or ("passed", "", "")
 
 
@@ -333,13 +342,17 @@ def _unbound(error: BaseException, code: CodeType | None) -> bool:
 
 
 def _of_its_exceptions(error: BaseException, link: Link) -> bool:
-    """Does the test want the program's own class of exception, or what such a one holds? A builtin stands for it."""
+    """Does the test want the program's own class of exception, or what such a one holds? Another stands for it."""
     if isinstance(error, TypeError):
         return _text(error).startswith(_NO_EXCEPTION)
     if not isinstance(error, AttributeError):
         return False
     pairs = zip(link.raised, link.error_types, strict=True)
-    return any(error.obj is raised and name != type(raised).__name__ for raised, name in pairs)
+    return any(error.obj is raised and (name, "builtins") != _described(type(raised)) for raised, name in pairs)
+
+
+def _described(kind: type) -> tuple[str, str]:
+    return kind.__name__, kind.__module__
 
 
 def _text(error: BaseException) -> str:

@@ -8,12 +8,13 @@ from types import CodeType
 from typing import Any
 
 from sandbox.codec import Packer, Tree, Uncrossable, to_bytes
-from sandbox.foresee import asks_the_program, bound_names, foreseen_calls, set_attributes
+from sandbox.foresee import asks_the_program, bound_names, foreseen_calls, set_attributes, set_globals
 
 EARLY = 32_768  # bytes that a new socket takes without being read
 _MESSAGE_CHARS = 300
 _MEDDLING = frozenset("setattr delattr exec eval compile globals vars modules __import__ __builtins__".split())
 _STREAMS = frozenset({"stdin", "stdout", "stderr"})
+_STREAM_FUNCTIONS = frozenset({"input", "print"})
 _SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 _BUILTIN_NAMES = frozenset(dir(builtins))
 
@@ -54,7 +55,10 @@ def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepa
         batch, calls = b"", []
     seeded = any("random" in text for text in (setup, *tests))
     meddles = any(not isinstance(code, str) and _may_meddle(code) for code in codes)
-    redirects = any(not isinstance(code, str) and _redirects(code) for code in codes)
+    redirects = any(
+        not isinstance(code, str) and (not _STREAM_FUNCTIONS.isdisjoint(bound_names(code)) or _redirects(code))
+        for code in codes
+    )
     numbers = accumulate(call is not None for call in calls)
     foreseen = tuple(number if call is not None else 0 for number, call in zip(numbers, calls, strict=True))
     return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, redirects, batch, foreseen)
@@ -75,8 +79,10 @@ def _redirects(code: CodeType) -> bool:
     names = set(code.co_names)
     if names & {"redirect_stdout", "redirect_stderr"}:
         return True
-    replaced = _STREAMS | ({"input", "print"} if names & {"builtins", "__builtins__"} else set())
-    if not replaced.isdisjoint(set_attributes(code)):
+    replaced = _STREAMS | (_STREAM_FUNCTIONS if names & {"builtins", "__builtins__"} else set())
+    if not replaced.isdisjoint(set_attributes(code)) or not _STREAM_FUNCTIONS.isdisjoint(set_globals(code)):
+        return True
+    if "setattr" in names and any(isinstance(value, str) and value in replaced for value in code.co_consts):
         return True
     return any(isinstance(value, CodeType) and _redirects(value) for value in code.co_consts)
 

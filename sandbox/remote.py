@@ -1,10 +1,22 @@
 """The judge's view of a candidate that lives in another process: calls go out, laundered values come back."""
 
-import builtins
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from sandbox.codec import Malformed, Packer, Tree, Uncrossable, Unpacker, from_bytes, numbered, to_bytes, written_out
+from sandbox.codec import (
+    LAZY,
+    MUTABLE,
+    Malformed,
+    Packer,
+    Tree,
+    Uncrossable,
+    Unpacker,
+    from_bytes,
+    numbered,
+    to_bytes,
+    written_out,
+)
+from sandbox.raised import made, nearest, said
 from sandbox.wire import Channel, Closed
 
 # What a candidate's process may say ended it; anything else is a lie.
@@ -19,6 +31,9 @@ _MOST_ITEMS = 10_000_000
 _MESSAGE_CHARS = 500  # of a name or a message that a program gives: both go into the verdict on every test
 _TOO_DEEP = "a result that is nested too deep to be read"
 _END = b'["end"]'
+_LENT_BYTES, _MOST_LENT = 1 << 16, 100
+
+
 # No name that a program can give anything: what else is asked of a handle is the program's to answer.
 _PRIVATE = ("_sandbox_link", "_sandbox_number", "_sandbox_label")
 
@@ -33,7 +48,7 @@ class Link:
     `final` is (status, message) once the program has ended, with status "gone" when its process just went away (the
     supervisor knows why). `raised` are the exceptions that came from the candidate, newest last. `early`: what the
     tests at hand ask for was asked for when the program started; if they want anything else, the program has to be
-    judged `again` with each call in its turn.
+    judged `again` with each call in its turn. `named` are the names of the program's that the tests use.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -52,6 +67,10 @@ class Link:
         self._expected = 0
         self._arrived: dict[int, bytes] = {}
         self._handles: dict[int, Remote] = {}
+        self.named: set[str] = set()
+        self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
+        self.lent: list[tuple[Any, bytes]] = []  # containers that attributes hold, as they came
+        self._classes: dict[Any, type] = {}  # made for this program: of its handles, and of its own exceptions
 
     def request(self, batch: bytes, size: int, end: bool) -> None:
         """Ask for `size` calls in one frame (numbers 1 to size); `end`: no others will come."""
@@ -67,6 +86,8 @@ class Link:
 
     def ask(self, operation: str, *parts: Any, plain: tuple[Any, ...] = ()) -> Any:
         """One operation on the other side: `plain` goes as it is, `parts` are packed."""
+        if operation == "global":
+            self.named.add(plain[0])
         packer = Packer(self._pack_foreign)
         data = to_bytes(packer, lambda: [operation, *plain, *map(packer.pack, parts)])
         return self._exchange(data, packer.objects, operation == "next")
@@ -143,10 +164,35 @@ class Link:
         self.error_types.clear()
         self._arrived.clear()
         self._handles.clear()
+        self._classes.clear()
+        self.begin()
+
+    def begin(self) -> None:
+        """Another test."""
+        self.hashed.clear()
+        self.lent.clear()
+
+    def lend(self, value: Any, size: int) -> Any:
+        """Remember what came, of that many bytes, as the program's own: changing it does not reach the program."""
+        if type(value) in MUTABLE and size < _LENT_BYTES and len(self.lent) < _MOST_LENT:
+            self.lent.append((value, _written(value)))
+        return value
+
+    def misled(self) -> str:
+        """What the test at hand did with objects of the program's that only in its own process has an effect."""
+        if any(_written(value) != before for value, before in self.lent):
+            return "it changes what the program holds, where it has a copy"
+        try:
+            apart = next((label for label, one in self.hashed.items() if self.ask("defines", one, "__eq__")), None)
+        except BaseException:  # it answers no more
+            apart = None
+        return f"it collects objects of {apart}, which only the program can compare" if apart is not None else ""
 
     def _read(self, data: bytes, objects: list[Any], is_next: bool) -> Any:
         """The value of a reply; raises the exception that the candidate raised, or `Ended`."""
+        hashed = dict(self.hashed)
         value, error, name = self._unpacked(data, objects)
+        self.hashed = hashed  # not what a set came with
         del data
         if error is None:
             return value
@@ -180,7 +226,7 @@ class Link:
                 value = unpacker.unpack(value)
             elif kind == "e":
                 _, _, names, message, args, updates = tree
-                error, name = _exception(names, message, args, unpacker), names[0]
+                error, name = self._exception(names, message, args, unpacker), names[0]
             else:
                 raise Malformed("a reply of no known kind")
             for number, trees in updates:
@@ -196,8 +242,38 @@ class Link:
     def _remote(self, number: int, label: str) -> "Remote":
         remote = self._handles.get(number)
         if remote is None:
-            remote = self._handles[number] = Remote(self, number, label)
+            kind = self._class_for(label, Remote, {"__slots__": (), "__doc__": _DOC} | _class_attribute(label))
+            remote = self._handles[number] = kind(self, number, label)
         return remote
+
+    def _class_for(self, name: str, base: type, attributes: dict[str, Any]) -> Any:
+        """A class of that name, since a test may ask for it; `base` itself where no class can have it."""
+        kind = self._classes.get((name, base))
+        if kind is None:
+            try:
+                kind = type(name, (base,), attributes)
+            except (ValueError, TypeError):
+                kind = base
+            self._classes[name, base] = kind
+        return kind
+
+    def _exception(self, names: Tree, message: Tree, args: Tree, unpacker: Unpacker) -> BaseException:
+        """What the candidate raised, with its arguments where they cross: of its class, or of the nearest known here.
+
+        One of its own classes has its name and its text here, and is else the nearest that is known.
+        """
+        if type(message) is not str or type(names) is not list or set(map(type, names)) != {str}:
+            raise Malformed("an exception without names")
+        values = unpacker.unpack_all(args) or [message]
+        kind, name = nearest(names), names[0][:_MESSAGE_CHARS]
+        if issubclass(kind, UnicodeError) and any(type(value) is int and value < 0 for value in values):
+            return RuntimeError(message)  # to show it CPython would read what lies before the text in our memory
+        if name == kind.__name__:
+            return made(kind, values) or RuntimeError(message)
+        error = made(self._class_for(name, kind, {"__str__": said}), values) or RuntimeError(message)
+        if len(message) < _MESSAGE_CHARS:  # what is longer may have been cut
+            vars(error)["_sandbox_message"] = message
+        return error
 
     def _pack_foreign(self, value: Any) -> Tree:
         if isinstance(value, Entry):
@@ -213,27 +289,27 @@ class Link:
         return int(remote._sandbox_number)
 
 
-def _exception(names: Tree, message: Tree, args: Tree, unpacker: Unpacker) -> BaseException:
-    """The builtin exception nearest to what the candidate raised, with its arguments where they cross."""
-    if type(message) is not str or type(names) is not list or set(map(type, names)) != {str}:
-        raise Malformed("an exception without names")
-    values = unpacker.unpack_all(args) or [message]
-    kinds = [kind for name in names if isinstance(kind := getattr(builtins, name, None), type)]
-    kind = next((kind for kind in kinds if issubclass(kind, BaseException)), Exception)
-    if not issubclass(kind, Exception) or kind is MemoryError:
-        kind = RuntimeError  # a SystemExit or MemoryError of the candidate's must not be taken for the judge's
-    if issubclass(kind, UnicodeError) and any(type(value) is int and value < 0 for value in values):
-        return RuntimeError(message)  # to show it CPython would read what lies before the text in our memory
+def _written(value: Any) -> bytes:
+    packer = Packer(lambda one: ["h", id(one), ""])
     try:
-        return kind(*values)
-    except Exception:  # one that wants other arguments, such as UnicodeDecodeError
-        return RuntimeError(message)
+        return to_bytes(packer, lambda: packer.pack(value))
+    except (ValueError, TypeError, RecursionError):
+        return b""
+
+
+_DOC: Any = property(lambda self: self.__getattr__("__doc__"))
+
+
+def _class_attribute(label: str) -> dict[str, Any]:
+    return {"__class__": LAZY[label]} if label in LAZY else {}
 
 
 class Remote:
     """A handle on an object of the candidate's that does not cross by value; equal to nothing but itself.
 
-    Comparisons are not asked of the program: it would see the expected value, and may answer what it likes.
+    Comparisons are not asked of the program: it would see the expected value, and may answer what it likes. Nor are
+    operators. A test of a class that defines them says nothing: neither of two of its objects, nor of one object of
+    a class that the test names.
     """
 
     __slots__ = _PRIVATE
@@ -242,8 +318,59 @@ class Remote:
         for name, value in zip(_PRIVATE, (link, number, label), strict=True):
             object.__setattr__(self, name, value)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._sandbox_link.call(self, args, kwargs)
+
+    def _sandbox_apart(self, others: tuple[Any, ...], *names: str) -> None:
+        """Uncrossable where the program's class defines one of these for what is done."""
+        link = self._sandbox_link
+        if self._sandbox_label not in link.named and not (others and all(isinstance(one, Remote) for one in others)):
+            return
+        for name in names:
+            if link.ask("defines", self, name):
+                raise Uncrossable(f"a test uses {name} of {self._sandbox_label}, which cannot cross from the program")
+
+    def __hash__(self) -> int:
+        self._sandbox_link.hashed.setdefault(self._sandbox_label, self)
+        return object.__hash__(self)
+
+    def __eq__(self, other: object) -> Any:
+        if other is self:
+            return True
+        self._sandbox_apart((other,), "__eq__")
+        return NotImplemented
+
+    def __contains__(self, value: Any) -> bool:
+        try:
+            items = iter(self)
+        except TypeError:
+            self._sandbox_apart((value,), "__contains__")
+            raise TypeError(f"argument of type {self._sandbox_label!r} is not iterable") from None
+        return any(item is value or item == value for item in items)
+
+    def __format__(self, how: str) -> str:
+        self._sandbox_apart((), "__format__")
+        return object.__format__(self, how)
+
+    def __reversed__(self) -> Iterator[Any]:
+        return RemoteIterator(self._sandbox_link.ask("reversed", self))
+
+    def __enter__(self) -> Any:
+        if not self._sandbox_link.ask("defines", self, "__enter__"):
+            raise TypeError(f"{self._sandbox_label!r} object does not support the context manager protocol")
+        return self.__getattr__("__enter__")()
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None:
+            self.__getattr__("__exit__")(None, None, None)
+        elif not isinstance(error, AssertionError | Ended) and not _is_one_of(error, self._sandbox_link.raised):
+            raise Uncrossable("a test raises an exception for the program to handle, which cannot cross to it")
+
+    def __delattr__(self, name: str) -> None:
+        self._sandbox_link.ask("delattr", self, name)
+
+    def __delitem__(self, key: Any) -> None:
+        self._sandbox_link.ask("delitem", self, key)
 
     def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
         raise Uncrossable(f"a test derives a class from {self._sandbox_label}, which cannot cross from the program")
@@ -252,18 +379,24 @@ class Remote:
         raise Uncrossable(f"a test copies a {self._sandbox_label}, which cannot cross from the program")
 
     def __getattr__(self, name: str) -> Any:
-        return self._sandbox_link.ask("getattr", self, name)
+        link = self._sandbox_link
+        before = link.taken
+        return link.lend(link.ask("getattr", self, name), link.taken - before)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._sandbox_link.ask("setattr", self, name, value)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._sandbox_link.ask("getitem", self, key)
+        link = self._sandbox_link
+        before = link.taken
+        return link.lend(link.ask("getitem", self, key), link.taken - before)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._sandbox_link.ask("setitem", self, key, value)
 
     def __instancecheck__(self, value: Any) -> Any:
+        if _is_one_of(value, self._sandbox_link.raised):
+            raise Uncrossable(f"a test compares an exception with {self._sandbox_label}, which cannot cross")
         if not isinstance(value, Remote):
             return False
         return self._sandbox_link.ask("isinstance", self, value)
@@ -287,6 +420,35 @@ class Remote:
         return self._sandbox_link.ask("next", self)
 
 
+def _is_one_of(value: object, others: list[BaseException]) -> bool:
+    return any(value is one for one in others)
+
+
+def _binary(*names: str) -> Callable[[Remote, Any], Any]:
+    def operator(self: Remote, other: Any) -> Any:
+        self._sandbox_apart((other,), *names)
+        return NotImplemented
+
+    return operator
+
+
+def _unary(name: str) -> Callable[..., Any]:
+    def operator(self: Remote, *others: Any) -> Any:
+        self._sandbox_apart((), name)
+        raise TypeError(f"bad operand type for {name}: {self._sandbox_label!r}")
+
+    return operator
+
+
+for _name in "lt le gt ge".split():
+    setattr(Remote, f"__{_name}__", _binary(f"__{_name}__"))
+for _name in "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split():
+    setattr(Remote, f"__{_name}__", _binary(f"__{_name}__", f"__i{_name}__"))
+    setattr(Remote, f"__r{_name}__", _binary(f"__r{_name}__"))
+for _name in "neg pos abs invert int float complex index round".split():
+    setattr(Remote, f"__{_name}__", _unary(f"__{_name}__"))
+
+
 class RemoteIterator:
     """Walks a handle's iterator one item at a time, as lazily as the candidate's own loop would."""
 
@@ -305,8 +467,12 @@ class Entry(Remote):
 
     __slots__ = ()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         link = self._sandbox_link
         if link.prefetched is not None:
             return link.fetch(args)
         return link.call(self._sandbox_label, args, kwargs)
+
+
+for _kind in (Remote, Entry):
+    _kind.__doc__ = _DOC  # a test may ask for the function's

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any, Protocol
 
-from sandbox.codec import Malformed, Packer, Tree, Unpacker, from_bytes, to_bytes
+from sandbox.codec import LAZY, Malformed, Packer, Tree, Unpacker, from_bytes, to_bytes
 from sandbox.verdict import Limits
 from sandbox.wire import Channel, Closed
 
@@ -40,18 +40,31 @@ def _set_attribute(target: Any, name: str, value: Any) -> None:
     setattr(target, name, value)
 
 
+def _delete_attribute(target: Any, name: str) -> None:
+    delattr(target, name)
+
+
+def _defines(value: Any, name: str) -> bool:
+    """Has its class this method, and not from `object`?"""
+    return getattr(type(value), name, None) is not getattr(object, name, None)
+
+
 # What the judge may do with a handle besides calling it.
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "getattr": getattr,
     "setattr": _set_attribute,
+    "delattr": _delete_attribute,
+    "defines": _defines,
     "getitem": operator.getitem,
     "setitem": operator.setitem,
+    "delitem": operator.delitem,
     "isinstance": lambda kind, value: isinstance(value, kind),
     "len": len,
     "bool": bool,
     "str": str,
     "repr": repr,
     "iter": iter,
+    "reversed": reversed,
     "next": next,
 }
 
@@ -187,7 +200,7 @@ class Service:
         number = self.held_numbers.setdefault(id(value), len(self.held))
         if number == len(self.held):
             self.held.append(value)
-        return ["h", number, type(value).__name__]
+        return ["h", number, _label(type(value))]
 
     def _send(self, number: int, packer: Packer, build: Callable[[Packer], Tree]) -> None:
         self._transmit(number, to_bytes(packer, lambda: build(packer)))
@@ -234,6 +247,12 @@ class Service:
         except BaseException as second:  # its own __str__ failed, or ran into the limit
             text = f"(no message: {str.__str__(type(second).__name__)})"  # a name may have a `__format__`
         return str.__str__(text)[:_MESSAGE_CHARS]  # str() may give a subclass of the program's
+
+
+def _label(kind: type) -> str:
+    """The name of its class; what the judge takes for a generator or the like has no namesake."""
+    name = type.__dict__["__name__"].__get__(kind)
+    return f"{name}_" if LAZY.get(name, kind) is not kind else name
 
 
 def _is_zero(code: object) -> bool:

@@ -1797,8 +1797,8 @@ VERDICTS: dict[str, tuple[str, list[str], str, str, str]] = {
         "from collections import defaultdict\ndef f(): return defaultdict(lambda: 5)",
         ["assert f()['x'] == 5"],
         "",
-        "wrong",
-        "KeyError",
+        "infra_error",
+        "a test wants what a defaultdict makes by a function of the program's",
     ),
     "not a number": (
         "def f(): return float('nan')",

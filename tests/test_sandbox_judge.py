@@ -131,6 +131,56 @@ CASES = {
     "a test that reads what a builtin exception does not hold": Case(
         "def f(): raise ValueError(3)", ["try:\n    f()\nexcept ValueError as e:\n    assert e.code == 3"], "wrong"
     ),
+    "a class of exception of its own, as a test that does not name it sees it": Case(
+        "class E(ValueError):\n    def __init__(self, code):\n        super().__init__(code, 'x')\n"
+        "    def __str__(self): return 'odd'\n"
+        "def f(): raise E(3)",
+        [
+            "try:\n    f()\nexcept ValueError as e:\n"
+            "    assert (type(e).__name__, str(e), repr(e), e.args) == ('E', 'odd', \"E(3, 'x')\", (3, 'x'))",
+            "try:\n    f()\nexcept Exception as e:\n    assert isinstance(e, ValueError) and str(e) == 'even'",
+        ],
+        "passed wrong",
+    ),
+    "a test that compares an exception with the program's class": Case(
+        "class E(Exception): pass\ndef f(): raise E",
+        ["try:\n    f()\nexcept Exception as e:\n    assert isinstance(e, E)"],
+        "infra_error",
+        "which cannot cross$",
+    ),
+    "exceptions that are no class of Exception": Case(
+        "def leave(code): raise SystemExit(code)\ndef stop(): raise KeyboardInterrupt",
+        [
+            "try:\n    leave(2)\nexcept SystemExit as e:\n    assert e.code == 2",
+            "try:\n    stop()\nexcept KeyboardInterrupt:\n    pass",
+            "try:\n    leave(2)\nexcept Exception:\n    pass",
+        ],
+        "passed passed exception",
+        "^SystemExit: 2$",
+        error_type="SystemExit",
+        name="leave",
+    ),
+    "exceptions of the library's": Case(
+        "import dataclasses, decimal, json, queue, re, statistics, struct\n"
+        "@dataclasses.dataclass(frozen=True)\nclass Point:\n    x: int\n"
+        "def f(x): return [lambda: json.loads('{'), lambda: decimal.Decimal('x'), lambda: statistics.mean([]),\n"
+        "    lambda: re.compile('['), lambda: struct.unpack('i', b''), lambda: queue.Queue().get_nowait()][x]()",
+        [
+            "import decimal, json, queue, re, statistics, struct\n"
+            "kinds = [json.JSONDecodeError, decimal.InvalidOperation, statistics.StatisticsError,\n"
+            "    re.error, struct.error, queue.Empty]\n"
+            "for number, kind in enumerate(kinds):\n"
+            "    try:\n        f(number)\n        assert False\n    except kind as error:\n        text = str(error)\n"
+            "    assert number != 2 or text == 'mean requires at least one data point'",
+            "import dataclasses\npoint = Point(1)\ntry:\n    point.x = 2\n    assert False\n"
+            "except dataclasses.FrozenInstanceError:\n    pass",
+            "try:\n    f(0)\nexcept ValueError as error:\n    assert 'Expecting' in str(error)",
+            "try:\n    f(0)\nexcept ValueError as error:\n    assert error.pos == 1",
+            "try:\n    f(0)\nexcept KeyError:\n    pass",
+        ],
+        "passed passed passed infra_error exception",
+        "no attribute 'pos'",
+    ),
     "a test that derives from the program's class, or copies its object": Case(
         "class f: pass",
         ["class G(f): pass\nG()", "import copy\ncopy.copy(f())", "import copy\ncopy.deepcopy([f()])"],
@@ -157,9 +207,15 @@ CASES = {
         [
             "import io, sys\nsys.stdin = io.StringIO('5')\nassert f() == 5",
             "import builtins\nbuiltins.input = lambda *prompt: '5'\nassert f() == 5",
+            "import io, sys\nsetattr(sys, 'stdin', io.StringIO('5'))\nassert f() == 5",
+            "input = lambda *prompt: '5'\nassert f() == 5",
+            "def check():\n    global input\n    input = lambda *prompt: '5'\n    assert f() == 5\ncheck()",
         ],
         "infra_error",
         "input and output of its own: EOFError",
+    ),
+    "a test whose class has a method called print": Case(
+        "def f(): return 1", ["class Log:\n    def print(self): pass\nassert f() == 2"], "wrong", "^AssertionError"
     ),
     "a test that only keeps the program quiet": Case(
         "def f(x): return 1 // x",
@@ -258,6 +314,73 @@ CASES = {
     ),
     "__main__ is not run": Case(
         "def f(): return 1\nif __name__ == '__main__':\n    f = None", ["assert f() == 1"], "passed"
+    ),
+    "operators of the program's class": Case(
+        "class f:\n    def __init__(self, x): self.x = x\n    def __eq__(self, other): return self.x == other.x\n"
+        "    def __hash__(self): return hash(self.x)\n    def __lt__(self, other): return self.x < other.x\n"
+        "    def __add__(self, other): return f(self.x + other.x)\n    def __rmul__(self, n): return f(n * self.x)\n"
+        "    def __abs__(self): return abs(self.x)\n    def __contains__(self, x): return x == self.x\n"
+        "    def __format__(self, how): return how",
+        [
+            *("assert f(1) == f(1)", "assert f(1) in [f(1)]", "assert f(1) < f(2)", "assert (f(1) + f(2)).x == 3"),
+            *("assert (2 * f(1)).x == 2", "assert abs(f(-1)) == 1", "assert 1 in f(1)", "assert f'{f(1):z}' == 'z'"),
+            "assert len({f(1), f(1)}) == 1",
+        ],
+        "infra_error",
+        "^the test itself failed: Uncrossable: a test uses __eq__ of f, which cannot cross",
+    ),
+    "no operators in the program's class": Case(
+        "class f: pass",
+        [
+            *("a = f()\nassert a == a and a != f() and a in [f(), a] and {a: 1}[a] == 1", "assert f() == f()"),
+            *("assert f() < f()", "assert len({f(), f()}) == 1", "assert 1 in f()", "assert abs(f()) == 1"),
+        ],
+        "passed wrong wrong wrong wrong wrong",
+    ),
+    "operators of objects that are no answers": Case(
+        "class A:\n    def __init__(self): self.items = {1: 2}\n    def __delitem__(self, key): del self.items[key]\n"
+        "    def __enter__(self): return self\n    def __exit__(self, *error): self.items = {}\n"
+        "    def __reversed__(self): return iter([2, 1])\ndef f(): return A()",
+        [
+            "a = f()\ndel a[1]\nassert a.items == {}",
+            "a = f()\nwith a as b:\n    assert b is a and a.items\nassert not a.items",
+            "with f():\n    raise ValueError",
+            "with f():\n    assert False",
+            "a = f()\ndel a.items\nassert not hasattr(a, 'items') and list(reversed(a)) == [2, 1]",
+        ],
+        "passed passed infra_error wrong passed",
+        "for the program to handle",
+    ),
+    "a test that changes what the program holds": Case(
+        "class f:\n    def __init__(self): self.items, self.by = [], {'a': []}\n"
+        "    def pop(self): return self.items.pop()",
+        [
+            "a = f()\na.items.append(1)\nassert a.pop() == 1",
+            "a = f()\na.by['a'].append(1)\nassert a.by == {'a': [1]}",
+            "a = f()\na.items = [1]\nassert a.items == [1] and a.pop() == 1",
+            "a = f()\nassert a.items == [1]",
+        ],
+        "infra_error infra_error passed wrong",
+        "where it has a copy",
+    ),
+    "what kind of object it is": Case(
+        "class A: pass\nclass generator: pass\n"
+        "def f(x):\n    'Says it.'\n    return [A(), (i for i in 'ab'), map(str, [1]), generator()][x]",
+        [
+            "assert type(f(0)).__name__ == f(0).__class__.__name__ == 'A' and f.__doc__ == 'Says it.'",
+            "import types\nassert isinstance(f(1), types.GeneratorType) and type(f(1)).__name__ == 'generator'",
+            "assert isinstance(f(2), map) and not isinstance(f(2), list)",
+            "import types\nassert isinstance(f(3), types.GeneratorType)",
+            "assert isinstance(f(1), list)",
+        ],
+        "passed passed passed wrong wrong",
+    ),
+    "keywords that our own side uses": Case("def f(**k): return k", ["assert f(self=1) == {'self': 1}"], "passed"),
+    "a defaultdict with a function of the program's": Case(
+        "from collections import defaultdict\ndef f():\n    d = defaultdict(lambda: 7)\n    d[1] = 2\n    return d",
+        ["assert f() == {1: 2}", "assert f()[1] == 2", "assert f()[3] == 7"],
+        "passed passed infra_error",
+        "a test wants what a defaultdict makes",
     ),
     # Hacks: ways to be judged right without being right
     "an int that equals everything": Case(
@@ -647,12 +770,16 @@ def test_a_program_without_tests_is_no_evidence() -> None:
         "import collections\ndel collections.Counter",
         "import math\nmath.__dict__['sqrt'] = len",
         "import sys\nsys.modules['math'] = sys.modules['bisect']",
+        "import os\nos.path.join = None",
         "import collections\ndef nothing(self, key): return None\ncollections.Counter.__missing__ = nothing",
         "from sandbox import judge\njudge._outcome = lambda *a: ('infra_error', '', '')\nabs = len",
     ],
 )
 def test_what_one_program_s_tests_change_is_gone_for_the_next(meddling: str) -> None:
-    check = "import math, collections\nassert f() == abs(-2) == math.sqrt(4) and collections.Counter('a')['b'] == 0"
+    check = (
+        "import math, collections, os\nassert f() == abs(-2) == math.sqrt(4) and collections.Counter('a')['b'] == 0\n"
+        "assert os.path.join('a') == 'a'"
+    )
     programs = [Program("def f(): return 2", "function", (Test(code),), "f") for code in (f"f()\n{meddling}", check)]
     assert [result.status for result in run_many(programs, workers=1)] == ["passed", "passed"]
 
@@ -669,3 +796,10 @@ def test_what_the_judge_fails_of_costs_one_program_its_verdict() -> None:
         slot.close()
     assert [result.status for result in results] == ["passed", "infra_error", "infra_error", "passed"]
     assert results[1].error_message == "the judge failed: TypeError: 'NoneType' object is not callable"
+
+
+def test_a_long_exception_of_the_module_and_a_long_question_do_not_wait_for_each_other() -> None:
+    test = Test(f"assert f({list(range(100_000))}) == 1")
+    program = Program("raise ValueError('a' * 900_000)\ndef f(x): return 1", "function", (test,), "f")
+    (result,) = run_many([program], limits=replace(LIMITS, wall_seconds=20), workers=1)
+    assert (result.status, result.error_type) == ("exception", "ValueError")
