@@ -999,7 +999,7 @@ for _name, _members in {"a dict": "{'x': 1}", "one that changes its mind": "M(x=
     contained(
         f"an Enum with special methods, whose base is made to look as if it had members by {_name}",
         "TypeError|ValueError|AttributeError",
-        "cannot extend|is not a valid|no attribute '_value_'",
+        "cannot extend|is not a valid|no attribute '_value_'|has no members defined",
         "from enum import Enum\nimport typing\nclass E(Enum): pass\nasked = []\nclass M(dict):\n"
         f"    def __len__(self): asked.append(1); return len(asked) < 2\nE._member_map_ = {_members}\n"
         "body = {'__subclasscheck__': lambda self, kind: print('got', kind), '__init__': lambda self, *given: None, 'A': 1}\n"
@@ -1092,7 +1092,7 @@ contained(
 contained(
     "an alias that is told anew what it stands for",
     "TypeError",
-    "cannot be changed",
+    "cannot be changed|takes exactly one argument",
     "import typing\nA = typing.List[int]\ntype(typing.ParamSpec('P').args).__init__(A, 1)\nprint('got')",
 )
 
@@ -2466,8 +2466,8 @@ NUMPY = {
     "a folder by os": ("os.listdir('/')", "PermissionError"),
     "a process by os": ("os.fork()", "BlockingIOError|SIGSYS"),
     "another program by os": ("os.execv('/bin/true', ['true'])", "SIGSYS"),
-    "a shell by subprocess": (
-        "np.testing.extbuild.subprocess.run(['true'])",
+    "a process by posix_spawn": (
+        "os.posix_spawn('/bin/true', ['true'], {})",
         "BlockingIOError|OSError|SIGSYS|PermissionError",
     ),
     "a signal by os": ("os.kill(os.getppid(), 9)", "SIGSYS"),
