@@ -6,6 +6,10 @@ exception after the program was asked for something is `wrong` too (the test cou
 over a name that the test binds nowhere, an ImportError of its own, what the judge's walls forbid (files, sleeping), or
 any failure before the program was asked, is `infra_error`; so is what only a program in the test's own process could
 do: raise its own class of exception, print into the test's standard output or read from its standard input.
+
+Tests that run over the program's CPU seconds, such as `range(f(x))` of a huge answer, are run once more with None for
+every answer and assertions that never fail: if they come to an end then, the answers are to blame, which is
+`time_limit`, else the tests, which is `infra_error`.
 """
 
 import builtins
@@ -130,7 +134,8 @@ class Judge:
         link = Link(channel)
         if job["kind"] == "stdio":
             return Turn(job, channel, link, None, False)
-        prepared = self._problem(job["entry_point"], job["setup"], job["tests"])
+        link.hollow = job["hollow"]
+        prepared = self._problem(job["entry_point"], job["setup"], job["tests"], job["hollow"])
         whole = prepared.whole and job["hurried"]
         if job["hurried"] and len(prepared.batch) < EARLY:
             link.request(prepared.batch, max(prepared.foreseen, default=0), whole)
@@ -152,11 +157,11 @@ class Judge:
         again = {"again": True} if link.again else {}
         return {"tests": outcomes, "steps": link.steps, "waiting": link.waiting, "spoilt": spoilt} | again
 
-    def _problem(self, entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
-        key = (entry_point, setup, tests)
+    def _problem(self, entry_point: str, setup: str, tests: tuple[str, ...], hollow: bool) -> Prepared:
+        key = (entry_point, setup, tests, hollow)
         prepared = self.problems.pop(key, None)
         if prepared is None:
-            prepared = prepare_tests(entry_point, setup, tests)
+            prepared = prepare_tests(entry_point, setup, tests, hollow=hollow)
         self.problems[key] = prepared
         while len(self.problems) > _CACHED_PROBLEMS:
             self.problems.popitem(last=False)

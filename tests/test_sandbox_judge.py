@@ -386,6 +386,24 @@ CASES = {
     "a loop without end in the test": Case(
         "def f(): return 1", ["f()\nwhile True:\n    pass"], "infra_error", "^the tests ran over 4 CPU seconds$"
     ),
+    "a loop in the test as long as the answer says": Case(
+        "def f(): return 10**18",
+        ["assert f() == 10**18\nfor _ in range(f()):\n    pass"],
+        "time_limit",
+        "^the tests ran over 4 CPU seconds with what the program gave, and would not without$",
+    ),
+    "a loop in the test as long as the program made an argument": Case(
+        "def f(a): a[0] = 10**18",
+        ["a = [1]\nf(a)\nfor _ in range(a[0]):\n    pass"],
+        "time_limit",
+        "with what the program gave",
+    ),
+    "a loop without end in a test that the program passes so far": Case(
+        "def f(): return 1",
+        ["assert f() == 1\nwhile True:\n    pass"],
+        "infra_error",
+        "^the tests ran over 4 CPU seconds$",
+    ),
     "an answer too long to send": Case(
         "def f(): return 'x' * (1 << 21)", ["assert f() == ''"], "output_limit", "2097\\d+ bytes"
     ),
