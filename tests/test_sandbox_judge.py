@@ -204,6 +204,42 @@ CASES = {
         "passed",
     ),
     "a list is no tuple": Case("def f(): return (1, 2)", ["assert f() == [1, 2]"], "wrong"),
+    "values of the library's types": Case(
+        "from array import array\nfrom collections import ChainMap, OrderedDict, UserDict, UserList\n"
+        "from datetime import datetime, time, timedelta, timezone\n"
+        "values = [array('d', [1, 2]), array('i'), ChainMap({1: 2}, {3: 4}), UserDict(a=1), UserList([1]),\n"
+        "    datetime(2024, 1, 1, tzinfo=timezone.utc), time(1, tzinfo=timezone(timedelta(hours=2))), timezone.utc,\n"
+        "    {1: 2}.keys(), {1: 2}.items(), OrderedDict([(3, 4)]).keys(), KeyError, UserDict, range(10**18)]\n"
+        "def f(i): return values[i]",
+        [
+            "assert f(0) == array('d', [1, 2]) and f(1) == array('i') and f(2) == ChainMap({1: 2}, {3: 4})\n"
+            "assert f(3) == UserDict(a=1) == {'a': 1} and f(4) == UserList([1]) == [1]\n"
+            "assert f(5) == datetime(2024, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))\n"
+            "assert f(6) == time(1, tzinfo=timezone(timedelta(hours=2))) and f(7) is timezone.utc\n"
+            "assert f(8) == {1: 3}.keys() == {1} and f(9) == {(1, 2)} and sorted(f(10)) == [3] and f(8) != [1]\n"
+            "assert f(11) is KeyError and issubclass(f(11), LookupError) and f(12) is UserDict\n"
+            "assert f(13) == range(10**18) and len(f(13)) == 10**18 and 10**17 in f(13) and f(13)[-1] == 10**18 - 1",
+            *(
+                "assert f(0) == array('f', [1, 3])",
+                "assert f(5) == datetime(2024, 1, 1, tzinfo=timezone(timedelta(0, 1)))",
+            ),
+            *("assert f(2) == {1: 2}", "assert f(3) == {}", "assert f(8) == {2}", "assert f(11) is ValueError"),
+        ],
+        "passed wrong wrong wrong wrong wrong wrong",
+        setup="from array import array\nfrom collections import ChainMap, UserDict, UserList\n"
+        "from datetime import datetime, time, timedelta, timezone",
+    ),
+    "arguments of the library's types changed in place": Case(
+        "def f(a, c, u, k):\n    a.append(3)\n    c['new'] = 1\n    u.data = [7]\n    return k, u",
+        [
+            "from array import array\nfrom collections import ChainMap, UserList\n"
+            "a, first, u, d = array('i', [1]), {}, UserList(), {1: 2}\n"
+            "k, back = f(a, ChainMap(first, {}), u, d.keys())\n"
+            "assert a == array('i', [1, 3]) and first == {'new': 1} and u == [7] and back is u\n"
+            "d[5] = 6\nassert k == {1, 5}"
+        ],
+        "passed",
+    ),
     "True is 1 as in Python": Case("def f(): return True", ["assert f() == 1", "assert f() is True"], "passed"),
     "an object of the program's own class": Case(
         "class Node:\n    def __init__(self, v):\n        self.v, self.next = v, None\n"
@@ -380,8 +416,8 @@ CASES = {
     "a loop in the test over what came back": Case(
         "def f(): return range(10**18)",
         ["for _ in f():\n    pass"],
-        "step_limit",
-        "more than 50000 operations on what it gave",
+        "time_limit",
+        "with what the program gave",
     ),
     "a loop without end in the test": Case(
         "def f(): return 1", ["f()\nwhile True:\n    pass"], "infra_error", "^the tests ran over 4 CPU seconds$"
