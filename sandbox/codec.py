@@ -8,7 +8,9 @@ what disarms an `__eq__` that is always True.
 The reading side trusts nothing: any tree that the writing side could not have made is `Malformed`.
 """
 
+import cmath
 import json
+import math
 import sys
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -56,6 +58,8 @@ _BASES: tuple[type, ...] = (
 
 _DIGITS = 4300  # the interpreter's own limit for ints as decimals
 
+_NANS = (math.nan, cmath.nan)  # the ones that have a name, by which a program and its tests mean the same object
+
 _dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 
@@ -79,12 +83,12 @@ class Packer:
         self.foreign, self.bounded = foreign, bounded
         self.objects: list[Any] = list(known or ())  # also keeps them alive, so that an id stays theirs
         self.numbers = {id(value): number for number, value in enumerate(self.objects)}
-        self.big_ints = False
+        self.rare = False  # whether ints too long for decimals, or NaNs, which are themselves only, are to be expected
 
     def pack(self, value: Any) -> Tree:
         kind = type(value)
         if kind in _PLAIN:
-            return hex_int(value) if self.big_ints and kind is int else value
+            return self.pack_rare(value) if self.rare else value
         if kind in _MUTABLE:
             number = self.numbers.get(id(value))
             if number is not None:
@@ -95,14 +99,29 @@ class Packer:
             return _PACK[kind](self, value)
         return self.pack_foreign(value)
 
+    def pack_rare(self, value: Any) -> Tree:
+        """A plain value where there may be ints of any size and NaNs: what is one object here is one on that side."""
+        if type(value) is int:
+            return hex_int(value)
+        if type(value) is not float or value == value:
+            return value
+        for number, known in enumerate(_NANS):
+            if value is known:
+                return ["f", number]
+        if id(value) in self.numbers:
+            return ["r", self.numbers[id(value)]]
+        self.numbers[id(value)] = len(self.objects)
+        self.objects.append(value)
+        return ["f"]
+
     def pack_all(self, values: Any) -> list[Tree]:
-        if not self.big_ints and _PLAIN.issuperset(map(type, values)):
+        if not self.rare and _PLAIN.issuperset(map(type, values)):
             return list(values)
         return [self.pack(value) for value in values]
 
     def pack_keys(self, values: Any) -> list[Tree]:
         """The items of a set. What the other side could not hash is foreign: a list whose class has a `__hash__`."""
-        if not self.big_ints and _PLAIN.issuperset(map(type, values)):
+        if not self.rare and _PLAIN.issuperset(map(type, values)):
             return list(values)
         return [self.pack_key(value) for value in values]
 
@@ -111,7 +130,7 @@ class Packer:
 
     def pack_pairs(self, items: Any) -> list[Tree]:
         halves = [half for pair in items for half in pair]
-        if not self.big_ints and _PLAIN.issuperset(map(type, halves)):
+        if not self.rare and _PLAIN.issuperset(map(type, halves)):
             return halves
         return [self.pack(half) if number % 2 else self.pack_key(half) for number, half in enumerate(halves)]
 
@@ -286,6 +305,11 @@ def _known(u: Unpacker, tree: Tree) -> Any:
     return u.objects[number]
 
 
+def _unpack_nan(u: Unpacker, tree: Tree) -> float:
+    value: float = _NANS[tree[1]] if len(tree) > 1 else u.numbered(float("nan"))
+    return value
+
+
 def _handle(u: Unpacker, tree: Tree) -> Any:
     _, number, label = tree
     if type(number) is not int or type(label) is not str:
@@ -308,6 +332,7 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "I": lambda u, t: int(t[1], 16),
     "c": lambda u, t: complex(float(t[1]), float(t[2])),
     "E": lambda u, t: ...,
+    "f": _unpack_nan,
     "h": _handle,
     "r": _known,
     **UNPACK,
@@ -353,18 +378,23 @@ def numbered(values: tuple[Any, ...]) -> list[Any]:
 
 
 def to_bytes(packer: Packer, build: Callable[[], Tree]) -> bytes:
-    """The frame of the tree that `build` makes with `packer`; made twice when it holds ints too long for decimals."""
+    """The frame of the tree that `build` makes with `packer`; made twice when it holds ints too long for decimals or a
+    NaN: JSON's is a new object wherever it stands, or the same one everywhere, as the reader likes."""
     number = len(packer.objects)
     digits = sys.get_int_max_str_digits()
     if digits != _DIGITS:
         sys.set_int_max_str_digits(_DIGITS)  # a program may have lifted its own, and the reader has this one
     try:
-        return _dumps(build()).encode("utf-8", "surrogatepass")
-    except ValueError:  # an int beyond it
-        del packer.objects[number:]
-        packer.numbers = {id(value): index for index, value in enumerate(packer.objects)}
-        packer.big_ints = True
-        return _dumps(build()).encode("utf-8", "surrogatepass")
+        try:
+            text = _dumps(build())
+        except ValueError:  # an int beyond it
+            text = "NaN"
+        if "NaN" in text:
+            del packer.objects[number:]
+            packer.numbers = {id(value): index for index, value in enumerate(packer.objects)}
+            packer.rare = True
+            text = _dumps(build())
+        return text.encode("utf-8", "surrogatepass")
     finally:
         if digits != _DIGITS:
             sys.set_int_max_str_digits(digits)

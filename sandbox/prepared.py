@@ -51,7 +51,9 @@ def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...], *, hollo
     packed = [Packer(_nothing_foreign).pack_all(call) for call in calls if call is not None]
     try:
         batch = to_bytes(Packer(_nothing_foreign), lambda: ["batch", entry_point, packed])
-    except ValueError:  # ints too long for decimals: ask for them in turn
+    except ValueError:  # ints too long for decimals
+        batch = b"NaN"
+    if b"NaN" in batch:  # then too, ask for them in turn, since it is no tree of its own there
         batch, calls = b"", []
     seeded = any("random" in text for text in (setup, *tests))
     meddles = any(not isinstance(code, str) and _may_meddle(code) for code in codes)

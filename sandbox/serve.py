@@ -249,6 +249,8 @@ def _snapshot(value: Any) -> Any:
         return [half for pair in value.items() for half in pair]
     if type(value) in STATES:
         return [state(value)]
+    if type(value) is float:  # a NaN, which is numbered to stay the object that it is
+        return []
     return bytes(value) if isinstance(value, bytearray | array) else list(value)
 
 

@@ -123,8 +123,15 @@ def test_exact_types_come_back_equal_and_of_the_same_type(value: Any) -> None:
         assert repr(found) == repr(value), "also what equality does not see: -0.0, order, maxlen, fold"
 
 
-def test_nan_comes_back_as_nan() -> None:
-    assert math.isnan(cross([math.nan])[0])
+def test_a_nan_comes_back_as_nan_and_stays_one_object_where_it_was_one() -> None:
+    nan, other = float("nan"), float("nan")
+    first, second, (third, _), fourth = cross([nan, other, {(nan, "NaN"): 10**6000}.popitem()[0], math.nan])
+    assert math.isnan(first) and math.isnan(second)
+    assert first is third and first is not second and fourth is math.nan
+    assert math.isnan(cross(nan)) and math.isnan(cross(complex(0, nan)).imag)
+    packer = Packer(refuse, [[1], nan])
+    assert from_bytes(to_bytes(packer, lambda: packer.pack([nan, other]))) == ["L", ["r", 1], ["f"]]
+    assert Unpacker(no_handle, [[1], nan]).unpack(["L", ["r", 1]])[0] is nan
 
 
 @pytest.mark.parametrize("kind", [dict, OrderedDict, Counter, defaultdict])
@@ -404,6 +411,8 @@ def test_every_mutable_container_can_be_filled(container: Any, trees: list[Any],
         ["v", "__class__", ["D"]],
         ["v", ["L"], ["D"]],
         ["k", "BaseException"],
+        ["f", 2],
+        ["f", "nan"],
         ["k", "Nothing"],
         ["d", 2024, 13, 1],
         ["d", "\0\0\1\0"],
@@ -438,7 +447,7 @@ junk = st.recursive(
     | st.booleans()
     | st.integers()
     | st.floats()
-    | st.sampled_from([*"LTSFDCOYQBAIcNERMwdmuhrzaXUWvk", "keys", "items"])
+    | st.sampled_from([*"LTSFDCOYQBAIcNERMwdmuhrzaXUWvkf", "keys", "items"])
     | st.text(),
     lambda inner: st.lists(inner, max_size=5),
     max_leaves=15,

@@ -240,6 +240,18 @@ CASES = {
         ],
         "passed",
     ),
+    "a NaN that comes back is the one that went, and another one is not": Case(
+        "import math\ndef f(x, new=False): return [float('nan') if new else x]\ndef g(): return math.nan",
+        [
+            "nan = float('nan')\nassert f(nan) == [nan] and f(nan)[0] is nan and nan in f(nan) and f([nan]) == [[nan]]",
+            "import math\nassert f(math.nan) == [math.nan] == [g()] and {math.nan: 1} == {g(): 1}",
+            "nan = float('nan')\nassert f(nan, True) == [nan]",
+            "import math\nassert f(math.nan, True) == [math.nan]",
+            "assert f(1, True) == f(1, True)",
+            "assert f(1e999 - 1e999) == [1e999 - 1e999]",
+        ],
+        "passed passed wrong wrong wrong wrong",
+    ),
     "True is 1 as in Python": Case("def f(): return True", ["assert f() == 1", "assert f() is True"], "passed"),
     "an object of the program's own class": Case(
         "class Node:\n    def __init__(self, v):\n        self.v, self.next = v, None\n"
