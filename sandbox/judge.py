@@ -30,6 +30,7 @@ from typing import Any
 
 from sandbox.codec import Malformed, Uncrossable, from_bytes
 from sandbox.foresee import bound_names
+from sandbox.lasting import WARM, settings, state
 from sandbox.prepared import EARLY, Prepared, prepare_tests
 from sandbox.remote import Ended, Entry, Link
 from sandbox.wire import Channel, Closed, Replies, receive_down
@@ -45,14 +46,6 @@ _MEMORY = 2 << 30
 _MUCH = 1 << 20  # bytes of one program's answers
 _NO_EXCEPTION = "catching classes that do not inherit from BaseException"
 _DECIMALS, _RECURSION, _DIGITS = Context(), sys.getrecursionlimit(), sys.get_int_max_str_digits()
-# Imported before the walls go up, since nothing can be read afterwards.
-_WARM = (
-    *("abc", "array", "bisect", "calendar", "cmath", "collections", "collections.abc", "copy", "dataclasses"),
-    *("datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json"),
-    *("math", "numbers", "operator", "queue", "random", "re", "statistics", "string", "struct", "textwrap", "time"),
-    *("types", "typing", "unicodedata", "encodings.idna", "_strptime", "sys", "os"),
-)
-
 Outcome = tuple[str, str, str]  # status, message, the name of the candidate's exception
 
 
@@ -81,12 +74,13 @@ class Judge:
         self.control = control
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=control)
         self.state = 0
+        self.settings: tuple[Any, ...] = ()
         self.problems: OrderedDict[Any, Prepared] = OrderedDict()
 
     def prepare(self) -> None:
         import importlib
 
-        for name in _WARM:
+        for name in WARM:
             importlib.import_module(name)
         gc.collect()
         gc.freeze()
@@ -94,7 +88,7 @@ class Judge:
     def loop(self) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         sys.stdout = sys.stderr = _Nowhere()
-        self.state = _state()
+        self.state, self.settings = state(), settings()
         while True:
             self._chunk(*receive_down(self.socket))
 
@@ -153,7 +147,7 @@ class Judge:
             link.request(prepared.batch, max(prepared.foreseen, default=0), False)
         with warnings.catch_warnings():
             outcomes = _run_tests(prepared, link, prepared.foreseen if turn.job["hurried"] else ())
-        spoilt = prepared.meddles and _state() != self.state
+        spoilt = settings() != self.settings or (prepared.meddles and state() != self.state)
         again = {"again": True} if link.again else {}
         return {"tests": outcomes, "steps": link.steps, "waiting": link.waiting, "spoilt": spoilt} | again
 
@@ -230,17 +224,6 @@ def _same_token(found: str, expected: str) -> bool:
     return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
-def _state() -> int:
-    """A number that differs once a builtin or a global of a library module, or of one of ours, has been replaced.
-
-    Or an attribute of a class that is one of these.
-    """
-    names = {*_WARM, "builtins", *(name for name in list(sys.modules) if name.startswith("sandbox."))}
-    modules = [vars(module) for name, module in list(sys.modules.items()) if name in names]
-    classes = [vars(value) for names in modules for value in names.values() if isinstance(value, type)]
-    return hash(tuple(tuple(map(id, names.values())) for names in (*modules, *classes)))
-
-
 class _ProgramNames(dict[str, Any]):
     """Builtins for test code, where a name that nobody else knows is looked up in the candidate's module."""
 
@@ -254,7 +237,7 @@ class _ProgramNames(dict[str, Any]):
         except NameError:
             raise KeyError(name) from None
         # A test that relies on the program's `import math` gets the real one, or any class of that name would judge.
-        return sys.modules[name] if name in _WARM else found
+        return sys.modules[name] if name in WARM else found
 
 
 def _start_anew(prepared: Prepared) -> None:

@@ -16,6 +16,8 @@ _MESSAGE_CHARS = 300
 _MEDDLING = frozenset("setattr delattr exec eval compile globals vars modules __import__ __builtins__".split())
 _STREAMS = frozenset({"stdin", "stdout", "stderr"})
 _SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
+_IMPORTS = (opmap["IMPORT_NAME"],)
+_SETS_ITEM = tuple(opmap[name] for name in ("STORE_SUBSCR", "DELETE_SUBSCR"))
 _BUILTIN_NAMES = frozenset(dir(builtins))
 
 
@@ -56,21 +58,29 @@ def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...], *, hollo
     if b"NaN" in batch:  # then too, ask for them in turn, since it is no tree of its own there
         batch, calls = b"", []
     seeded = any("random" in text for text in (setup, *tests))
-    meddles = any(not isinstance(code, str) and _may_meddle(code) for code in codes)
+    imports = any(not isinstance(code, str) and _does(code, _IMPORTS) for code in codes)
+    meddles = any(not isinstance(code, str) and _may_meddle(code, imports) for code in codes)
     redirects = any(not isinstance(code, str) and _redirects(code) for code in codes)
     numbers = accumulate(call is not None for call in calls)
     foreseen = tuple(number if call is not None else 0 for number, call in zip(numbers, calls, strict=True))
     return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, redirects, batch, foreseen)
 
 
-def _may_meddle(code: CodeType) -> bool:
-    """Could this code change a module that the tests of the next program use too?"""
+def _may_meddle(code: CodeType, imports: bool) -> bool:
+    """Could this code change a module that the tests of the next program use too? `imports`: it may have one at all."""
     if any(name in _MEDDLING or name.startswith("_") for name in code.co_names):
         return True
-    operations = code.co_code[::2]
-    if any(operation in operations for operation in _SETS_ATTRIBUTE):
+    if _does(code, (*_SETS_ATTRIBUTE, *(_SETS_ITEM if imports else ()))):
         return True
-    return any(isinstance(value, CodeType) and _may_meddle(value) for value in code.co_consts)
+    return any(isinstance(value, CodeType) and _may_meddle(value, imports) for value in code.co_consts)
+
+
+def _does(code: CodeType, operations: tuple[int, ...]) -> bool:
+    """Is one of these operations in it, or in a function in it?"""
+    text = code.co_code[::2]
+    if any(operation in text for operation in operations):
+        return True
+    return any(isinstance(value, CodeType) and _does(value, operations) for value in code.co_consts)
 
 
 def _redirects(code: CodeType) -> bool:

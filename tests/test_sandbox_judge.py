@@ -723,6 +723,43 @@ def test_what_one_program_s_tests_change_is_gone_for_the_next(meddling: str) -> 
     assert [result.status for result in run_many(programs, workers=1)] == ["passed", "passed"]
 
 
+@pytest.mark.parametrize(
+    "meddling, check",
+    [
+        ("import gc\ngc.disable()", "import gc\nassert f() and gc.isenabled()"),
+        ("import gc\ngc.set_threshold(1)", "import gc\nassert f() and gc.get_threshold() != (1, 10, 10)"),
+        (
+            "from collections.abc import Sized\nSized.register(int)",
+            "from collections.abc import Sized\nassert not isinstance(f(), Sized)",
+        ),
+        (
+            "import numbers\ngetattr(numbers.Number, 'regis' + 'ter')(str)",
+            "import numbers\nassert f() and not isinstance('', numbers.Number)",
+        ),
+        ("import calendar\ncalendar.setfirstweekday(6)", "import calendar\nassert f() and not calendar.firstweekday()"),
+        ("import calendar\ncalendar.mdays[2] = 30", "import calendar\nassert f() and calendar.mdays[2] == 28"),
+        ("import os\nos.environ['X'] = '1'", "import os\nassert f() and not os.environ"),
+        ("import sys\nsys.setprofile(lambda *a: None)", "import sys\nassert f() and not sys.getprofile()"),
+        (
+            "import decimal\ndecimal.DefaultContext.prec = 3",
+            "import decimal\nassert f() and decimal.Context().prec == 28",
+        ),
+        (
+            "import signal\nsignal.signal(signal.SIGALRM, lambda *a: 1 / 0)\n"
+            "signal.setitimer(signal.ITIMER_REAL, 0.05)",
+            "assert f()\nfor i in range(10**7): pass",
+        ),
+        ("import math\nmath.pi = 3", "import math\nassert f() and math.pi > 3"),
+        ("import random\nrandom.seed(5)", "import random\nassert f() and random.random() == 0.8444218515250481"),
+        ("import sys\nsys.setrecursionlimit(90)", "import sys\nassert f() and sys.getrecursionlimit() > 90"),
+    ],
+    ids=lambda text: text.rpartition("\n")[2],
+)
+def test_what_one_program_s_tests_set_is_gone_for_the_next(meddling: str, check: str) -> None:
+    programs = [Program("def f(): return 2", "function", (Test(code),), "f") for code in (f"f()\n{meddling}", check)]
+    assert [result.status for result in run_many(programs, workers=1)] == ["passed", "passed"]
+
+
 def test_what_the_judge_fails_of_costs_one_program_its_verdict() -> None:
     broken = "import sys\nvars(sys.modules['sandbox.judge'])['_outcome'] = None\nassert f() == 1"
     named = "error = NameError('x')\nerror.name = []\nf()\nraise error"
