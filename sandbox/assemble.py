@@ -15,11 +15,15 @@ Outcome = tuple[Any, str, str]  # status, message, the name of the candidate's e
 
 @dataclass(slots=True)
 class Round:
-    """What came of one forked child: the judge's reply, the zygote's reply, and whether the wall clock ran out."""
+    """What came of one forked child: the judge's reply, the zygote's reply, and whether the wall clock ran out.
+
+    `by_answers`: the tests, which ran over, come to an end when they are given none of the program's answers.
+    """
 
     verdict: dict[str, Any] = field(default_factory=dict)
     ending: dict[str, Any] = field(default_factory=dict)
     late: bool = False
+    by_answers: bool = False
 
 
 # What the process that runs programs may say of one. In fast mode a program that broke out may be who says it.
@@ -123,7 +127,10 @@ def outcomes(one: Round, wanted: int, limits: Limits) -> list[Outcome]:
     if "broken" in one.ending:
         return [("infra_error", one.ending["broken"], "")] * wanted
     if one.verdict.get("overrun"):
-        return [("infra_error", f"the tests ran over {limits.cpu_seconds:g} CPU seconds", "")] * wanted
+        text = f"the tests ran over {limits.cpu_seconds:g} CPU seconds"
+        if one.by_answers:
+            return [("time_limit", f"{text} with what the program gave, and would not without", "")] * wanted
+        return [("infra_error", text, "")] * wanted
     found = one.verdict.get("tests")
     if not isinstance(found, list) or len(found) != wanted or not all(map(_is_outcome, found)):
         return [("infra_error", "the judge's reply makes no sense", "")] * wanted

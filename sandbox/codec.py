@@ -1,14 +1,18 @@
 """How values cross between a candidate and the judge: by value for exact builtin types, by handle for all else.
 
 A value becomes a JSON tree: None, bool, int, float and str stand for themselves; everything else is a list whose first
-item is a tag of one letter (`_PACK` below). Mutable containers are numbered in the order they are met, so that cycles
-and aliases survive, and so that an argument the candidate changed in place is the same object again on the judge's
-side. Subclasses of a builtin cross as that builtin (`_BASES`), which is what disarms an `__eq__` that is always True.
+item is a tag of one letter (`_PACK` below, and `library_values` for types of the library's). Mutable containers are
+numbered in the order they are met, so that cycles and aliases survive, and so that an argument the candidate changed in
+place is the same object again on the judge's side. Subclasses of a builtin cross as that builtin (`_BASES`), which is
+what disarms an `__eq__` that is always True.
 The reading side trusts nothing: any tree that the writing side could not have made is `Malformed`.
 """
 
+import cmath
 import json
+import math
 import sys
+from array import array
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
@@ -16,6 +20,20 @@ from decimal import Decimal
 from fractions import Fraction
 from types import GeneratorType, NoneType
 from typing import Any
+
+from sandbox.library_values import (
+    PACK,
+    STATES,
+    UNPACK,
+    VIEWS,
+    array_text,
+    exact,
+    hex_int,
+    read_array,
+    set_state,
+    state,
+    viewed,
+)
 
 Tree = Any  # None | bool | int | float | str | list[Tree]
 
@@ -29,28 +47,21 @@ class Uncrossable(Exception):
 
 
 _PLAIN = frozenset({NoneType, bool, int, float, str})
-MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict})
+MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict, array, *STATES})
 # What tests ask of a lazy answer is whether it is one. The program's side gives a handle on nothing else these names.
 LAZY: dict[str, type] = {kind.__name__: kind for kind in (GeneratorType, map, filter, zip, enumerate)}
 _FACTORIES: dict[str, Any] = {"int": int, "list": list, "set": set, "dict": dict, "str": str, "float": float}
 _FACTORY_NAMES = {factory: name for name, factory in _FACTORIES.items()}
 _OTHER_FACTORY = "?"
-# Types that are themselves on both sides, as arguments of functions that sort values by type.
-_TYPES: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, range, NoneType)
-}
-_TYPE_NAMES = {kind: name for name, kind in _TYPES.items()}
 # The nearest exact type for an instance of a subclass, most special first.
 _BASES: tuple[type, ...] = (
     *(int, float, complex, str, bytes, bytearray, tuple, Counter, OrderedDict, defaultdict, dict),
-    *(frozenset, set, deque, list, Fraction, Decimal, datetime, date, time, timedelta),
+    *(frozenset, set, deque, list, array, Fraction, Decimal, datetime, date, time, timedelta),
 )
 
 _DIGITS = 4300  # the interpreter's own limit for ints as decimals
-_LONGEST_RANGE = 10**7
-_LARGEST_EXPONENT = 10**5
-_DATETIME_FIELDS = "year month day hour minute second microsecond"
+
+_NANS = (math.nan, cmath.nan)  # the ones that have a name, by which a program and its tests mean the same object
 
 _dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
@@ -66,7 +77,7 @@ class Packer:
     """Writes values as trees. `known` are the containers the other side has numbered already, in their order.
 
     `foreign(value)` gives the tree of a value that has no exact builtin type, or raises `Uncrossable`. With `bounded`
-    it is also asked about what a receiver could not use in reasonable time: a range of 10**18, Decimal("1e999999999").
+    it is also asked about what a receiver could not use in reasonable time: Decimal("1e999999999").
     """
 
     def __init__(
@@ -75,12 +86,12 @@ class Packer:
         self.foreign, self.bounded = foreign, bounded
         self.objects: list[Any] = list(known or ())  # also keeps them alive, so that an id stays theirs
         self.numbers = {id(value): number for number, value in enumerate(self.objects)}
-        self.big_ints = False
+        self.rare = False  # whether ints too long for decimals, or NaNs, which are themselves only, are to be expected
 
     def pack(self, value: Any) -> Tree:
         kind = type(value)
         if kind in _PLAIN:
-            return hex_int(value) if self.big_ints and kind is int else value
+            return self.pack_rare(value) if self.rare else value
         if kind in MUTABLE:
             number = self.numbers.get(id(value))
             if number is not None:
@@ -91,14 +102,29 @@ class Packer:
             return _PACK[kind](self, value)
         return self.pack_foreign(value)
 
+    def pack_rare(self, value: Any) -> Tree:
+        """A plain value where there may be ints of any size and NaNs: what is one object here is one on that side."""
+        if type(value) is int:
+            return hex_int(value)
+        if type(value) is not float or value == value:
+            return value
+        for number, known in enumerate(_NANS):
+            if value is known:
+                return ["f", number]
+        if id(value) in self.numbers:
+            return ["r", self.numbers[id(value)]]
+        self.numbers[id(value)] = len(self.objects)
+        self.objects.append(value)
+        return ["f"]
+
     def pack_all(self, values: Any) -> list[Tree]:
-        if not self.big_ints and _PLAIN.issuperset(map(type, values)):
+        if not self.rare and _PLAIN.issuperset(map(type, values)):
             return list(values)
         return [self.pack(value) for value in values]
 
     def pack_keys(self, values: Any) -> list[Tree]:
         """The items of a set. What the other side could not hash is foreign: a list whose class has a `__hash__`."""
-        if not self.big_ints and _PLAIN.issuperset(map(type, values)):
+        if not self.rare and _PLAIN.issuperset(map(type, values)):
             return list(values)
         return [self.pack_key(value) for value in values]
 
@@ -107,7 +133,7 @@ class Packer:
 
     def pack_pairs(self, items: Any) -> list[Tree]:
         halves = [half for pair in items for half in pair]
-        if not self.big_ints and _PLAIN.issuperset(map(type, halves)):
+        if not self.rare and _PLAIN.issuperset(map(type, halves)):
             return halves
         return [self.pack(half) if number % 2 else self.pack_key(half) for number, half in enumerate(halves)]
 
@@ -120,9 +146,16 @@ class Packer:
 
     def contents(self, value: Any) -> list[Tree]:
         """The items of a numbered container, to fill its twin on the other side with."""
+        if type(value) is array:
+            return [array_text(value)]
+        if type(value) in STATES:
+            return [self.pack(state(value))]
         if isinstance(value, dict):
             return self.pack_pairs(_items(value))
         return self.pack_keys(list(value)) if isinstance(value, set) else self.pack_all(list(value))
+
+
+_UNHASHED = frozenset(kind for kind in (*STATES, *VIEWS) if kind.__hash__ is None)
 
 
 def _hashes(value: Any) -> bool:
@@ -132,7 +165,7 @@ def _hashes(value: Any) -> bool:
         return all(map(_hashes, tuple.__iter__(value)))
     if issubclass(kind, Decimal):
         return not Decimal.is_snan(value)
-    return not issubclass(kind, (list, dict, set, bytearray, deque))
+    return not issubclass(kind, (list, dict, set, bytearray, deque, array)) and kind not in _UNHASHED
 
 
 def _exact(base: type, value: Any) -> Any:
@@ -151,32 +184,15 @@ def _exact(base: type, value: Any) -> Any:
         return plain
     if base is defaultdict:
         return defaultdict(defaultdict.__dict__["default_factory"].__get__(value), list(dict.items(value)))
-    if base is Fraction:
-        top, bottom = (getattr(Fraction, name).__get__(value) for name in ("_numerator", "_denominator"))
-        return Fraction(int.__int__(top), int.__int__(bottom))
-    if base is Decimal:
-        return Decimal(Decimal.__str__(value))
-    if base is datetime:
-        year, month, day, hour, minute, second, micro = _fields(base, value, _DATETIME_FIELDS)
-        return datetime(year, month, day, hour, minute, second, micro)
-    if base is date:
-        return date(*_fields(base, value, "year month day"))
-    if base is time:
-        hour, minute, second, microsecond = _fields(base, value, "hour minute second microsecond")
-        return time(hour, minute, second, microsecond)
-    if base is timedelta:
-        return timedelta(*_fields(base, value, "days seconds microseconds"))
     if base in (bytes, bytearray):
         return base(bytes(memoryview(value)))
-    return base(base.__iter__(value))  # type: ignore[attr-defined]  # list, tuple, set, frozenset, deque
+    if base in (list, tuple, set, frozenset, deque):
+        return base(base.__iter__(value))
+    return exact(base, value)
 
 
 def _items(value: dict[Any, Any]) -> Any:
     return (OrderedDict if isinstance(value, OrderedDict) else dict).items(value)
-
-
-def _fields(base: type, value: Any, names: str) -> list[int]:
-    return [getattr(base, name).__get__(value) for name in names.split()]
 
 
 def _no_factory() -> Any:
@@ -197,54 +213,6 @@ def _factory_name(packer: "Packer", value: defaultdict[Any, Any]) -> str | None:
     return name or (_OTHER_FACTORY if packer.bounded and factory is not None else None)
 
 
-def hex_int(value: int) -> Tree:
-    """An int of any size: JSON's decimal digits are capped by the interpreter, and slow."""
-    return value if -(1 << 63) < value < (1 << 63) else ["I", hex(value)]
-
-
-def _pack_time(packer: Packer, value: time) -> Tree:
-    if value.tzinfo is not None:
-        return packer.foreign(value)
-    parts = (value.hour, value.minute, value.second, value.microsecond)
-    time(*parts)  # ValueError: one of a pickled state may have an hour 255, which no other side could make
-    return ["m", *parts, value.fold]
-
-
-def _pack_datetime(packer: Packer, value: datetime) -> Tree:
-    if value.tzinfo is not None:
-        return packer.foreign(value)
-    year, month, day, hour, minute, second, micro = _fields(datetime, value, _DATETIME_FIELDS)
-    datetime(year, month, day, hour, minute, second, micro)  # as above
-    return ["w", year, month, day, hour, minute, second, micro, value.fold]
-
-
-def _pack_date(packer: Packer, value: date) -> Tree:
-    parts = (value.year, value.month, value.day)
-    date(*parts)  # as above
-    return ["d", *parts]
-
-
-def _pack_range(packer: Packer, value: range) -> Tree:
-    if packer.bounded and not -_LONGEST_RANGE < value.stop - value.start < _LONGEST_RANGE:
-        return packer.foreign(value)
-    return ["N", *map(hex_int, (value.start, value.stop, value.step))]
-
-
-def _pack_decimal(packer: Packer, value: Decimal) -> Tree:
-    if packer.bounded and value.is_finite() and not -_LARGEST_EXPONENT < value.adjusted() < _LARGEST_EXPONENT:
-        return packer.foreign(value)
-    return ["M", str(value)]
-
-
-def _pack_fraction(packer: Packer, value: Fraction) -> Tree:
-    top, bottom = int.__int__(value.numerator), int.__int__(value.denominator)
-    return ["R", hex(top), hex(bottom)] if bottom else packer.foreign(value)  # a program may set its parts
-
-
-def _pack_type(packer: Packer, value: type) -> Tree:
-    return ["k", _TYPE_NAMES[value]] if value in _TYPE_NAMES else packer.foreign(value)
-
-
 _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
     list: lambda p, v: ["L", *p.pack_all(v)],
     tuple: lambda p, v: ["T", *p.pack_all(v)],
@@ -258,15 +226,8 @@ _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
     bytes: lambda p, v: ["B", v.decode("latin-1")],
     bytearray: lambda p, v: ["A", v.decode("latin-1")],
     complex: lambda p, v: ["c", v.real, v.imag],
-    range: _pack_range,
     type(...): lambda p, v: ["E"],
-    Fraction: _pack_fraction,
-    Decimal: _pack_decimal,
-    datetime: _pack_datetime,
-    date: _pack_date,
-    time: _pack_time,
-    timedelta: lambda p, v: ["u", v.days, v.seconds, v.microseconds],
-    type: _pack_type,
+    **PACK,
 }
 
 
@@ -302,6 +263,12 @@ class Unpacker:
         """Give the container of that number the contents its twin has on the other side."""
         target = self.objects[number]
         items = self.unpack_all(trees)
+        if type(target) is array:
+            target[:] = read_array(target.typecode, *items)
+            return
+        if type(target) in STATES:
+            set_state(target, *items)
+            return
         if isinstance(target, list | bytearray):
             target[:] = items
             return
@@ -359,16 +326,16 @@ def _known(u: Unpacker, tree: Tree) -> Any:
     return u.objects[number]
 
 
+def _unpack_nan(u: Unpacker, tree: Tree) -> float:
+    value: float = _NANS[tree[1]] if len(tree) > 1 else u.numbered(float("nan"))
+    return value
+
+
 def _handle(u: Unpacker, tree: Tree) -> Any:
     _, number, label = tree
     if type(number) is not int or type(label) is not str:
         raise Malformed("a handle that is no number with a name")
     return u.handle(number, label)
-
-
-def _unpack_range(u: Unpacker, tree: Tree) -> range:
-    start, stop, step = u.unpack_all(tree[1:])
-    return range(start, stop, step)
 
 
 _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
@@ -385,17 +352,11 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "A": lambda u, t: u.numbered(bytearray(t[1].encode("latin-1"))),
     "I": lambda u, t: int(t[1], 16),
     "c": lambda u, t: complex(float(t[1]), float(t[2])),
-    "N": _unpack_range,
     "E": lambda u, t: ...,
-    "R": lambda u, t: Fraction(int(t[1], 16), int(t[2], 16)),
-    "M": lambda u, t: Decimal(t[1]),
-    "w": lambda u, t: datetime(*t[1:8], fold=t[8]),
-    "d": lambda u, t: date(t[1], t[2], t[3]),  # of one part it would make a date that is none, as pickle may
-    "m": lambda u, t: time(*t[1:5], fold=t[5]),
-    "u": lambda u, t: timedelta(*t[1:4]),
-    "k": lambda u, t: _TYPES[t[1]],
+    "f": _unpack_nan,
     "h": _handle,
     "r": _known,
+    **UNPACK,
 }
 
 
@@ -421,6 +382,10 @@ def _inside(value: Any) -> list[Any]:
     """The items of a container; nothing for anything else."""
     if isinstance(value, dict):
         return [half for pair in value.items() for half in pair]
+    if type(value) in STATES:
+        return [state(value)]
+    if type(value) in VIEWS:
+        return [viewed(value)]
     return list(value) if type(value) in MUTABLE or type(value) in (tuple, frozenset) else []
 
 
@@ -434,18 +399,23 @@ def numbered(values: tuple[Any, ...]) -> list[Any]:
 
 
 def to_bytes(packer: Packer, build: Callable[[], Tree]) -> bytes:
-    """The frame of the tree that `build` makes with `packer`; made twice when it holds ints too long for decimals."""
+    """The frame of the tree that `build` makes with `packer`; made twice when it holds ints too long for decimals or a
+    NaN: JSON's is a new object wherever it stands, or the same one everywhere, as the reader likes."""
     number = len(packer.objects)
     digits = sys.get_int_max_str_digits()
     if digits != _DIGITS:
         sys.set_int_max_str_digits(_DIGITS)  # a program may have lifted its own, and the reader has this one
     try:
-        return _dumps(build()).encode("utf-8", "surrogatepass")
-    except ValueError:  # an int beyond it
-        del packer.objects[number:]
-        packer.numbers = {id(value): index for index, value in enumerate(packer.objects)}
-        packer.big_ints = True
-        return _dumps(build()).encode("utf-8", "surrogatepass")
+        try:
+            text = _dumps(build())
+        except ValueError:  # an int beyond it
+            text = "NaN"
+        if "NaN" in text:
+            del packer.objects[number:]
+            packer.numbers = {id(value): index for index, value in enumerate(packer.objects)}
+            packer.rare = True
+            text = _dumps(build())
+        return text.encode("utf-8", "surrogatepass")
     finally:
         if digits != _DIGITS:
             sys.set_int_max_str_digits(digits)

@@ -6,6 +6,10 @@ exception after the program was asked for something is `wrong` too (the test cou
 over a name that the test binds nowhere, an ImportError of its own, what the judge's walls forbid (files, sleeping), or
 any failure before the program was asked, is `infra_error`; so is what only a program in the test's own process could
 do: raise its own class of exception, print into the test's standard output or read from its standard input.
+
+Tests that run over the program's CPU seconds, such as `range(f(x))` of a huge answer, are run once more with None for
+every answer and assertions that never fail: if they come to an end then, the answers are to blame, which is
+`time_limit`, else the tests, which is `infra_error`.
 """
 
 import builtins
@@ -21,11 +25,12 @@ import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, setcontext
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any
 
 from sandbox.codec import Malformed, Uncrossable, from_bytes
 from sandbox.foresee import bound_names
+from sandbox.lasting import WARM, settings, state
 from sandbox.prepared import EARLY, Prepared, prepare_tests
 from sandbox.remote import Ended, Entry, Link
 from sandbox.wire import Channel, Closed, Replies, receive_down
@@ -41,14 +46,6 @@ _MEMORY = 2 << 30
 _MUCH = 1 << 20  # bytes of one program's answers
 _NO_EXCEPTION = "catching classes that do not inherit from BaseException"
 _DECIMALS, _RECURSION, _DIGITS = Context(), sys.getrecursionlimit(), sys.get_int_max_str_digits()
-# Imported before the walls go up, since nothing can be read afterwards.
-_WARM = (
-    *("abc", "array", "bisect", "calendar", "cmath", "collections", "collections.abc", "copy", "dataclasses"),
-    *("datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools", "json"),
-    *("math", "numbers", "operator", "queue", "random", "re", "statistics", "string", "struct", "textwrap", "time"),
-    *("types", "typing", "unicodedata", "encodings.idna", "_strptime", "sys", "os"),
-)
-
 Outcome = tuple[str, str, str]  # status, message, the name of the candidate's exception
 
 
@@ -77,12 +74,13 @@ class Judge:
         self.control = control
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=control)
         self.state = 0
+        self.settings: tuple[Any, ...] = ()
         self.problems: OrderedDict[Any, Prepared] = OrderedDict()
 
     def prepare(self) -> None:
         import importlib
 
-        for name in _WARM:
+        for name in WARM:
             importlib.import_module(name)
         gc.collect()
         gc.freeze()
@@ -90,7 +88,7 @@ class Judge:
     def loop(self) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
         sys.stdout = sys.stderr = _Nowhere()
-        self.state = _state()
+        self.state, self.settings = state(), settings()
         while True:
             self._chunk(*receive_down(self.socket))
 
@@ -130,7 +128,8 @@ class Judge:
         link = Link(channel)
         if job["kind"] == "stdio":
             return Turn(job, channel, link, None, False)
-        prepared = self._problem(job["entry_point"], job["setup"], job["tests"])
+        link.hollow = job["hollow"]
+        prepared = self._problem(job["entry_point"], job["setup"], job["tests"], job["hollow"])
         whole = prepared.whole and job["hurried"]
         if job["hurried"] and len(prepared.batch) < EARLY:
             link.request(prepared.batch, max(prepared.foreseen, default=0), whole)
@@ -146,15 +145,15 @@ class Judge:
         link = turn.link
         with warnings.catch_warnings():
             outcomes = _run_tests(prepared, link, prepared.foreseen if turn.job["hurried"] else ())
-        spoilt = prepared.meddles and _state() != self.state
+        spoilt = settings() != self.settings or (prepared.meddles and state() != self.state)
         again = {"again": True} if link.again else {}
         return {"tests": outcomes, "steps": link.steps, "waiting": link.waiting, "spoilt": spoilt} | again
 
-    def _problem(self, entry_point: str, setup: str, tests: tuple[str, ...]) -> Prepared:
-        key = (entry_point, setup, tests)
+    def _problem(self, entry_point: str, setup: str, tests: tuple[str, ...], hollow: bool) -> Prepared:
+        key = (entry_point, setup, tests, hollow)
         prepared = self.problems.pop(key, None)
         if prepared is None:
-            prepared = prepare_tests(entry_point, setup, tests)
+            prepared = prepare_tests(entry_point, setup, tests, hollow=hollow)
         self.problems[key] = prepared
         while len(self.problems) > _CACHED_PROBLEMS:
             self.problems.popitem(last=False)
@@ -223,20 +222,6 @@ def _same_token(found: str, expected: str) -> bool:
     return math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
 
 
-def _state() -> int:
-    """A number that differs once a builtin or a global of a library module, or of one of ours, has been replaced.
-
-    Or an attribute of a class that is one of these.
-    """
-    names = {*_WARM, "builtins", *(name for name in list(sys.modules) if name.startswith("sandbox."))}
-    rooms = {id(module): vars(module) for name, module in list(sys.modules.items()) if name in names}
-    for room in list(rooms.values()):  # such as os.path and json.encoder
-        rooms |= {id(value): vars(value) for value in room.values() if isinstance(value, ModuleType)}
-    values = [value for room in rooms.values() for value in room.values()]
-    classes = {id(value): vars(value) for value in values if isinstance(value, type)}
-    return hash(tuple(tuple(map(id, names.values())) for names in (*rooms.values(), *classes.values())))
-
-
 class _ProgramNames(dict[str, Any]):
     """Builtins for test code, where a name that nobody else knows is looked up in the candidate's module."""
 
@@ -250,7 +235,7 @@ class _ProgramNames(dict[str, Any]):
         except NameError:
             raise KeyError(name) from None
         # A test that relies on the program's `import math` gets the real one, or any class of that name would judge.
-        return sys.modules[name] if name in _WARM else found
+        return sys.modules[name] if name in WARM else found
 
 
 def _start_anew(prepared: Prepared) -> None:

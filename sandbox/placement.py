@@ -3,7 +3,8 @@
 A leading part that only compares, computes and returns is free, which halves the price of a small recursion
 (`if n < 2: return n`). The count stays exact and repeatable: the place depends on the text alone. It cannot hide a
 loop: such a part ends after as many operations as it has nodes. Functions that Python calls by itself (special
-methods, whatever is decorated) are counted from their first statement, since an operator could lead back to them.
+methods, whatever is decorated) are counted from their first statement, since an operator could lead back to them; so
+are all functions of a program in whose text a function may become one (`strict`), or a factory of missing items.
 """
 
 import ast
@@ -13,6 +14,9 @@ _FREE = frozenset({
     ast.Name, ast.Constant, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Attribute, ast.Subscript, ast.Slice,
     ast.Tuple, ast.List, ast.Dict, ast.Set, ast.IfExp,
 })  # fmt: skip
+_MAKERS = frozenset(
+    "bool int float complex str bytes bytearray list tuple dict set frozenset Counter OrderedDict deque".split()
+)
 _FREE_STATEMENTS = frozenset({ast.Pass, ast.Global, ast.Nonlocal, ast.Return, ast.Assign, ast.AugAssign, ast.Expr})
 
 
@@ -24,6 +28,17 @@ def calls_nothing(node: ast.AST) -> bool:
         if isinstance(part, ast.comprehension):
             return False
     return True
+
+
+def leads_back(node: ast.Call) -> bool:
+    """Does it make a defaultdict whose factory may be a program's function that reads an item of one again?"""
+    name = getattr(node.func, "attr", getattr(node.func, "id", None))
+    if name != "defaultdict":
+        return any(getattr(value, "id", None) == "defaultdict" for value in node.args[:1])  # partial(defaultdict, f)
+    factory = node.args[0] if node.args else ast.Constant(None)
+    if isinstance(factory, ast.Lambda):
+        return any(isinstance(part, ast.Subscript) for part in ast.walk(factory.body))
+    return not isinstance(factory, ast.Constant) and getattr(factory, "id", None) not in _MAKERS
 
 
 def _all_call_nothing(statements: Iterable[ast.stmt]) -> bool:

@@ -48,7 +48,9 @@ class Link:
     `final` is (status, message) once the program has ended, with status "gone" when its process just went away (the
     supervisor knows why). `raised` are the exceptions that came from the candidate, newest last. `early`: what the
     tests at hand ask for was asked for when the program started; if they want anything else, the program has to be
-    judged `again` with each call in its turn. `named` are the names of the program's that the tests use.
+    judged `again` with each call in its turn. `hollow`: the tests get None for every value, and their own
+    arguments back as they were, to see whether they end without the program's answers. `named` are the names of the
+    program's that the tests use.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -62,6 +64,7 @@ class Link:
         self.again = False
         self.taken = 0  # bytes of answers
         self.early = False
+        self.hollow = False
         self.prefetched: int | None = None  # the number of the answer that the next call of the entry point gets
         self._number = 0
         self._expected = 0
@@ -223,13 +226,13 @@ class Link:
         try:
             if kind == "v":
                 _, _, value, updates = tree
-                value = unpacker.unpack(value)
+                value = unpacker.unpack(_hollowed(value) if self.hollow else value)
             elif kind == "e":
                 _, _, names, message, args, updates = tree
-                error, name = self._exception(names, message, args, unpacker), names[0]
+                error, name = self._exception(names, message, [] if self.hollow else args, unpacker), names[0]
             else:
                 raise Malformed("a reply of no known kind")
-            for number, trees in updates:
+            for number, trees in () if self.hollow else updates:
                 unpacker.fill(number, trees)
         except RecursionError:
             self._end("output_limit", _TOO_DEEP)
@@ -287,6 +290,11 @@ class Link:
         if not isinstance(remote, Remote):
             raise TypeError(f"{entry._sandbox_label} is no function")  # the program made it so
         return int(remote._sandbox_number)
+
+
+def _hollowed(tree: Tree) -> Tree:
+    """A handle; None for anything else."""
+    return tree if type(tree) is list and tree[:1] == ["h"] else None
 
 
 def _written(value: Any) -> bytes:

@@ -7,11 +7,13 @@ Nothing here is trusted by the other side: whoever breaks out of the language la
 """
 
 import operator
+from array import array
 from collections.abc import Callable
 from types import CodeType
 from typing import Any, Protocol
 
 from sandbox.codec import LAZY, Malformed, Packer, Tree, Unpacker, from_bytes, to_bytes
+from sandbox.library_values import STATES, state
 from sandbox.verdict import Limits
 from sandbox.wire import Channel, Closed
 
@@ -264,7 +266,11 @@ def _snapshot(value: Any) -> Any:
     """The items of a container as they are now; of a dict its keys and values in turn."""
     if isinstance(value, dict):
         return [half for pair in value.items() for half in pair]
-    return bytes(value) if isinstance(value, bytearray) else list(value)
+    if type(value) in STATES:
+        return [state(value)]
+    if type(value) is float:  # a NaN, which is numbered to stay the object that it is
+        return []
+    return bytes(value) if isinstance(value, bytearray | array) else list(value)
 
 
 def _changed(before: list[Any], objects: list[Any]) -> list[int]:

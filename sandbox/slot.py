@@ -19,7 +19,6 @@ from sandbox.wire import NONCE_BYTES
 _GRACE_SECONDS = 10.0
 _ATTEMPTS = 2
 _LIMITED = 3  # tests of a stdio program that may run into a limit of steps or time before the rest are given up
-_SMALL = 1 << 16  # bytes of a result that no test takes long over, whatever is in it
 _EVALUATION = re.compile(r"\b(?:eval|exec)\b")
 _AHEAD = struct.pack("ll", 0, 100_000)  # seconds and microseconds that a judge lets programs get ahead of it
 
@@ -116,9 +115,9 @@ class Slot:
                 if "again" in rounds[0].verdict:
                     rounds = self._rounds(worker, program, limits, hurried=False)
                 if "overrun" in rounds[0].verdict and program.kind == "function":
-                    # Over what the program gave? Ints by the thousand may have one hash, and a test put them in a set.
-                    small = replace(limits, output_bytes=min(_SMALL, limits.output_bytes))
-                    rounds = self._rounds(worker, program, small, hurried=False)
+                    # Over what the program gave, as `range(f(x))` may, or would they run over whatever it gave?
+                    hollow = self._rounds(worker, program, limits, hurried=False, hollow=True)
+                    rounds[0].by_answers = not (hollow[0].late or "overrun" in hollow[0].verdict)
                 return None if "alone" in rounds[0].ending else assemble(program, rounds, self.settings.limits)
             except Gone as error:
                 if self.closing:
@@ -135,10 +134,12 @@ class Slot:
             return uniform(program, "refused", text)
         return None
 
-    def _rounds(self, worker: Role, program: Program, limits: Limits, *, hurried: bool) -> list[Round]:
+    def _rounds(
+        self, worker: Role, program: Program, limits: Limits, *, hurried: bool, hollow: bool = False
+    ) -> list[Round]:
         """One round, or for a stdio program one for each test."""
         if program.kind == "function":
-            return [self._round(worker, limits, program.source, "", _tests_of(program, hurried))]
+            return [self._round(worker, limits, program.source, "", _tests_of(program, hurried, hollow))]
         rounds: list[Round] = []
         limited = 0
         for test in program.tests:
@@ -340,8 +341,11 @@ def _evaluates(program: Program) -> bool:
     return any(("eval" in text or "exec" in text) and _EVALUATION.search(text) for text in texts)
 
 
-def _tests_of(program: Program, hurried: bool) -> dict[str, Any]:
-    """What a judge must know of a function program. `hurried`: foreseen calls are asked for at once."""
+def _tests_of(program: Program, hurried: bool, hollow: bool = False) -> dict[str, Any]:
+    """What a judge must know of a function program. `hurried`: foreseen calls are asked for at once.
+
+    `hollow`: the tests get None for every answer, and no assertion of theirs fails.
+    """
     tests = tuple(test.code for test in program.tests)
     job = {"kind": "function", "setup": program.setup, "tests": tests, "entry_point": program.entry_point}
-    return job | {"hurried": hurried}
+    return job | {"hurried": hurried, "hollow": hollow}

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 from sandbox import policy
 from sandbox.formats import attributes_read
-from sandbox.placement import calls_nothing, place_tick
+from sandbox.placement import calls_nothing, leads_back, place_tick
 from sandbox.private import library_inner, library_private, starred
 from sandbox.verdict import Limits
 
@@ -351,7 +351,7 @@ class Translator:
             rule = "guard"
         node.value = self.visit(node.value)
         if rule == "free":
-            if (not loading and is_dunder(name)) or name in _CALLS_BY_ATTRIBUTE:
+            if (not loading and (is_dunder(name) or name == "default_factory")) or name in _CALLS_BY_ATTRIBUTE:
                 self.strict = True
             return node
         if rule == "guard":
@@ -544,6 +544,20 @@ class Translator:
     def call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) > 1:
             self.strict = True
+        if leads_back(node):
+            self.strict = True  # an item that is not there calls a function
+        return self.generic(node)
+
+    def constant(self, node: ast.Constant) -> ast.AST:
+        if node.value.__class__ is str and node.value in policy.DEFINABLE:
+            self.strict = (
+                True  # the namespace of a class that type() makes, by whatever name, may have a function there
+            )
+        return node
+
+    def keyword(self, node: ast.keyword) -> ast.AST:
+        if node.arg in policy.DEFINABLE:
+            self.strict = True  # likewise
         return self.generic(node)
 
     def match_class(self, node: ast.MatchClass) -> ast.AST:
@@ -615,7 +629,7 @@ class Translator:
             return [ast.copy_location(ast.Pass(**_HERE), node)]  # it may be all that stands there
         self.check_module(node, module)
         names = [(alias.name, alias.asname or alias.name) for alias in node.names]
-        if any(name in _CALLS_BY_ATTRIBUTE and name != local for name, local in names):
+        if any((name in _CALLS_BY_ATTRIBUTE or name == "defaultdict") and name != local for name, local in names):
             self.strict = True
         if names[0][0] == "*":
             self.rewrites_mistakes |= self.scope != "module"
@@ -725,10 +739,10 @@ def _names_import_error(node: ast.expr) -> bool:
 _GENERIC = (
     "Expression Delete If With AsyncWith Match Raise Assert Expr Return BoolOp NamedExpr BinOp UnaryOp "
     "IfExp Dict Set ListComp SetComp DictComp GeneratorExp Await Yield YieldFrom Compare FormattedValue JoinedStr "
-    "Subscript Starred List Tuple Slice keyword withitem match_case MatchSequence MatchOr"
+    "Subscript Starred List Tuple Slice withitem match_case MatchSequence MatchOr"
 )
 _LEAVES = (
-    "Pass Break Continue Constant Load Store Del And Or Add Sub Mult MatMult Div Mod Pow LShift RShift BitOr BitXor "
+    "Pass Break Continue Load Store Del And Or Add Sub Mult MatMult Div Mod Pow LShift RShift BitOr BitXor "
     "BitAnd FloorDiv Invert Not UAdd USub Eq NotEq Lt LtE Gt GtE Is IsNot In NotIn MatchSingleton"
 )
 _VISITORS: dict[type, Callable[[Translator, Any], Any]] = {
@@ -750,6 +764,8 @@ _VISITORS: dict[type, Callable[[Translator, Any], Any]] = {
     ast.Lambda: Translator.lambda_,
     ast.ClassDef: Translator.class_,
     ast.Call: Translator.call,
+    ast.Constant: Translator.constant,
+    ast.keyword: Translator.keyword,
     ast.MatchClass: Translator.match_class,
     ast.MatchValue: Translator.compared,
     ast.MatchAs: Translator.capture,

@@ -96,6 +96,9 @@ class TestResult:
 class Result:
     """The verdict on one program.
 
+    `infra_error` is what the tests or the sandbox are to blame for. Tests that do not come to an end are the program's
+    `time_limit` where they would come to one without its answers.
+
     `status` is `passed` when every test passed (and there is one), else the first no-evidence status among the tests,
     else the status of the first test that did not pass. `score` is the share of tests passed. `steps`, `cpu_ms` and
     `peak_kb` are the child's own, summed (peak: the largest) over its runs; `wall_ms` is its share of the time that

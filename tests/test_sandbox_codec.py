@@ -1,9 +1,12 @@
 """Values cross exactly or not at all, and what comes in is never trusted."""
 
+import copy
 import json
 import math
-from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
-from datetime import UTC, date, datetime, time, timedelta
+from abc import ABC
+from array import array
+from collections import ChainMap, Counter, OrderedDict, UserDict, UserList, defaultdict, deque, namedtuple
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
@@ -92,6 +95,23 @@ EXACT = [
     [True, 1, 1.0],
     int,
     [str, type(None)],
+    [KeyError, StopIteration, OSError, deque, UserDict, array, datetime],
+    range(10**18),
+    range(-(10**30), 10**30, 7),
+    UTC,
+    timezone(timedelta(hours=-3, minutes=30), "X"),
+    datetime(2024, 1, 1, tzinfo=UTC),
+    {datetime.max.replace(tzinfo=timezone(timedelta(hours=-23, minutes=-59))), datetime.min.replace(tzinfo=UTC)},
+    datetime(2024, 1, 1, fold=1, tzinfo=timezone(timedelta(seconds=1))),
+    time(1, 2, tzinfo=timezone(timedelta(hours=2))),
+    *(array(code, [1, 2, 3]) for code in "bBhHiIlLqQfd"),
+    array("d", [math.inf, -0.0, 1e308]),
+    array("q"),
+    array("u", "a🎉"),
+    ChainMap({"a": 1}, {"a": 2, "b": [3]}),
+    ChainMap(),
+    UserDict({1: {2: 3}}),
+    UserList([1, [2]]),
 ]
 
 
@@ -103,8 +123,37 @@ def test_exact_types_come_back_equal_and_of_the_same_type(value: Any) -> None:
         assert repr(found) == repr(value), "also what equality does not see: -0.0, order, maxlen, fold"
 
 
-def test_nan_comes_back_as_nan() -> None:
-    assert math.isnan(cross([math.nan])[0])
+def test_a_nan_comes_back_as_nan_and_stays_one_object_where_it_was_one() -> None:
+    nan, other = float("nan"), float("nan")
+    first, second, (third, _), fourth = cross([nan, other, {(nan, "NaN"): 10**6000}.popitem()[0], math.nan])
+    assert math.isnan(first) and math.isnan(second)
+    assert first is third and first is not second and fourth is math.nan
+    assert math.isnan(cross(nan)) and math.isnan(cross(complex(0, nan)).imag)
+    packer = Packer(refuse, [[1], nan])
+    assert from_bytes(to_bytes(packer, lambda: packer.pack([nan, other]))) == ["L", ["r", 1], ["f"]]
+    assert Unpacker(no_handle, [[1], nan]).unpack(["L", ["r", 1]])[0] is nan
+
+
+@pytest.mark.parametrize("kind", [dict, OrderedDict, Counter, defaultdict])
+@pytest.mark.parametrize("name", ["keys", "values", "items"])
+def test_a_view_comes_back_as_one_of_the_same_dictionary(kind: Any, name: str) -> None:
+    mapping = kind()
+    mapping.update({"b": 1, "a": 2})
+    view, found = cross([getattr(mapping, name)(), mapping])
+    assert type(view) is type(getattr(mapping, name)())
+    assert (list(view), len(view), repr(view)) == (list(getattr(mapping, name)()), 2, repr(getattr(mapping, name)()))
+    found["c"] = 3
+    assert len(view) == 3
+    if name != "values":
+        assert cross(getattr(mapping, name)()) == getattr(mapping, name)()
+
+
+def test_what_holds_itself_by_an_attribute_comes_back_so() -> None:
+    outer, inner = UserList([1]), ChainMap({})
+    outer.append(outer)
+    inner.maps.append(inner)
+    copied = cross([outer, inner])
+    assert copied[0][1] is copied[0] and copied[1].maps[1] is copied[1]
 
 
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
@@ -211,6 +260,8 @@ Point = namedtuple("Point", "x y")
         (type("Z", (complex,), {})(1j), 1j),
         (type("Q", (deque,), {})([1]), deque([1])),
         (type("T", (timedelta,), {})(3), timedelta(3)),
+        (type("W", (datetime,), {})(2024, 1, 1, tzinfo=UTC, fold=1), datetime(2024, 1, 1, tzinfo=UTC, fold=1)),
+        (type("N", (array,), {})("h", [1, 2]), array("h", [1, 2])),
         (type("A", (date,), {})(2024, 1, 1), date(2024, 1, 1)),
         (type("H", (time,), {})(3), time(3)),
     ],
@@ -235,8 +286,12 @@ def test_a_subclass_crosses_as_its_builtin_base_and_runs_none_of_its_methods(val
         iter([]),
         (i for i in ()),
         lambda: 0,
-        datetime(2024, 1, 1, tzinfo=UTC),
-        {}.keys(),
+        datetime(2024, 1, 1, tzinfo=type("Zone", (tzinfo,), {})()),
+        time(1, tzinfo=type("Zone", (tzinfo,), {})()),
+        type("Own", (UserDict,), {})(a=1),
+        type("Own", (ABC,), {}),
+        iter({}.keys()),
+        BaseException,
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -272,10 +327,16 @@ def test_an_argument_changed_in_place_is_filled_again() -> None:
         (Counter("aa"), ["b", 5], Counter(b=5)),
         (OrderedDict(a=1), ["c", 1, "b", 2], OrderedDict([("c", 1), ("b", 2)])),
         (defaultdict(list), ["c", ["L", 1]], {"c": [1]}),
+        (array("h", [1]), ["\x02\0\x03\0"], array("h", [2, 3])),
+        (array("u", "a"), ["bc"], array("u", "bc")),
+        (UserList([1]), [["L", 2]], UserList([2])),
+        (UserDict(a=1), [["D", "b", 2]], UserDict(b=2)),
+        (ChainMap(), [["L", ["D", "b", 2]]], ChainMap({"b": 2})),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_every_mutable_container_can_be_filled(container: Any, trees: list[Any], expected: Any) -> None:
+    container = copy.copy(container)
     Unpacker(no_handle, [container]).fill(0, trees)
     assert container == expected
 
@@ -319,10 +380,44 @@ def test_every_mutable_container_can_be_filled(container: Any, trees: list[Any],
         ["M", "x"],
         ["M", 5.5, 1][:1],
         ["w", 1],
-        ["w", 0, 0, 0, 0, 0, 0, 0, 0],
+        ["w", 0, 0, 0, 0, 0, 0, 0, None, 0],
+        ["w", 2024, 1, 1, 0, 0, 0, 0, 0],
+        ["w", 2024, 1, 1, 0, 0, 0, 0, 5, 0],
+        ["w", 2024, 1, 1, 0, 0, 0, 0, None, 2],
+        ["w", "\0\0\1\0\0\0\0\0\0\0", None, 0],
+        ["w", None, 0],
+        ["z"],
+        ["z", 60],
+        ["z", ["u", 1, 0, 0]],
+        ["z", ["u", -1, 0, 0]],
+        ["z", ["u", 0, 60, 0], 5],
+        ["z", ["u", 0, 60, 0], "x", "y"],
+        ["a"],
+        ["a", "h"],
+        ["a", "x", ""],
+        ["a", "hh", ""],
+        ["a", 104, ""],
+        ["a", ["L"], ""],
+        ["a", "h", "\1"],
+        ["a", "h", "\u1234\u1234"],
+        ["a", "h", ["L", 1]],
+        ["a", "u", ["L", 1]],
+        ["X"],
+        ["U"],
+        ["v", "keys"],
+        ["v", "keys", 5],
+        ["v", "keys", ["L"]],
+        ["v", "clear", ["D"]],
+        ["v", "__class__", ["D"]],
+        ["v", ["L"], ["D"]],
+        ["k", "BaseException"],
+        ["f", 2],
+        ["f", "nan"],
+        ["k", "Nothing"],
         ["d", 2024, 13, 1],
         ["d", "\0\0\1\0"],
-        ["m", 25, 0, 0, 0, 0],
+        ["m", 25, 0, 0, 0, None, 0],
+        ["m", 1, 0, 0, 0, ["u", 0, 0, 0], 0],
         ["u", "a", 1, 1],
         [["L"]],
         [1.5],
@@ -348,7 +443,12 @@ def test_bytes_that_are_no_tree_are_malformed(data: bytes) -> None:
 
 
 junk = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from([*"LTSFDCOYQBAIcNERMwdmuhr"]) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from([*"LTSFDCOYQBAIcNERMwdmuhrzaXUWvkf", "keys", "items"])
+    | st.text(),
     lambda inner: st.lists(inner, max_size=5),
     max_leaves=15,
 )

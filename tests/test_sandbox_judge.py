@@ -260,6 +260,54 @@ CASES = {
         "passed",
     ),
     "a list is no tuple": Case("def f(): return (1, 2)", ["assert f() == [1, 2]"], "wrong"),
+    "values of the library's types": Case(
+        "from array import array\nfrom collections import ChainMap, OrderedDict, UserDict, UserList\n"
+        "from datetime import datetime, time, timedelta, timezone\n"
+        "values = [array('d', [1, 2]), array('i'), ChainMap({1: 2}, {3: 4}), UserDict(a=1), UserList([1]),\n"
+        "    datetime(2024, 1, 1, tzinfo=timezone.utc), time(1, tzinfo=timezone(timedelta(hours=2))), timezone.utc,\n"
+        "    {1: 2}.keys(), {1: 2}.items(), OrderedDict([(3, 4)]).keys(), KeyError, UserDict, range(10**18)]\n"
+        "def f(i): return values[i]",
+        [
+            "assert f(0) == array('d', [1, 2]) and f(1) == array('i') and f(2) == ChainMap({1: 2}, {3: 4})\n"
+            "assert f(3) == UserDict(a=1) == {'a': 1} and f(4) == UserList([1]) == [1]\n"
+            "assert f(5) == datetime(2024, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))\n"
+            "assert f(6) == time(1, tzinfo=timezone(timedelta(hours=2))) and f(7) is timezone.utc\n"
+            "assert f(8) == {1: 3}.keys() == {1} and f(9) == {(1, 2)} and sorted(f(10)) == [3] and f(8) != [1]\n"
+            "assert f(11) is KeyError and issubclass(f(11), LookupError) and f(12) is UserDict\n"
+            "assert f(13) == range(10**18) and len(f(13)) == 10**18 and 10**17 in f(13) and f(13)[-1] == 10**18 - 1",
+            *(
+                "assert f(0) == array('f', [1, 3])",
+                "assert f(5) == datetime(2024, 1, 1, tzinfo=timezone(timedelta(0, 1)))",
+            ),
+            *("assert f(2) == {1: 2}", "assert f(3) == {}", "assert f(8) == {2}", "assert f(11) is ValueError"),
+        ],
+        "passed wrong wrong wrong wrong wrong wrong",
+        setup="from array import array\nfrom collections import ChainMap, UserDict, UserList\n"
+        "from datetime import datetime, time, timedelta, timezone",
+    ),
+    "arguments of the library's types changed in place": Case(
+        "def f(a, c, u, k):\n    a.append(3)\n    c['new'] = 1\n    u.data = [7]\n    return k, u",
+        [
+            "from array import array\nfrom collections import ChainMap, UserList\n"
+            "a, first, u, d = array('i', [1]), {}, UserList(), {1: 2}\n"
+            "k, back = f(a, ChainMap(first, {}), u, d.keys())\n"
+            "assert a == array('i', [1, 3]) and first == {'new': 1} and u == [7] and back is u\n"
+            "d[5] = 6\nassert k == {1, 5}"
+        ],
+        "passed",
+    ),
+    "a NaN that comes back is the one that went, and another one is not": Case(
+        "import math\ndef f(x, new=False): return [float('nan') if new else x]\ndef g(): return math.nan",
+        [
+            "nan = float('nan')\nassert f(nan) == [nan] and f(nan)[0] is nan and nan in f(nan) and f([nan]) == [[nan]]",
+            "import math\nassert f(math.nan) == [math.nan] == [g()] and {math.nan: 1} == {g(): 1}",
+            "nan = float('nan')\nassert f(nan, True) == [nan]",
+            "import math\nassert f(math.nan, True) == [math.nan]",
+            "assert f(1, True) == f(1, True)",
+            "assert f(1e999 - 1e999) == [1e999 - 1e999]",
+        ],
+        "passed passed wrong wrong wrong wrong",
+    ),
     "True is 1 as in Python": Case("def f(): return True", ["assert f() == 1", "assert f() is True"], "passed"),
     "an object of the program's own class": Case(
         "class Node:\n    def __init__(self, v):\n        self.v, self.next = v, None\n"
@@ -503,11 +551,29 @@ CASES = {
     "a loop in the test over what came back": Case(
         "def f(): return range(10**18)",
         ["for _ in f():\n    pass"],
-        "step_limit",
-        "more than 50000 operations on what it gave",
+        "time_limit",
+        "with what the program gave",
     ),
     "a loop without end in the test": Case(
         "def f(): return 1", ["f()\nwhile True:\n    pass"], "infra_error", "^the tests ran over 4 CPU seconds$"
+    ),
+    "a loop in the test as long as the answer says": Case(
+        "def f(): return 10**18",
+        ["assert f() == 10**18\nfor _ in range(f()):\n    pass"],
+        "time_limit",
+        "^the tests ran over 4 CPU seconds with what the program gave, and would not without$",
+    ),
+    "a loop in the test as long as the program made an argument": Case(
+        "def f(a): a[0] = 10**18",
+        ["a = [1]\nf(a)\nfor _ in range(a[0]):\n    pass"],
+        "time_limit",
+        "with what the program gave",
+    ),
+    "a loop without end in a test that the program passes so far": Case(
+        "def f(): return 1",
+        ["assert f() == 1\nwhile True:\n    pass"],
+        "infra_error",
+        "^the tests ran over 4 CPU seconds$",
     ),
     "an answer too long to send": Case(
         "def f(): return 'x' * (1 << 21)", ["assert f() == ''"], "output_limit", "2097\\d+ bytes"
@@ -780,6 +846,43 @@ def test_what_one_program_s_tests_change_is_gone_for_the_next(meddling: str) -> 
         "import math, collections, os\nassert f() == abs(-2) == math.sqrt(4) and collections.Counter('a')['b'] == 0\n"
         "assert os.path.join('a') == 'a'"
     )
+    programs = [Program("def f(): return 2", "function", (Test(code),), "f") for code in (f"f()\n{meddling}", check)]
+    assert [result.status for result in run_many(programs, workers=1)] == ["passed", "passed"]
+
+
+@pytest.mark.parametrize(
+    "meddling, check",
+    [
+        ("import gc\ngc.disable()", "import gc\nassert f() and gc.isenabled()"),
+        ("import gc\ngc.set_threshold(1)", "import gc\nassert f() and gc.get_threshold() != (1, 10, 10)"),
+        (
+            "from collections.abc import Sized\nSized.register(int)",
+            "from collections.abc import Sized\nassert not isinstance(f(), Sized)",
+        ),
+        (
+            "import numbers\ngetattr(numbers.Number, 'regis' + 'ter')(str)",
+            "import numbers\nassert f() and not isinstance('', numbers.Number)",
+        ),
+        ("import calendar\ncalendar.setfirstweekday(6)", "import calendar\nassert f() and not calendar.firstweekday()"),
+        ("import calendar\ncalendar.mdays[2] = 30", "import calendar\nassert f() and calendar.mdays[2] == 28"),
+        ("import os\nos.environ['X'] = '1'", "import os\nassert f() and not os.environ"),
+        ("import sys\nsys.setprofile(lambda *a: None)", "import sys\nassert f() and not sys.getprofile()"),
+        (
+            "import decimal\ndecimal.DefaultContext.prec = 3",
+            "import decimal\nassert f() and decimal.Context().prec == 28",
+        ),
+        (
+            "import signal\nsignal.signal(signal.SIGALRM, lambda *a: 1 / 0)\n"
+            "signal.setitimer(signal.ITIMER_REAL, 0.05)",
+            "assert f()\nfor i in range(10**7): pass",
+        ),
+        ("import math\nmath.pi = 3", "import math\nassert f() and math.pi > 3"),
+        ("import random\nrandom.seed(5)", "import random\nassert f() and random.random() == 0.8444218515250481"),
+        ("import sys\nsys.setrecursionlimit(90)", "import sys\nassert f() and sys.getrecursionlimit() > 90"),
+    ],
+    ids=lambda text: text.rpartition("\n")[2],
+)
+def test_what_one_program_s_tests_set_is_gone_for_the_next(meddling: str, check: str) -> None:
     programs = [Program("def f(): return 2", "function", (Test(code),), "f") for code in (f"f()\n{meddling}", check)]
     assert [result.status for result in run_many(programs, workers=1)] == ["passed", "passed"]
 

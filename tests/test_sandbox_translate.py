@@ -83,6 +83,39 @@ def test_steps_are_counted_exactly(source: str, expected: int) -> None:
     assert steps(source) == expected == steps(source)
 
 
+READS = "def f(self, i): return self[i - 1] + self[i - 2] if i > 1 else i\n"
+MISSES = "n = 0\ndef f():\n    global n\n    n += 1\n    x = ((e | e)[0], (e | e)[0])%s\n    n -= 1\n    return 1\n"
+
+
+@pytest.mark.parametrize(
+    "source, expected",
+    [
+        (READS + "make = type\nmake('C', (), {'__getitem__': f})()[%d]", (9, 60)),
+        (READS + "int.__class__('C', (), dict(__getitem__=f))()[%d]", (9, 60)),
+        ("from collections import defaultdict\n" + MISSES + "e = defaultdict(f)\ne[1]", (5, 40)),
+        ("import collections\n" + MISSES + "e = collections.defaultdict(int)\ne.default_factory = f\ne[1]", (5, 40)),
+        ("from collections import defaultdict as d\n" + MISSES + "e = d(f)\ne[1]", (5, 40)),
+        ("from collections import defaultdict\nn = 0\ne = defaultdict(lambda: (e | e)[n])\n%.0se[1]", None),
+    ],
+)
+def test_functions_that_items_call_are_counted(source: str, expected: tuple[int, int] | None) -> None:
+    """However they come to be called: a recursion through them ends by its steps, or as deep as Python lets it."""
+    if expected is None:
+        ending = run(source % "", steps=2000)
+        assert ending.status == "RecursionError" and ending.steps > 100
+        return
+    few, many = ((f" if n < {n} else 0" if "global" in source else n) for n in expected)
+    assert run(source % few).status == "ended" and run(source % few).steps > 30
+    ending = run(source % many, steps=2000)
+    assert (ending.status, ending.steps, ending.message) == ("step_limit", 2000, "more than 2000 steps")
+
+
+@pytest.mark.parametrize("factory", ["list", "lambda: [0] * 3", "lambda: defaultdict(int)", "None"])
+def test_a_plain_factory_of_missing_items_costs_no_step(factory: str) -> None:
+    source = "from collections import defaultdict\nd = defaultdict(%s)\ndef f(x):\n    return d or x[0]\nf([1])"
+    assert steps(source % factory) == 0
+
+
 def test_the_budget_is_spent_to_the_last_step_and_no_further() -> None:
     assert run("for i in range(50): pass", steps=50).status == "ended"
     ending = run("for i in range(51): pass\nprint('after')", steps=50)
