@@ -30,9 +30,10 @@ from typing import Any
 
 from sandbox.codec import Malformed, Uncrossable, from_bytes
 from sandbox.foresee import bound_names
+from sandbox.handles import Ended, Entry
 from sandbox.lasting import WARM, settings, state
 from sandbox.prepared import EARLY, Prepared, prepare_tests
-from sandbox.remote import Ended, Entry, Link
+from sandbox.remote import Link
 from sandbox.wire import Channel, Closed, Replies, receive_down
 
 _CACHED_PROBLEMS = 64

@@ -29,6 +29,7 @@ from sandbox import (
     execute,
     execution,
     guards,
+    handles,
     modules,
     policy,
     records,
@@ -2529,7 +2530,7 @@ def test_answers_that_the_judge_cannot_hold_are_too_long(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(remote, "from_bytes", exhausted)
     link = remote.Link(Answers())  # type: ignore[arg-type]
-    with pytest.raises(remote.Ended):
+    with pytest.raises(handles.Ended):
         link.start()
     assert link.final == ("output_limit", "results that are more than the judge can hold", "")
 

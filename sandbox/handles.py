@@ -1,0 +1,201 @@
+"""What stands in a test for an object of the candidate's: each use of it is a question to the other process.
+
+Comparisons and operators are not asked of the program: it would see the expected value, and may answer what it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sandbox.codec import LAZY, Uncrossable
+
+if TYPE_CHECKING:
+    from sandbox.remote import Link
+
+# No name that a program can give anything: what else is asked of a handle is the program's to answer.
+_PRIVATE = ("_sandbox_link", "_sandbox_number", "_sandbox_label")
+_DOC: Any = property(lambda self: self.__getattr__("__doc__"))
+
+
+class Ended(BaseException):
+    """The program can answer no more; the link's `final` says why. Not an Exception, so that few tests catch it."""
+
+
+def attributes_of_kind(label: str) -> dict[str, Any]:
+    """What a class of handles has that is called `label`."""
+    lazy = {"__class__": LAZY[label]} if label in LAZY else {}
+    return {"__slots__": (), "__doc__": _DOC} | lazy
+
+
+class Remote:
+    """A handle on an object of the candidate's that does not cross by value; equal to nothing but itself.
+
+    A test of a class that defines operators says nothing: neither of two of its objects, nor of one object of a class
+    that the test names.
+    """
+
+    __slots__ = _PRIVATE
+
+    def __init__(self, link: Link, number: int, label: str) -> None:
+        for name, value in zip(_PRIVATE, (link, number, label), strict=True):
+            object.__setattr__(self, name, value)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        return self._sandbox_link.call(self, args, kwargs)
+
+    def _sandbox_apart(self, others: tuple[Any, ...], *names: str) -> None:
+        """Uncrossable where the program's class defines one of these for what is done."""
+        link = self._sandbox_link
+        if self._sandbox_label not in link.named and not (others and all(isinstance(one, Remote) for one in others)):
+            return
+        for name in names:
+            if link.ask("defines", self, name):
+                raise Uncrossable(f"a test uses {name} of {self._sandbox_label}, which cannot cross from the program")
+
+    def __hash__(self) -> int:
+        self._sandbox_link.hashed.setdefault(self._sandbox_label, self)
+        return object.__hash__(self)
+
+    def __eq__(self, other: object) -> Any:
+        if other is self:
+            return True
+        self._sandbox_apart((other,), "__eq__")
+        return NotImplemented
+
+    def __contains__(self, value: Any) -> bool:
+        try:
+            items = iter(self)
+        except TypeError:
+            self._sandbox_apart((value,), "__contains__")
+            raise TypeError(f"argument of type {self._sandbox_label!r} is not iterable") from None
+        return any(item is value or item == value for item in items)
+
+    def __format__(self, how: str) -> str:
+        self._sandbox_apart((), "__format__")
+        return object.__format__(self, how)
+
+    def __reversed__(self) -> Iterator[Any]:
+        return RemoteIterator(self._sandbox_link.ask("reversed", self))
+
+    def __enter__(self) -> Any:
+        if not self._sandbox_link.ask("defines", self, "__enter__"):
+            raise TypeError(f"{self._sandbox_label!r} object does not support the context manager protocol")
+        return self.__getattr__("__enter__")()
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None:
+            self.__getattr__("__exit__")(None, None, None)
+        elif not isinstance(error, AssertionError | Ended) and not _is_one_of(error, self._sandbox_link.raised):
+            raise Uncrossable("a test raises an exception for the program to handle, which cannot cross to it")
+
+    def __delattr__(self, name: str) -> None:
+        self._sandbox_link.ask("delattr", self, name)
+
+    def __delitem__(self, key: Any) -> None:
+        self._sandbox_link.ask("delitem", self, key)
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> NoReturn:
+        raise Uncrossable(f"a test derives a class from {self._sandbox_label}, which cannot cross from the program")
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise Uncrossable(f"a test copies a {self._sandbox_label}, which cannot cross from the program")
+
+    def __getattr__(self, name: str) -> Any:
+        link = self._sandbox_link
+        before = link.taken
+        return link.lend(link.ask("getattr", self, name), link.taken - before)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._sandbox_link.ask("setattr", self, name, value)
+
+    def __getitem__(self, key: Any) -> Any:
+        link = self._sandbox_link
+        before = link.taken
+        return link.lend(link.ask("getitem", self, key), link.taken - before)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._sandbox_link.ask("setitem", self, key, value)
+
+    def __instancecheck__(self, value: Any) -> Any:
+        if _is_one_of(value, self._sandbox_link.raised):
+            raise Uncrossable(f"a test compares an exception with {self._sandbox_label}, which cannot cross")
+        if not isinstance(value, Remote):
+            return False
+        return self._sandbox_link.ask("isinstance", self, value)
+
+    def __len__(self) -> Any:
+        return self._sandbox_link.ask("len", self)
+
+    def __bool__(self) -> Any:
+        return self._sandbox_link.ask("bool", self)
+
+    def __str__(self) -> Any:
+        return self._sandbox_link.ask("str", self)
+
+    def __repr__(self) -> Any:
+        return self._sandbox_link.ask("repr", self)
+
+    def __iter__(self) -> Iterator[Any]:
+        return RemoteIterator(self._sandbox_link.ask("iter", self))
+
+    def __next__(self) -> Any:
+        return self._sandbox_link.ask("next", self)
+
+
+def _is_one_of(value: object, others: list[BaseException]) -> bool:
+    return any(value is one for one in others)
+
+
+def _binary(*names: str) -> Callable[[Remote, Any], Any]:
+    def operator(self: Remote, other: Any) -> Any:
+        self._sandbox_apart((other,), *names)
+        return NotImplemented
+
+    return operator
+
+
+def _unary(name: str) -> Callable[..., Any]:
+    def operator(self: Remote, *others: Any) -> Any:
+        self._sandbox_apart((), name)
+        raise TypeError(f"bad operand type for {name}: {self._sandbox_label!r}")
+
+    return operator
+
+
+for _name in "lt le gt ge".split():
+    setattr(Remote, f"__{_name}__", _binary(f"__{_name}__"))
+for _name in "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split():
+    setattr(Remote, f"__{_name}__", _binary(f"__{_name}__", f"__i{_name}__"))
+    setattr(Remote, f"__r{_name}__", _binary(f"__r{_name}__"))
+for _name in "neg pos abs invert int float complex index round".split():
+    setattr(Remote, f"__{_name}__", _unary(f"__{_name}__"))
+
+
+class RemoteIterator:
+    """Walks a handle's iterator one item at a time, as lazily as the candidate's own loop would."""
+
+    def __init__(self, remote: Any) -> None:
+        self._remote = remote
+
+    def __iter__(self) -> RemoteIterator:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._remote)
+
+
+class Entry(Remote):
+    """The function under test, looked up by name in the program at every call."""
+
+    __slots__ = ()
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        link = self._sandbox_link
+        if link.prefetched is not None:
+            return link.fetch(args)
+        return link.call(self._sandbox_label, args, kwargs)
+
+
+for _kind in (Remote, Entry):
+    _kind.__doc__ = _DOC  # a test may ask for the function's
