@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 from opcode import opmap
@@ -15,10 +16,12 @@ EARLY = 32_768  # bytes that a new socket takes without being read
 _MESSAGE_CHARS = 300
 _MEDDLING = frozenset("setattr delattr exec eval compile globals vars modules __import__ __builtins__".split())
 _STREAMS = frozenset({"stdin", "stdout", "stderr"})
-_STREAM_FUNCTIONS = frozenset({"input", "print"})
+_FUNCTIONS = frozenset({"input", "print"})
+_OF_STREAMS = frozenset({"redirect_stdout", "redirect_stderr", "setattr"}) | _FUNCTIONS
+_IMPORT = opmap["IMPORT_NAME"]
 _SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
-_IMPORTS = (opmap["IMPORT_NAME"],)
 _SETS_ITEM = tuple(opmap[name] for name in ("STORE_SUBSCR", "DELETE_SUBSCR"))
+_SETS = (*_SETS_ATTRIBUTE, opmap["STORE_GLOBAL"])
 _BUILTIN_NAMES = frozenset(dir(builtins))
 
 
@@ -59,45 +62,49 @@ def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...], *, hollo
     if b"NaN" in batch:  # then too, ask for them in turn, since it is no tree of its own there
         batch, calls = b"", []
     seeded = any("random" in text for text in (setup, *tests))
-    imports = any(not isinstance(code, str) and _does(code, _IMPORTS) for code in codes)
-    meddles = any(not isinstance(code, str) and _may_meddle(code, imports) for code in codes)
-    redirects = any(
-        not isinstance(code, str) and (not _STREAM_FUNCTIONS.isdisjoint(bound_names(code)) or _redirects(code))
-        for code in codes
-    )
+    every = _with_inner([code for code in codes if not isinstance(code, str)])
+    used = frozenset().union(*(code.co_names for code in every))
+    operations = b"".join(code.co_code[::2] for code in every)
+    meddles = _may_meddle(used, operations)
+    redirects = (not used.isdisjoint(_OF_STREAMS) or _any(_SETS, operations)) and _redirects(codes, every)
     numbers = accumulate(call is not None for call in calls)
     foreseen = tuple(number if call is not None else 0 for number, call in zip(numbers, calls, strict=True))
     return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, redirects, batch, foreseen)
 
 
-def _may_meddle(code: CodeType, imports: bool) -> bool:
-    """Could this code change a module that the tests of the next program use too? `imports`: it may have one at all."""
-    if any(name in _MEDDLING or name.startswith("_") for name in code.co_names):
+def _with_inner(codes: list[CodeType]) -> list[CodeType]:
+    """These, and the functions and classes in them."""
+    found = list(codes)
+    for code in found:
+        found += [value for value in code.co_consts if isinstance(value, CodeType)]
+    return found
+
+
+def _may_meddle(names: Set[str], operations: bytes) -> bool:
+    """Could code of these names and operations change a module that the tests of the next program use too?"""
+    if not names.isdisjoint(_MEDDLING) or any(name[:1] == "_" for name in names):
         return True
-    if _does(code, (*_SETS_ATTRIBUTE, *(_SETS_ITEM if imports else ()))):
-        return True
-    return any(isinstance(value, CodeType) and _may_meddle(value, imports) for value in code.co_consts)
+    return _any(_SETS_ATTRIBUTE, operations) or (_IMPORT in operations and _any(_SETS_ITEM, operations))
 
 
-def _does(code: CodeType, operations: tuple[int, ...]) -> bool:
-    """Is one of these operations in it, or in a function in it?"""
-    text = code.co_code[::2]
-    if any(operation in text for operation in operations):
-        return True
-    return any(isinstance(value, CodeType) and _does(value, operations) for value in code.co_consts)
+def _any(wanted: tuple[int, ...], operations: bytes) -> bool:
+    """Is one of them there? By searching bytes, which is quicker than a set of so many small ints."""
+    return any(operation in operations for operation in wanted)
 
 
-def _redirects(code: CodeType) -> bool:
+def _redirects(codes: Sequence[CodeType | str], every: list[CodeType]) -> bool:
     """Does this code put something in the place of a standard stream, or of input() or print()?"""
+    return any(not _FUNCTIONS.isdisjoint(bound_names(code)) for code in codes) or any(map(_redirects_one, every))
+
+
+def _redirects_one(code: CodeType) -> bool:
     names = set(code.co_names)
     if names & {"redirect_stdout", "redirect_stderr"}:
         return True
-    replaced = _STREAMS | (_STREAM_FUNCTIONS if names & {"builtins", "__builtins__"} else set())
-    if not replaced.isdisjoint(set_attributes(code)) or not _STREAM_FUNCTIONS.isdisjoint(set_globals(code)):
+    replaced = _STREAMS | (_FUNCTIONS if names & {"builtins", "__builtins__"} else set())
+    if not replaced.isdisjoint(set_attributes(code)) or not _FUNCTIONS.isdisjoint(set_globals(code)):
         return True
-    if "setattr" in names and any(isinstance(value, str) and value in replaced for value in code.co_consts):
-        return True
-    return any(isinstance(value, CodeType) and _redirects(value) for value in code.co_consts)
+    return "setattr" in names and any(isinstance(value, str) and value in replaced for value in code.co_consts)
 
 
 def _nothing_foreign(value: Any) -> Tree:
