@@ -23,6 +23,7 @@ Covered, by which wall, and the tests that show it to hold
   without says so too. `test_sandbox_walls.py` tries files, sockets, processes, signals and other processes' memory
   with the language layer switched off, and takes a wall away; `test_sandbox_syscalls.py` runs the filter for both
   architectures and compares the numbers with the kernel's; `test_sandbox_pool.py` exhausts, forges and kills.
+  `tests/on_aarch64.sh` runs them, and more, on an arm64 kernel.
 * The separated judge (`judge`, `remote`, `handles`, `codec`, `wire`): tests and expected values never enter the
   program's process, frames carry a nonce of the program's own, and what comes back is believed to be no more than a
   value of an exact built-in type. The judge itself is confined, since data sets are not ours either; one that tests
