@@ -17,6 +17,7 @@ _FREE = frozenset({
 _MAKERS = frozenset(
     "bool int float complex str bytes bytearray list tuple dict set frozenset Counter OrderedDict deque".split()
 )
+DEFAULTDICTS = frozenset({"defaultdict", "DefaultDict"})
 _FREE_STATEMENTS = frozenset({ast.Pass, ast.Global, ast.Nonlocal, ast.Return, ast.Assign, ast.AugAssign, ast.Expr})
 
 
@@ -30,12 +31,14 @@ def calls_nothing(node: ast.AST) -> bool:
     return True
 
 
+def factory_of(node: ast.Call) -> ast.expr:
+    """What the call of defaultdict is given to make missing items."""
+    return node.args[0] if node.args else ast.Constant(None)
+
+
 def leads_back(node: ast.Call) -> bool:
     """Does it make a defaultdict whose factory may be a program's function that reads an item of one again?"""
-    name = getattr(node.func, "attr", getattr(node.func, "id", None))
-    if name != "defaultdict":
-        return any(getattr(value, "id", None) == "defaultdict" for value in node.args[:1])  # partial(defaultdict, f)
-    factory = node.args[0] if node.args else ast.Constant(None)
+    factory = factory_of(node)
     if isinstance(factory, ast.Lambda):
         return any(isinstance(part, ast.Subscript) for part in ast.walk(factory.body))
     return not isinstance(factory, ast.Constant) and getattr(factory, "id", None) not in _MAKERS

@@ -28,14 +28,20 @@ from typing import Any, NamedTuple
 
 from sandbox import policy
 from sandbox.formats import attributes_read
-from sandbox.placement import calls_nothing, leads_back, place_tick
+from sandbox.placement import DEFAULTDICTS, calls_nothing, factory_of, leads_back, place_tick
 from sandbox.private import library_inner, library_private, starred
 from sandbox.verdict import Limits
 
 _MAX_VIOLATIONS = 20
 _STRING_ANNOTATIONS = __future__.annotations.compiler_flag
-# With these, a function runs when an attribute is read or an operator applied, which no leading part may then do free.
-_CALLS_BY_ATTRIBUTE = frozenset({"property", "setattr", "cached_property", "partialmethod"})
+# With these, a function runs when an attribute is read or an operator applied, which no leading part may then do free;
+# or what does so comes from a text that is translated by itself.
+_CALLS_BY_ATTRIBUTE = frozenset({
+    *("property", "abstractproperty", "getter", "setter", "deleter", "setattr", "cached_property", "partialmethod"),
+    *("eval", "exec"),
+})  # fmt: skip
+_CALLS_BY_VALUE = DEFAULTDICTS | {"cmp_to_key"}  # likewise, but for the ways in which most programs use them
+_COMPARING = frozenset("max merge min nlargest nsmallest sort sorted".split())  # take a key, and keep what it gives
 _CHANGING = policy.CHANGING_ATTRIBUTES | policy.CHANGING_STORES | policy.CHANGING_DUNDERS
 _FEW = 8  # items of a loop that is not counted
 _WALK_DEPTH = 20_000  # Python frames the walk may use; pure Python calls, so they cost no C stack
@@ -234,6 +240,10 @@ class Translator:
         self.tries_import = 0  # inside a try that expects an ImportError
         self.rewrites_mistakes = False  # what CPython may call a SyntaxError does not stand in the tree any more
         self.strict = False
+        self.plainly = False  # in an assignment that gives a special method's place to no function but a special method
+        self.usual: set[ast.AST] = set()  # names of `_CALLS_BY_VALUE` that make nothing that leads back,
+        self.trusted: set[str] = set()  # unless the program has functions of its own of these names:
+        self.named: set[str] = set()
         self.changes_library = False
         self.in_free_loop = False
         self.placements: list[Callable[[bool], None]] = []
@@ -251,8 +261,9 @@ class Translator:
             at = 1 if tree.body and _is_docstring(tree.body[0]) else 0
             # A module's names are looked up in two dictionaries more than a global's.
             tree.body.insert(at, ast.Global(names=[".it", ".left", ".compress"], **_HERE))
+        strict = self.strict or not self.trusted.isdisjoint(self.named)
         for place in self.placements:
-            place(self.strict)
+            place(strict)
 
     def _future(self, tree: ast.Module) -> None:
         for node in tree.body:
@@ -299,6 +310,8 @@ class Translator:
 
     def name(self, node: ast.Name) -> ast.Name:
         name = node.id
+        if node.ctx.__class__ is ast.Store:
+            self.named.add(name)
         if name.startswith("__"):
             if node.ctx.__class__ is ast.Load:
                 if is_dunder(name) and name not in policy.READABLE_NAMES and not self._defined_here(name):
@@ -309,7 +322,7 @@ class Translator:
                 self.bind(node, name)
         elif name.startswith("_sandbox_"):
             self.bind(node, name)
-        elif name in _CALLS_BY_ATTRIBUTE:
+        elif name in _CALLS_BY_ATTRIBUTE or (name in _CALLS_BY_VALUE and node not in self.usual):
             self.strict = True
         if name in policy.CHANGING_ATTRIBUTES:
             self.changes_library = True
@@ -320,11 +333,15 @@ class Translator:
 
     def bind(self, node: ast.AST, name: str | None) -> None:
         """A name is about to be bound in the scope we are in."""
+        self.named.add(name or "")
         if name is None or not is_dunder(name):
             if name is not None and name.startswith("_sandbox_"):
                 self.refuse(node, "special-name", f"{name} may not be defined here")
             return
         self.changes_library |= name == "__new__"  # what it gives the library may be an object of the library's
+        if self.scope == "class" and name in policy.OPERATOR_METHODS:
+            # Any function may get a special method's place, in whatever way; one that is defined there is counted.
+            self.strict |= not (self.plainly or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
         allowed = policy.DEFINABLE | policy.STORABLE_NAMES if self.scope == "class" else policy.STORABLE_NAMES
         if name not in allowed or name in ("__match_args__", "__slots__"):  # those only by `assign`
             self.refuse(node, "special-name", f"{name} may not be defined here")
@@ -353,6 +370,7 @@ class Translator:
         if rule == "free":
             if (not loading and (is_dunder(name) or name == "default_factory")) or name in _CALLS_BY_ATTRIBUTE:
                 self.strict = True
+            self.strict |= name in _CALLS_BY_VALUE and node not in self.usual
             return node
         if rule == "guard":
             if name == "format" and isinstance(node.value, ast.Constant) and _reads_freely(node.value.value):
@@ -442,6 +460,7 @@ class Translator:
     def arguments(self, node: ast.arguments) -> ast.AST:
         for arg in (*node.posonlyargs, *node.args, node.vararg, *node.kwonlyargs, node.kwarg):
             if arg is not None:
+                self.named.add(arg.arg)
                 if is_dunder(arg.arg):
                     self.refuse(arg, "special-name", f"{arg.arg} may not name a parameter")
                 if arg.annotation is not None:
@@ -454,6 +473,8 @@ class Translator:
         """Under `from __future__ import annotations` they become strings, which nothing of ours ever evaluates."""
         if self.flags:
             return node
+        if not any(isinstance(part, ast.Call | ast.NamedExpr) for part in ast.walk(node)):
+            self.usual.update(ast.walk(node))
         new: ast.expr = self.visit(node)
         return new
 
@@ -473,6 +494,10 @@ class Translator:
         return node
 
     def decorator(self, node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.Attribute) and node.attr in _CALLS_BY_ATTRIBUTE and load_rule(node.attr) == "free":
+            self._look_for_changes(node, node.attr, True)
+            node.value = self.visit(node.value)
+            return node
         return node if isinstance(node, ast.Name) and node.id in _CALLS_BY_ATTRIBUTE else self.visit(node)
 
     def type_parameters(self, node: Any) -> None:
@@ -508,8 +533,6 @@ class Translator:
     def assign(self, node: ast.Assign) -> ast.AST:
         if self.scope == "class":
             for target in node.targets:
-                if isinstance(target, ast.Name) and is_dunder(target.id) and not _plain_special(node.value):
-                    self.strict = True  # a function gets a special method's place under another name
                 if isinstance(target, ast.Name) and target.id == "__match_args__":
                     self.match_args(node)
                     return self.generic(node) if len(node.targets) > 1 else node
@@ -517,7 +540,10 @@ class Translator:
                 node.targets = [target if _is_slots(target) else self.visit(target) for target in node.targets]
                 node.value = self.visit(node.value)
                 return node
-        return self.generic(node)
+            self.plainly = _plain_special(node.value) and all(isinstance(one, ast.Name) for one in node.targets)
+        self.generic(node)
+        self.plainly = False
+        return node
 
     def match_args(self, node: ast.Assign) -> None:
         """Its names must stand in the text: hooks of the class's bases match against it before we can look at it."""
@@ -544,8 +570,14 @@ class Translator:
     def call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) > 1:
             self.strict = True
-        if leads_back(node):
-            self.strict = True  # an item that is not there calls a function
+        function = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if function in DEFAULTDICTS and not leads_back(node):
+            self.usual.add(node.func)
+            self.trusted.add(getattr(factory_of(node), "id", function))
+        for keyword in node.keywords if function in _COMPARING else ():
+            if keyword.arg == "key" and isinstance(keyword.value, ast.Call):
+                self.usual.add(keyword.value.func)
+                self.trusted.add(function)
         return self.generic(node)
 
     def constant(self, node: ast.Constant) -> ast.AST:
@@ -629,7 +661,7 @@ class Translator:
             return [ast.copy_location(ast.Pass(**_HERE), node)]  # it may be all that stands there
         self.check_module(node, module)
         names = [(alias.name, alias.asname or alias.name) for alias in node.names]
-        if any((name in _CALLS_BY_ATTRIBUTE or name == "defaultdict") and name != local for name, local in names):
+        if any(name in _CALLS_BY_ATTRIBUTE | _CALLS_BY_VALUE and name != local for name, local in names):
             self.strict = True
         if names[0][0] == "*":
             self.rewrites_mistakes |= self.scope != "module"
@@ -651,7 +683,10 @@ class Translator:
             self.refuse(node, "module", module_message(module))
 
     def bound(self, node: ast.AST, local: str, value: ast.expr) -> ast.stmt:
+        known = local in self.named
         self.bind(node, local)
+        if not known and isinstance(node, ast.ImportFrom) and {local, "*"} & {alias.name for alias in node.names}:
+            self.named.discard(local)  # the library's own
         target = ast.Name(id=local, ctx=_STORE, **_HERE)
         return ast.copy_location(ast.Assign(targets=[target], value=value, **_HERE), node)
 
@@ -722,9 +757,7 @@ def _binds_slots(node: ast.stmt) -> bool:
 
 
 def _plain_special(value: ast.expr) -> bool:
-    if isinstance(value, ast.Name):
-        return is_dunder(value.id)
-    return isinstance(value, ast.Constant | ast.Tuple | ast.List | ast.Dict)
+    return isinstance(value, ast.Constant) or (isinstance(value, ast.Name) and value.id in policy.OPERATOR_METHODS)
 
 
 def _is_base_exception(node: ast.expr) -> bool:

@@ -110,6 +110,65 @@ def test_functions_that_items_call_are_counted(source: str, expected: tuple[int,
     assert (ending.status, ending.steps, ending.message) == ("step_limit", 2000, "more than 2000 steps")
 
 
+OWN = (
+    "def f(a): n = a.n; a.n = n - 1; r = 0 if n < 1 else a.x + a.x; a.n = n; return r\n"
+    "class A: x = %s\na = A()\na.n = 40\na.x"
+)
+ORDER = (
+    "def f(a, b): return 0 if a == 0 else (k[a - 1] < k[a - 1]) + (k[a - 1] < k[a - 1])\n"
+    "K = %s\nk = [K(i) for i in range(41)]\nk[40] < k[40]"
+)
+FACTORY = (
+    "n, k = 40, 0\ndef f():\n    global n, k\n    if n == 0: return 0\n    n -= 1\n"
+    "    k += 1\n    a = e[k]\n    k += 1\n    b = e[k]\n    n += 1\n    return a + b\n"
+)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        *(
+            READS + f"{before}class C:\n    {binds}\nC()[60]"
+            for before, binds in (
+                ("", "__getitem__: object = f"),
+                ("", "__getitem__, x = f, 1"),
+                ("", "(__getitem__ := f)"),
+                ("", "for __getitem__ in [f]: pass"),
+                ("", "match f:\n        case __getitem__: pass"),
+                ("import types\ntypes.f = f\n", "from types import f as __getitem__"),
+                ("__doc__ = f\n", "__getitem__ = __doc__"),
+            )
+        ),
+        READS + "class C: pass\nexec('C.__getitem__ = f')\nC()[60]",
+        OWN % "eval('property')(f)",
+        "from abc import abstractproperty\n" + OWN % "abstractproperty(f)",
+        "from fractions import Fraction\n" + OWN % "Fraction.numerator.getter(f)",
+        "from functools import cmp_to_key\n" + ORDER % "cmp_to_key(f)",
+        "from functools import cmp_to_key\ndef sorted(xs, key): return key\n" + ORDER % "sorted([], key=cmp_to_key(f))",
+        "from collections import defaultdict\n" + FACTORY + "class D(defaultdict): pass\ne = D(f)\ne[0]",
+        "from collections import defaultdict\n" + FACTORY + "e = defaultdict[int, int](f)\ne[0]",
+        "from typing import DefaultDict\n" + FACTORY + "e = DefaultDict(f)\ne[0]",
+        "from collections import defaultdict\n" + FACTORY + "list = f\ne = defaultdict(list)\ne[0]",
+    ],
+)
+def test_functions_that_operators_come_to_call_are_counted(source: str) -> None:
+    ending = run(source, steps=2000)
+    assert (ending.status, ending.steps, ending.message) == ("step_limit", 2000, "more than 2000 steps")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from functools import cmp_to_key\nxs = [2, 1]\nxs.sort(key=cmp_to_key(f))\nsorted(xs, key=cmp_to_key(f))",
+        "from collections import *\nd: defaultdict = defaultdict(list)\nf(1, 2)",
+        "class A:\n    __hash__ = None\n    def __add__(self, other): pass\n    __radd__ = __add__\nf(1, 2)",
+        "class A:\n    @property\n    def x(self): pass\n    @x.setter\n    def x(self, x): pass\nf(1, 2)",
+    ],
+)
+def test_the_usual_ways_cost_no_step(source: str) -> None:
+    assert steps("def f(a, b): return a - b\n" + source) == 0
+
+
 @pytest.mark.parametrize("factory", ["list", "lambda: [0] * 3", "lambda: defaultdict(int)", "None"])
 def test_a_plain_factory_of_missing_items_costs_no_step(factory: str) -> None:
     source = "from collections import defaultdict\nd = defaultdict(%s)\ndef f(x):\n    return d or x[0]\nf([1])"
