@@ -158,19 +158,33 @@ def _library_kinds() -> list[type]:
 
 @functools.cache
 def _lasting() -> list[tuple[Any, Any]]:
-    """The dictionaries and lists in classes of the library, the attributes of its enum.property objects, and what all
-    these hold. A program gets at them without the names by which `examine` knows it: patterns, copy, dataclasses and
-    contextmanager() read whatever attributes they are told to.
+    """The dictionaries and lists in classes of the library, the attributes of its enum.property objects and of the
+    objects that its modules have, such as flags, and what all these hold. A program gets at them without the names by
+    which `examine` knows it: patterns, copy, dataclasses and contextmanager() read whatever attributes they are told to,
+    and an attribute of any other name may be set.
     """
     import enum
 
-    found: dict[int, Any] = {}
+    rooms = sorted(policy.MODULES.keys() - policy.STAND_INS)
+    kinds = [kind for kind in _library_kinds() if isinstance(kind, enum.EnumMeta)]
+    members = [member for kind in kinds for member in vars(kind)["_value2member_map_"].values()]
+    owns = map(_attributes, itertools.chain(*map(values_of, rooms), members))
+    found: dict[int, Any] = {id(own): own for own in owns if own is not None}
     for part in (part for kind in _library_kinds() for part in vars(kind).values()):
         if type(part) in (dict, list):
             found[id(part)] = part
         elif isinstance(part, enum.property):
             found[id(part)] = vars(part)
     return [(part, part.copy()) for part in found.values()]
+
+
+def _attributes(value: object) -> Any:
+    """Those that an object has of its own, if it is no class, function or module: also where Python shows none."""
+    if isinstance(value, type | types.FunctionType | types.ModuleType) or not type(value).__dictoffset__:
+        return None
+    read = ctypes.pythonapi.PyObject_GenericGetDict
+    read.argtypes, read.restype = (ctypes.py_object, ctypes.c_void_p), ctypes.py_object
+    return read(value, None)
 
 
 @functools.cache

@@ -2332,6 +2332,8 @@ CLEANED = {
     "a public table by copy": (f"import copy, textwrap\nnames = ['a']\nclass S(textwrap.TextWrapper):\n    __slots__ = names\n    def __setattr__(self, name, value): value[97] = 98\ns = object.__new__(S)\nS.__slots__.append({TABLE})\ncopy.copy(s)", "import textwrap\nprint(textwrap.fill('a'))", "a"),
     "an abstract class's register by a dataclass": (REGISTER, "from collections.abc import Iterable\nprint(isinstance(1, Iterable))", "False"),
     "what is changed by what ends late": ("import functools, textwrap\ndef g():\n    try: yield\n    finally: functools.update_wrapper(textwrap.fill, g)\nx = [g()]\nnext(x[0])\nx.append(x)", "import textwrap\nprint(textwrap.fill.__name__)", "fill"),
+    "an attribute of a flag": ("import re\nre.I.note = 1", "import re\nprint(hasattr(re.I, 'note'))", "False"),
+    "attributes of other objects": ("import calendar, dataclasses, typing\ncalendar.day_name.note = dataclasses.MISSING.note = typing.AnyStr.note = typing.Literal.note = 1", "import calendar, dataclasses, typing\nprint([hasattr(x, 'note') for x in (calendar.day_name, dataclasses.MISSING, typing.AnyStr, typing.Literal)].count(True))", "0"),
     "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
     "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
 }  # fmt: skip
