@@ -56,7 +56,7 @@ def prepare() -> None:
     _harmless_bases()
     _warm()
     copying.UNCOPIED.update(_uncopied())
-    _lasting(), _abstract()
+    _lasting(), _abstract(), _subclasses()
     classes = {*modules.library_classes(), *_own_classes(), *_more_classes()}
     freeze_types({base for kind in classes for base in kind.__mro__ if not issubclass(base, type)})
     _clear_caches()
@@ -160,7 +160,7 @@ def _library_kinds() -> list[type]:
 def _lasting() -> list[tuple[Any, Any]]:
     """The dictionaries and lists in classes of the library, the attributes of its enum.property objects and of the
     objects that its modules have, such as flags, and what all these hold. A program gets at them without the names by
-    which `examine` knows it: patterns, copy, dataclasses and contextmanager() read whatever attributes they are told to,
+    which `examine` knows it: patterns, copy, dataclasses and contextmanager() read whatever attribute they are told to,
     and an attribute of any other name may be set.
     """
     import enum
@@ -196,6 +196,17 @@ def _abstract() -> dict[Any, list[Any]]:
     return {kind: _registered(kind) for kind in _library_kinds() if isinstance(kind, abc.ABCMeta)}
 
 
+@functools.cache
+def _subclasses() -> int:
+    return sum(len(type.__subclasses__(kind)) for kind in _abstract())
+
+
+def subclassed() -> bool:
+    """Whether an abstract class of the library has a class below it that a program made, and that will be asked which
+    other classes are below it: something of the library's holds it."""
+    return sum(len(type.__subclasses__(kind)) for kind in _abstract()) != _subclasses()
+
+
 _token: list[Any] = [None]  # what `abc` had counted when `_abstract` stood as it should
 
 
@@ -214,10 +225,11 @@ def restore() -> None:
     for part, before in _lasting():
         part.clear()
         part.extend(before) if type(part) is list else part.update(before)
+    for kind in _abstract():
+        vars(abc)["_reset_caches"](kind)  # a program's protocol below it may have said that `str` is one, say
     if abc.get_cache_token() != _token[0]:
         for kind in _abstract():
             vars(abc)["_reset_registry"](kind)
-            vars(abc)["_reset_caches"](kind)
         for kind, registered in _abstract().items():
             for one in registered:
                 abc.ABCMeta.register(kind, one)

@@ -77,6 +77,7 @@ _held: set[type] = set()  # those of them whose methods may only take their own 
 _MODULE = "candidate"  # where the real one looks for names: a module with none
 _NAME: Any = vars(dataclasses.Field)["name"]
 _KW_ONLY = dataclasses.KW_ONLY
+_CLASS_VARIABLE: Any = vars(dataclasses)["_FIELD_CLASSVAR"]
 _ANNOTATION = re.compile(r"(?:\s*\w+\s*\.)?\s*(\w+)")
 _PSEUDO_FIELDS: dict[str, Any] = {
     "ClassVar": typing.ClassVar,
@@ -180,7 +181,9 @@ def _dataclass(kind: Any, options: dict[str, Any]) -> Any:
             for name in fields.keys() & before.keys():
                 type.__setattr__(kind, name, before[name])
     if options.get("match_args", True) and "__match_args__" not in vars(made):
-        named = tuple(f.name for f in _fields(made) if f.init and not f.kw_only)
+        # The parameters of `__init__`, an InitVar's too, in their order.
+        given_by_place = (f for f in vars(made)["__dataclass_fields__"].values() if f.init and not f.kw_only)
+        named = tuple(f.name for f in given_by_place if f._field_type is not _CLASS_VARIABLE)
         named = tuple(itertools.takewhile(lambda name: load_rule(name) == "free", named))
         type.__setattr__(made, "__match_args__", named)
     if guarded:

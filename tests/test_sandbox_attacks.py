@@ -2296,7 +2296,22 @@ Reading = reading('__in' + 'it__')
 ONE = "from fractions import Fraction\nprint(Fraction(1, 2).numerator)", "1"
 CASE = "import re\nprint(bool(re.match('a', 'A', re.I)))", "True"
 VALUE = "from dataclasses import dataclass\nimport re\n@dataclass\nclass L: _value_: int\n"
+# A protocol below an abstract class, of which it is told that it is a protocol too.
+BELOW = """
+from numbers import Number
+from typing import Generic, Protocol, TypeVar, runtime_checkable
+class X(Number, Generic[TypeVar('T')]):
+    _is_protocol = True
+@runtime_checkable
+class P(X, Protocol):
+    def __hash__(self): return 1
+    def upper(self): ...
+assert isinstance('a', Number)
+"""
+NUMBER = "from numbers import Number\nprint(isinstance('a', Number))", "False"
 CLEANED = {
+    "what is a number": (BELOW, *NUMBER),
+    "what is a number, by a class that a function holds": (BELOW + "import json\njson.dumps.held = P", *NUMBER),
     "a property by a field": (TELLING + "from fractions import Fraction\ntell(property, Fraction.numerator, lambda s: 42)", *ONE),
     "a flag's value by a field": (TELLING + VALUE + "tell(L, re.I, 0)", *CASE),
     "a property by a pattern": (FOLLOWED + "from fractions import Fraction\nmatch Fraction.numerator:\n    case Reading(i): i(lambda s: 42)", *ONE),

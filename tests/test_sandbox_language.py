@@ -308,6 +308,22 @@ match P(7, 8):
 """,
 )
 feature(
+    "the positional patterns of a dataclass",
+    """
+from dataclasses import dataclass, InitVar, field
+from typing import ClassVar
+@dataclass
+class Q:
+    k: ClassVar[int] = 1
+    a: int = 0
+    b: InitVar[int] = 4
+    c: int = field(default=2, init=False)
+    d: int = field(default=2, kw_only=True)
+match Q(1):
+    case Q(a, b): print(a, b, Q.__match_args__)
+""",
+)
+feature(
     "future annotations",
     "from __future__ import annotations\nfrom dataclasses import dataclass\nclass A:\n    def f(self, o: A) -> list[A]: return [self, o]\n@dataclass\nclass N:\n    v: int\n    next: N | None = None\nprint(len(A().f(A())), N(1, N(2)))",
 )
