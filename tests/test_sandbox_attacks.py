@@ -12,7 +12,9 @@ import gc
 import multiprocessing
 import platform
 import socket
+import subprocess
 import sys
+import tempfile
 import types
 import typing
 import weakref
@@ -2369,6 +2371,21 @@ def test_what_a_program_changes_is_gone_for_the_next(what: str) -> None:
 def test_what_a_program_leaves_behind_does_not_reach_the_next(what: str) -> None:
     result = after(*LEFT_BEHIND[what])
     assert result.status == "passed", result
+
+
+def test_what_an_allowed_module_registers_stays() -> None:
+    """In a process of its own: it imports what programs here may not have."""
+    script = (
+        "import pathlib, numbers, sys\nfrom sandbox import freeze\nfreeze.prepare()\n"
+        "path = pathlib.Path(sys.argv[1])\n"
+        "(path / 'owned.py').write_text('import numbers\\nclass A: pass\\nclass B(numbers.Number): pass\\n'"
+        " 'numbers.Integral.register(A)\\n')\n"
+        "freeze.import_allowed(['owned'], [str(path)])\nfreeze.restore()\n"
+        "print(issubclass(sys.modules['owned'].A, numbers.Integral), freeze.subclassed())"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([sys.executable, "-c", script, folder], capture_output=True, text=True, check=False)
+    assert done.stdout == "True False\n", done.stderr
 
 
 def test_no_alias_that_an_import_left_in_a_cache_meets_an_object_of_the_programs() -> None:
