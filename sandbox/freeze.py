@@ -79,7 +79,8 @@ def import_allowed(names: Iterable[str], path: Iterable[str]) -> None:
         raise RuntimeError(f"the module {name}, which is allowed, cannot be imported: {error}") from None
     finally:
         os.environ.clear()
-    _abstract.cache_clear(), _subclasses.cache_clear()
+    for table in (_abstract, _subclasses):
+        table.cache_clear()
     _abstract(), _subclasses()  # numpy registers its numbers, and has classes below those of the library
     _clear_caches()
 
