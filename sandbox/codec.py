@@ -51,8 +51,7 @@ MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, de
 # What tests ask of a lazy answer is whether it is one. The program's side gives a handle on nothing else these names.
 LAZY: dict[str, type] = {kind.__name__: kind for kind in (GeneratorType, map, filter, zip, enumerate)}
 _FACTORIES: dict[str, Any] = {"int": int, "list": list, "set": set, "dict": dict, "str": str, "float": float}
-_FACTORY_NAMES = {factory: name for name, factory in _FACTORIES.items()}
-_OTHER_FACTORY = "?"
+_FACTORY_NAMES = {id(factory): name for name, factory in _FACTORIES.items()}
 # The nearest exact type for an instance of a subclass, most special first.
 _BASES: tuple[type, ...] = (
     *(int, float, complex, str, bytes, bytearray, tuple, Counter, OrderedDict, defaultdict, dict),
@@ -195,22 +194,11 @@ def _items(value: dict[Any, Any]) -> Any:
     return (OrderedDict if isinstance(value, OrderedDict) else dict).items(value)
 
 
-def _no_factory() -> Any:
-    """Stands for a factory of the program's, such as a lambda."""
-    raise Uncrossable("a test wants what a defaultdict makes by a function of the program's, which cannot cross")
-
-
-_FACTORIES[_OTHER_FACTORY] = _no_factory
-
-
-def _factory_name(packer: "Packer", value: defaultdict[Any, Any]) -> str | None:
-    factory = value.default_factory
-    try:
-        name = _FACTORY_NAMES.get(factory)
-    except TypeError:  # it has no hash
-        name = None
-    # The program's side alone says that there is one: it gets none of ours.
-    return name or (_OTHER_FACTORY if packer.bounded and factory is not None else None)
+def _pack_factory(packer: "Packer", factory: Any) -> Tree:
+    """A name, or, from the program's side alone, which gets none of ours, a handle on a function such as a lambda."""
+    if factory is None or id(factory) in _FACTORY_NAMES or not packer.bounded:
+        return _FACTORY_NAMES.get(id(factory))
+    return packer.foreign(factory)
 
 
 _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
@@ -221,7 +209,7 @@ _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
     dict: lambda p, v: ["D", *p.pack_pairs(v.items())],
     Counter: lambda p, v: ["C", *p.pack_pairs(v.items())],
     OrderedDict: lambda p, v: ["O", *p.pack_pairs(v.items())],
-    defaultdict: lambda p, v: ["Y", _factory_name(p, v), *p.pack_pairs(v.items())],
+    defaultdict: lambda p, v: ["Y", _pack_factory(p, v.default_factory), *p.pack_pairs(v.items())],
     deque: lambda p, v: ["Q", v.maxlen, *p.pack_all(v)],
     bytes: lambda p, v: ["B", v.decode("latin-1")],
     bytearray: lambda p, v: ["A", v.decode("latin-1")],
@@ -309,7 +297,10 @@ def _unpack_dict(u: Unpacker, tree: Tree, empty: Any = None, start: int = 1) -> 
 
 
 def _unpack_default(u: Unpacker, tree: Tree) -> Any:
-    return _unpack_dict(u, tree, defaultdict(None if tree[1] is None else _FACTORIES[tree[1]]), 2)
+    if type(tree[1]) is not list:
+        return _unpack_dict(u, tree, defaultdict(None if tree[1] is None else _FACTORIES[tree[1]]), 2)
+    remote = _handle(u, tree[1])
+    return _unpack_dict(u, tree, defaultdict(lambda: remote()), 2)  # a function of ours, which tests may copy
 
 
 def _unpack_deque(u: Unpacker, tree: Tree) -> Any:
@@ -332,8 +323,8 @@ def _unpack_nan(u: Unpacker, tree: Tree) -> float:
 
 
 def _handle(u: Unpacker, tree: Tree) -> Any:
-    _, number, label = tree
-    if type(number) is not int or type(label) is not str:
+    tag, number, label = tree
+    if tag != "h" or type(number) is not int or type(label) is not str:
         raise Malformed("a handle that is no number with a name")
     return u.handle(number, label)
 

@@ -47,7 +47,7 @@ class Remote:
     def _sandbox_apart(self, others: tuple[Any, ...], *names: str) -> None:
         """Uncrossable where the program's class defines one of these for what is done."""
         link = self._sandbox_link
-        if self._sandbox_label not in link.named and not (others and all(isinstance(one, Remote) for one in others)):
+        if not (others and all(isinstance(one, Remote) for one in others)) and not link.names(self._sandbox_label):
             return
         for name in names:
             if link.ask("defines", self, name):

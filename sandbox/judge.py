@@ -25,6 +25,7 @@ import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, setcontext
+from functools import cache, partial
 from types import CodeType
 from typing import Any
 
@@ -32,7 +33,7 @@ from sandbox.codec import Malformed, Uncrossable, from_bytes
 from sandbox.foresee import bound_names
 from sandbox.handles import Ended, Entry
 from sandbox.lasting import WARM, settings, state
-from sandbox.prepared import EARLY, Prepared, prepare_tests
+from sandbox.prepared import EARLY, Prepared, prepare_tests, tell_of_a_class
 from sandbox.remote import Link
 from sandbox.wire import Channel, Closed, Replies, receive_down
 
@@ -253,7 +254,8 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
     entry = Entry(link, -1, prepared.entry_point)
     stubs = {"candidate": entry} | ({prepared.entry_point: entry} if prepared.entry_point else {})
     namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link)} | stubs
-    link.named.add(prepared.entry_point)
+    link.entry_point = prepared.entry_point
+    link.of_a_class = cache(partial(tell_of_a_class, prepared.texts, prepared.entry_point))
     link.early = any(foreseen)
     try:
         link.start()
@@ -292,6 +294,9 @@ def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Out
     try:
         exec(code, namespace)
     except BaseException as error:
+        if isinstance(error, MemoryError):  # what fills it is the test's, and to say so takes some
+            error.__traceback__ = error.__context__ = None
+            namespace.clear()
         outcome = _outcome(error, link, code)
         if outcome[0] in ("wrong", "exception") and (text := link.misled()):
             return "infra_error", f"the test itself failed: {text}: {outcome[1]}"[:_MESSAGE_CHARS], ""

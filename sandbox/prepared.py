@@ -23,6 +23,9 @@ _SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 _SETS_ITEM = tuple(opmap[name] for name in ("STORE_SUBSCR", "DELETE_SUBSCR"))
 _SETS = (*_SETS_ATTRIBUTE, opmap["STORE_GLOBAL"])
 _BUILTIN_NAMES = frozenset(dir(builtins))
+_BUILTIN_ATTRIBUTES = frozenset(
+    name for kind in vars(builtins).values() if isinstance(kind, type) for name in (*dir(kind), "__name__")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class Prepared:
 
     setup: CodeType | str
     tests: tuple[CodeType | str, ...]
+    texts: tuple[str, ...]  # of both
     entry_point: str
     seeded: bool
     meddles: bool
@@ -69,7 +73,8 @@ def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...], *, hollo
     redirects = (not used.isdisjoint(_OF_STREAMS) or _any(_SETS, operations)) and _redirects(codes, every)
     numbers = accumulate(call is not None for call in calls)
     foreseen = tuple(number if call is not None else 0 for number, call in zip(numbers, calls, strict=True))
-    return Prepared(codes[0], codes[1:], entry_point, seeded, meddles, redirects, batch, foreseen)
+    texts = (setup, *tests)
+    return Prepared(codes[0], codes[1:], texts, entry_point, seeded, meddles, redirects, batch, foreseen)
 
 
 def _with_inner(codes: list[CodeType]) -> list[CodeType]:
@@ -90,6 +95,49 @@ def _may_meddle(names: Set[str], operations: bytes) -> bool:
 def _any(wanted: tuple[int, ...], operations: bytes) -> bool:
     """Is one of them there? By searching bytes, which is quicker than a set of so many small ints."""
     return any(operation in operations for operation in wanted)
+
+
+def tell_of_a_class(texts: tuple[str, ...], entry_point: str) -> bool:
+    """Do these tests take the entry point for a class? Asked when a program has made it one, which proves nothing.
+
+    Then they read of its answers what no built-in type has, or compare one answer with another.
+    """
+    names = {"candidate", entry_point}
+    for text in texts:
+        try:
+            nodes = list(ast.walk(ast.parse(text)))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        answers = names | {name.id for node in nodes for name in _bound_to(node, names)}
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and node.attr not in _BUILTIN_ATTRIBUTES and _mentions(node, answers):
+                return True
+            if isinstance(node, ast.Compare) and sum(_mentions(one, answers) for one in _compared(node)) > 1:
+                return True
+    return False
+
+
+def _bound_to(node: ast.AST, names: set[str]) -> list[ast.Name]:
+    """The names that this node binds to what has one of `names` in it."""
+    if isinstance(node, ast.Assign | ast.NamedExpr):
+        targets, value = node.targets if isinstance(node, ast.Assign) else [node.target], node.value
+    elif isinstance(node, ast.For | ast.comprehension):
+        targets, value = [node.target], node.iter
+    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+        targets, value = [node.optional_vars], node.context_expr
+    else:
+        return []
+    if not _mentions(value, names):
+        return []
+    return [name for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+
+
+def _compared(node: ast.Compare) -> list[ast.expr]:
+    return [node.left, *node.comparators]
+
+
+def _mentions(node: ast.AST, names: set[str]) -> bool:
+    return any(isinstance(one, ast.Name) and one.id in names for one in ast.walk(node))
 
 
 def _redirects(codes: Sequence[CodeType | str], every: list[CodeType]) -> bool:

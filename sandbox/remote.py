@@ -1,5 +1,6 @@
 """The judge's view of a candidate that lives in another process: calls go out, laundered values come back."""
 
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.codec import (
@@ -41,7 +42,7 @@ class Link:
     tests at hand ask for was asked for when the program started; if they want anything else, the program has to be
     judged `again` with each call in its turn. `hollow`: the tests get None for every value, and their own
     arguments back as they were, to see whether they end without the program's answers. `named` are the names of the
-    program's that the tests use.
+    program's that the tests use; `of_a_class` says whether they take the entry point for a class.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -62,9 +63,15 @@ class Link:
         self._arrived: dict[int, bytes] = {}
         self._handles: dict[int, Remote] = {}
         self.named: set[str] = set()
+        self.entry_point = ""
+        self.of_a_class: Callable[[], bool] = lambda: False
         self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
         self.lent: list[tuple[Any, bytes]] = []  # containers that attributes hold, as they came
         self._classes: dict[Any, type] = {}  # made for this program: of its handles, and of its own exceptions
+
+    def names(self, label: str) -> bool:
+        """Do the tests mean a class of the program's by that name? Their function is none for the program's making."""
+        return label in self.named or (label == self.entry_point and self.of_a_class())
 
     def request(self, batch: bytes, size: int, end: bool) -> None:
         """Ask for `size` calls in one frame (numbers 1 to size); `end`: no others will come."""

@@ -1797,11 +1797,12 @@ VERDICTS: dict[str, tuple[str, list[str], str, str, str]] = {
         "",
     ),
     "a default that a handle brings": (
-        "from collections import defaultdict\ndef f(): return defaultdict(lambda: 5)",
-        ["assert f()['x'] == 5"],
+        "from collections import defaultdict\nclass E:\n    def __eq__(self, other): return True\n"
+        "def f(): return defaultdict(lambda: E())",
+        ["assert f()['x'] == 5", "assert f() == {'x': 5}", "assert f()['x'] in [5]"],
         "",
-        "infra_error",
-        "a test wants what a defaultdict makes by a function of the program's",
+        "wrong wrong wrong",
+        "",
     ),
     "not a number": (
         "def f(): return float('nan')",

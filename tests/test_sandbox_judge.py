@@ -426,9 +426,23 @@ CASES = {
     "keywords that our own side uses": Case("def f(**k): return k", ["assert f(self=1) == {'self': 1}"], "passed"),
     "a defaultdict with a function of the program's": Case(
         "from collections import defaultdict\ndef f():\n    d = defaultdict(lambda: 7)\n    d[1] = 2\n    return d",
-        ["assert f() == {1: 2}", "assert f()[1] == 2", "assert f()[3] == 7"],
-        "passed passed infra_error",
-        "a test wants what a defaultdict makes",
+        [
+            *("assert f() == {1: 2}", "assert f()[1] == 2", "assert f()[3] == 7", "assert f()[3] == 8"),
+            "import copy\nassert copy.deepcopy(f())[3] == 7",
+        ],
+        "passed passed passed wrong passed",
+    ),
+    "a defaultdict with a function that fails": Case(
+        "from collections import defaultdict\ndef f(): return defaultdict(lambda: 1 // 0)",
+        ["assert f()[3] == 0"],
+        "exception",
+        error_type="ZeroDivisionError",
+    ),
+    "a defaultdict with a class that no name stands for": Case(
+        "from collections import defaultdict\nclass A:\n    x = 3\n"
+        "def f(): return {'a': defaultdict(A), 't': defaultdict(tuple)}",
+        ["assert f()['a'][1].x == 3 and f()['t'][0] == () and f()['t'] == {}"],
+        "passed",
     ),
     # Hacks: ways to be judged right without being right
     "an int that equals everything": Case(
@@ -440,6 +454,28 @@ CASES = {
         "class E:\n    def __eq__(self, other): return True\ndef f(): return E()",
         ["assert f() == 2", "assert 2 == f()"],
         "wrong",
+    ),
+    "an object that equals everything, of a class called as the function": Case(
+        "class f:\n    def __init__(self, x): pass\n    def __eq__(self, other): return True\n"
+        "    def __sub__(self, other): return 0\n    def __float__(self): return 2.0",
+        ["assert f(1) == 2", "assert abs(f(1) - 2) < 1e-6", "import math\nassert math.isclose(candidate(1), 2)"],
+        "wrong",
+    ),
+    "an object of a class in the function, and called like it": Case(
+        "def f(x):\n    class f:\n        def __eq__(self, other): return True\n    return f()",
+        ["assert f(1) == 2", "result = f(1)\nassert result == [2] and result.count(2) == 1"],
+        "wrong",
+    ),
+    "a class under test, which is not what else is an answer": Case(
+        "class f:\n    def __init__(self, x): self.x = x\n    def __mul__(self, n): return f(n * self.x)\n"
+        "    def __eq__(self, other): return self.x == other.x",
+        ["v = f(1) * 2\nassert v == f(2)"],
+        "infra_error",
+    ),
+    "an operator of a class under test whose attributes other tests read": Case(
+        "class f:\n    def __init__(self, x): self.x = x\n    def __abs__(self): return abs(self.x)",
+        ["v = f(1)\nassert v.x == 1", "assert abs(f(-1)) == 1"],
+        "passed infra_error",
     ),
     "an object that never differs": Case(
         "class E:\n    def __ne__(self, other): return False\n    def __eq__(self, other): return True\n"
@@ -562,6 +598,12 @@ CASES = {
         ["assert f() == 10**18\nfor _ in range(f()):\n    pass"],
         "time_limit",
         "^the tests ran over 4 CPU seconds with what the program gave, and would not without$",
+    ),
+    "an answer of which the test keeps more than there is memory": Case(
+        "def f(): return range(10**18)",
+        ["keep = [bytes(1 << 30), bytes(800 << 20)]\nfor v in f(): keep.append([v])\nassert keep == [1]"],
+        "wrong",
+        "could not use the answer: MemoryError",
     ),
     "a loop in the test as long as the program made an argument": Case(
         "def f(a): a[0] = 10**18",
