@@ -52,6 +52,7 @@ MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, de
 LAZY: dict[str, type] = {kind.__name__: kind for kind in (GeneratorType, map, filter, zip, enumerate)}
 _FACTORIES: dict[str, Any] = {"int": int, "list": list, "set": set, "dict": dict, "str": str, "float": float}
 _FACTORY_NAMES = {id(factory): name for name, factory in _FACTORIES.items()}
+_OF_PROGRAM = "_sandbox_of_program"  # mark of a factory that stands for the program's
 # The nearest exact type for an instance of a subclass, most special first.
 _BASES: tuple[type, ...] = (
     *(int, float, complex, str, bytes, bytearray, tuple, Counter, OrderedDict, defaultdict, dict),
@@ -195,10 +196,17 @@ def _items(value: dict[Any, Any]) -> Any:
 
 
 def _pack_factory(packer: "Packer", factory: Any) -> Tree:
-    """A name, or, from the program's side alone, which gets none of ours, a handle on a function such as a lambda."""
-    if factory is None or id(factory) in _FACTORY_NAMES or not packer.bounded:
+    """A name, or, from the program's side alone, a handle on a function such as a lambda.
+
+    That function is not given back, and a test's own cannot cross to the program at all.
+    """
+    if factory is None or id(factory) in _FACTORY_NAMES:
         return _FACTORY_NAMES.get(id(factory))
-    return packer.foreign(factory)
+    if packer.bounded:
+        return packer.foreign(factory)
+    if not hasattr(factory, _OF_PROGRAM):
+        raise Uncrossable("a test passes a defaultdict with a function of its own, which cannot cross to the program")
+    return None
 
 
 _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
@@ -300,7 +308,12 @@ def _unpack_default(u: Unpacker, tree: Tree) -> Any:
     if type(tree[1]) is not list:
         return _unpack_dict(u, tree, defaultdict(None if tree[1] is None else _FACTORIES[tree[1]]), 2)
     remote = _handle(u, tree[1])
-    return _unpack_dict(u, tree, defaultdict(lambda: remote()), 2)  # a function of ours, which tests may copy
+
+    def factory() -> Any:  # a function of ours, which tests may copy
+        return remote()
+
+    setattr(factory, _OF_PROGRAM, True)
+    return _unpack_dict(u, tree, defaultdict(factory), 2)
 
 
 def _unpack_deque(u: Unpacker, tree: Tree) -> Any:

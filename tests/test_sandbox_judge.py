@@ -432,6 +432,19 @@ CASES = {
         ],
         "passed passed passed wrong passed",
     ),
+    "a defaultdict with a function of the test's own": Case(
+        "def f(x):\n    x['a'].append(1)\n    return x",
+        [
+            "from collections import defaultdict\nassert f(defaultdict(list)) == {'a': [1]}",
+            "from collections import defaultdict\nassert f(defaultdict(lambda: [])) == {'a': [1]}",
+        ],
+        "passed infra_error",
+    ),
+    "a defaultdict with a function that comes back": Case(
+        "from collections import defaultdict\ndef f(x=None): return defaultdict(lambda: 7, x or {})",
+        ["assert f(f({1: 2})) == {1: 2}"],
+        "passed",
+    ),
     "a defaultdict with a function that fails": Case(
         "from collections import defaultdict\ndef f(): return defaultdict(lambda: 1 // 0)",
         ["assert f()[3] == 0"],
