@@ -133,6 +133,7 @@ class Judge:
         link.hollow = job["hollow"]
         prepared = self._problem(job["entry_point"], job["setup"], job["tests"], job["hollow"])
         whole = prepared.whole and job["hurried"]
+        channel.greedy = whole
         if job["hurried"] and len(prepared.batch) < EARLY:
             link.request(prepared.batch, max(prepared.foreseen, default=0), whole)
         return Turn(job, channel, link, prepared, whole)

@@ -14,7 +14,7 @@ from typing import Any
 from sandbox.assemble import Round, assemble, describe, is_ending, outcomes, uniform
 from sandbox.process import Gone, Process, Role, Settings
 from sandbox.verdict import Limits, Program, Result
-from sandbox.wire import NONCE_BYTES
+from sandbox.wire import NONCE_BYTES, READ
 
 _GRACE_SECONDS = 10.0
 _ATTEMPTS = 2
@@ -216,6 +216,7 @@ class Slot:
         try:
             for _, judges in pairs:
                 judges.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _AHEAD)
+                judges.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, READ)
             self._send(role, worker, jobs, [theirs.fileno() for theirs, _ in pairs])
             self._send("judge", judge, judge_jobs, [judges.fileno() for _, judges in pairs])
         finally:

@@ -19,7 +19,7 @@ from sandbox.codec import Malformed
 _HEADER = struct.Struct("<8sII")
 _LENGTH = struct.Struct("<I")
 NONCE_BYTES = 8
-_READ = 1 << 13
+READ = 1 << 13
 _MAX_REPLY = 64 << 20
 CHUNK = 32  # programs that are handed over at once, each with its descriptor
 _PATIENCE = 0.05
@@ -30,10 +30,15 @@ class Closed(Exception):
 
 
 class Channel:
-    """One end of a program's stream; `cap` bounds the length of a frame that comes in."""
+    """One end of a program's stream; `cap` bounds the length of a frame that comes in.
+
+    A judge's descriptor waits until `READ` bytes have come, or the end has (SO_RCVLOWAT), so that it wakes once for all
+    answers and not for each. Who has still something to ask is not `greedy`: reads no more than what must come.
+    """
 
     def __init__(self, fd: int, nonce: bytes, cap: int) -> None:
         self.fd, self.nonce, self.cap = fd, nonce, cap
+        self.greedy = True
         self._buffer, self._start = bytearray(), 0
 
     def send(self, number: int, payload: bytes) -> None:
@@ -63,7 +68,7 @@ class Channel:
             del buffer[: self._start]
             self._start = 0
             try:
-                data = os.read(self.fd, max(_READ, size - len(buffer)))
+                data = os.read(self.fd, max(READ if self.greedy else 0, size - len(buffer)))
             except BlockingIOError:  # the descriptor's own time-out, which only `wait` is for
                 continue
             except OSError:
@@ -74,10 +79,11 @@ class Channel:
         return self._start
 
     def wait(self) -> None:
-        """Until something has come, or the other end is gone; but no longer than the descriptor's own time-out."""
+        """Until something has come (`greedy`: all), or the other end is gone; but no longer than the descriptor's own
+        time-out."""
         if self._start == len(self._buffer):
             try:
-                self._buffer += os.read(self.fd, _READ)
+                self._buffer += os.read(self.fd, READ if self.greedy else _HEADER.size)
             except OSError:
                 pass
 
@@ -99,7 +105,7 @@ def send_down(control: socket.socket, message: Any, fds: list[int]) -> None:
 def receive_down(control: socket.socket) -> tuple[Any, list[int]]:
     """What `send_down` sent; `Closed` when the supervisor is gone."""
     space = socket.CMSG_SPACE(CHUNK * array.array("i").itemsize)
-    data, ancillary, _, _ = control.recvmsg(_READ, space)
+    data, ancillary, _, _ = control.recvmsg(READ, space)
     fds = array.array("i")
     for _, _, rights in ancillary:
         fds.frombytes(rights[: len(rights) - len(rights) % fds.itemsize])

@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import types
 import typing
 import weakref
@@ -45,7 +46,7 @@ from sandbox.assemble import Round, assemble
 from sandbox.pool import run_many, run_with
 from sandbox.slot import Settings, Slot
 from sandbox.verdict import Limits, Program, Result, Test
-from sandbox.wire import Channel
+from sandbox.wire import READ, Channel
 from tests.test_sandbox_pool import FRAMES
 from tests.test_sandbox_walls import judge
 from tests.untrusted import Planted, run
@@ -2663,6 +2664,20 @@ def test_a_channel_that_is_closed_keeps_no_frame() -> None:
         assert channel.receive() == (1, b"x" * 1000)
         channel.close()
     assert not channel._buffer
+
+
+def test_who_has_more_to_ask_does_not_wait_for_more_than_one_answer() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, READ)
+    channel = Channel(theirs.fileno(), bytes(8), 1 << 20)
+    channel.greedy = False
+    received: list[Any] = []
+    asking = threading.Thread(target=lambda: received.append(channel.receive()), daemon=True)
+    asking.start()
+    with ours, theirs:
+        Channel(ours.fileno(), bytes(8), 1 << 20).send(1, b"x")
+        asking.join(60)
+        assert received == [(1, b"x")]
 
 
 def test_two_replies_to_one_program_end_that_program_only() -> None:
