@@ -237,6 +237,7 @@ class Unpacker:
         self.handle = handle
         self.objects: list[Any] = list(known or ())
         self.aliased = False  # something in it stands in two places
+        self.viewing = False  # there is a view of a dictionary in it
 
     def unpack(self, tree: Tree) -> Any:
         if type(tree) is not list:

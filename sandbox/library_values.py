@@ -200,6 +200,7 @@ def _unpack_view(u: "Unpacker", tree: "Tree") -> Any:
     mapping = u.unpack(mapping)
     if name not in _VIEWS.values() or not isinstance(mapping, dict):
         raise TypeError("a view of no dictionary")
+    u.viewing = True
     return getattr(mapping, name)()
 
 

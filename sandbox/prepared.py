@@ -11,6 +11,7 @@ from typing import Any
 
 from sandbox.codec import Packer, Tree, Uncrossable, to_bytes
 from sandbox.foresee import asks_the_program, bound_names, foreseen_calls, set_attributes, set_globals
+from sandbox.handles import TEST
 
 EARLY = 32_768  # bytes that a new socket takes without being read
 _MESSAGE_CHARS = 300
@@ -170,6 +171,6 @@ class _Lenient(ast.NodeTransformer):
 def _compile(text: str, hollow: bool = False) -> CodeType | str:
     try:
         tree = ast.fix_missing_locations(_Lenient().visit(ast.parse(text))) if hollow else text
-        return compile(tree, "<test>", "exec", dont_inherit=True, optimize=0)
+        return compile(tree, TEST, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"the test does not compile: {type(error).__name__}: {error}"[:_MESSAGE_CHARS]

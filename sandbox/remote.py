@@ -15,7 +15,7 @@ from sandbox.codec import (
     to_bytes,
     written_out,
 )
-from sandbox.handles import Ended, Entry, Remote, attributes_of_kind
+from sandbox.handles import Ended, Entry, Remote, attributes_of_kind, of_the_answer
 from sandbox.raised import made, nearest, said
 from sandbox.wire import Channel, Closed
 
@@ -66,6 +66,8 @@ class Link:
         self.entry_point = ""
         self.of_a_class: Callable[[], bool] = lambda: False
         self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
+        self.collected: set[int] = set()  # numbers of handles that came in a set, as a key or in what a view shows
+        self._came: set[int] | None = None  # numbers of the handles in the reply that is being read
         self.lent: list[tuple[Any, bytes]] = []  # containers that attributes hold, as they came
         self._classes: dict[Any, type] = {}  # made for this program: of its handles, and of its own exceptions
 
@@ -165,6 +167,7 @@ class Link:
         self.error_types.clear()
         self._arrived.clear()
         self._handles.clear()
+        self.collected.clear()
         self._classes.clear()
         self.begin()
 
@@ -179,6 +182,14 @@ class Link:
             self.lent.append((value, _written(value)))
         return value
 
+    def hashes(self, remote: Remote) -> None:
+        """A set or a dict takes it in, or looks for it: the test's, unless the program collected it before."""
+        number = remote._sandbox_number
+        if self._came is not None:
+            self.collected.add(number)
+        elif number not in self.collected and not of_the_answer():
+            self.hashed.setdefault(remote._sandbox_label, remote)
+
     def misled(self) -> str:
         """What the test at hand did with objects of the program's that only in its own process has an effect."""
         if any(_written(value) != before for value, before in self.lent):
@@ -191,9 +202,7 @@ class Link:
 
     def _read(self, data: bytes, objects: list[Any], is_next: bool) -> Any:
         """The value of a reply; raises the exception that the candidate raised, or `Ended`."""
-        hashed = dict(self.hashed)
         value, error, name = self._unpacked(data, objects)
-        self.hashed = hashed  # not what a set came with
         del data
         if error is None:
             return value
@@ -221,6 +230,8 @@ class Link:
             self._end(tree[2], tree[3][:_MESSAGE_CHARS])
         unpacker = Unpacker(self._remote, objects)
         value, error, name = None, None, ""
+        came: set[int] = set()
+        self._came = came
         try:
             if kind == "v":
                 _, _, value, updates = tree
@@ -236,11 +247,17 @@ class Link:
             self._end("output_limit", _TOO_DEEP)
         except (IndexError, TypeError, ValueError, AttributeError) as fault:
             raise Malformed(f"a reply that makes no sense: {type(fault).__name__}") from None
+        finally:
+            self._came = None
+        if unpacker.viewing:  # to compare a view with a set is to look for what it shows
+            self.collected |= came
         if unpacker.aliased and written_out(unpacker.objects) > _MOST_ITEMS:
             self._end("output_limit", f"a result that is more than {_MOST_ITEMS} items when written out")
         return value, error, name
 
     def _remote(self, number: int, label: str) -> Remote:
+        if self._came is not None:
+            self._came.add(number)
         remote = self._handles.get(number)
         if remote is None:
             kind = self._class_for(label, Remote, attributes_of_kind(label))

@@ -116,8 +116,10 @@ class Slot:
                     rounds = self._rounds(worker, program, limits, hurried=False)
                 if "overrun" in rounds[0].verdict and program.kind == "function":
                     # Over what the program gave, as `range(f(x))` may, or would they run over whatever it gave?
-                    hollow = self._rounds(worker, program, limits, hurried=False, hollow=True)
-                    rounds[0].by_answers = not (hollow[0].late or "overrun" in hollow[0].verdict)
+                    (hollow,) = self._rounds(worker, program, limits, hurried=False, hollow=True)
+                    # Late while they wait for it, the program is: it must not have the tests blamed by standing still.
+                    late = hollow.late and not hollow.verdict.get("waiting")
+                    rounds[0].by_answers = not (late or "overrun" in hollow.verdict)
                 return None if "alone" in rounds[0].ending else assemble(program, rounds, self.settings.limits)
             except Gone as error:
                 if self.closing:

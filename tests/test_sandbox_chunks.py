@@ -143,6 +143,21 @@ def test_a_program_that_stands_still_costs_its_neighbours_nothing() -> None:
         slot.close()
 
 
+def test_a_program_that_stands_still_does_not_have_the_tests_blamed_for_its_answer() -> None:
+    """Tests that ran over are run again without its answers: then it must not matter that it gives none."""
+    still = FRAMES + "def f(x):\n    if x: os.read(channel.fd, 1)\n    return 10**10"
+    tests = (Test("for i in range(f(0)): pass"), Test("assert f(1) == 2"))
+    slot = Slot(Settings(limits=replace(LIMITS, cpu_seconds=1, wall_seconds=6), language_layer=False))
+    try:
+        result = slot.judge(Program(still, "function", tests, "f"))
+        assert result.status == "time_limit"
+        assert (
+            result.error_message == "the tests ran over 1 CPU seconds with what the program gave, and would not without"
+        )
+    finally:
+        slot.close()
+
+
 @pytest.mark.parametrize(
     "forged",
     [

@@ -597,6 +597,35 @@ CASES = {
         ["e = [1]\nr = f([1], e)\nassert r == [1]"],
         "wrong",
     ),
+    **{
+        f"objects that only what the program made of them collects or compares: {name}": Case(
+            "from collections import ChainMap, Counter, UserDict\nclass K:\n    def __init__(self, n): self.n = n\n"
+            "    def __eq__(self, other): return True\n    def __hash__(self): return self.n\n"
+            "class J:\n    n = 0\n    def __iter__(self):\n        J.n += 1\n"
+            "        return iter([A, B] if J.n % 2 else [B, A])\n    def __getitem__(self, key): return 1\n"
+            f"A, B, u = K(1), K(2), UserDict()\ndef f():\n    {source}",
+            [test],
+            "wrong",
+            "^AssertionError",
+        )
+        for name, source, test in (
+            ("a ChainMap", "return ChainMap({A: 1})", "assert f() == {'a': 1}"),
+            ("a ChainMap of lists", "c = ChainMap()\n    c.maps = [[A]]\n    return c", "assert list(f()) == [1]"),
+            ("a UserDict", "return UserDict({A: 1})", "assert f() == {'a': 1}"),
+            ("a UserDict of its own items", "u.data = J()\n    return u", "assert f() == {'a': 1}"),
+            ("a Counter", "return Counter({A: 1})", "from collections import Counter\nassert f() == Counter('a')"),
+            ("keys", "return {A: 1, B: 2}.keys()", "assert f() == {1, 2}"),
+            ("keys that the test asks for", "return {A: 1, B: 2}", "assert f().keys() == {1, 2}"),
+            ("items", "return {1: A, 2: (B,)}.items()", "assert f() == {(1, 1), (2, 2)}"),
+        )
+    },
+    "objects that the test itself collects": Case(
+        "class K:\n    def __eq__(self, other): return type(other) is K\n    def __hash__(self): return 1\n"
+        "def f(): return [K(), K()]",
+        ["assert len(set(f())) == 1"],
+        "infra_error",
+        "it collects objects of K",
+    ),
     "a loop in the test over what came back": Case(
         "def f(): return range(10**18)",
         ["for _ in f():\n    pass"],
