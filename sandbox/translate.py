@@ -38,9 +38,13 @@ _STRING_ANNOTATIONS = __future__.annotations.compiler_flag
 # or what does so comes from a text that is translated by itself.
 _CALLS_BY_ATTRIBUTE = frozenset({
     *("property", "abstractproperty", "getter", "setter", "deleter", "setattr", "cached_property", "partialmethod"),
-    *("eval", "exec"),
+    *("eval", "exec", "_missing_"),  # this one of a Flag, for `|`
 })  # fmt: skip
 _CALLS_BY_VALUE = DEFAULTDICTS | {"cmp_to_key"}  # likewise, but for the ways in which most programs use them
+# By these a program that uses them so may give a name another value, or make another defaultdict of the one it has.
+_RENAMES = frozenset("globals locals vars type Type fields get_type_hints".split())
+_REMAKES = _RENAMES | {"__annotations__", "__class__", "__class_getitem__", "__init__"}
+_CALLED = policy.DEFINABLE - {"__doc__", "__match_args__", "__slots__"}
 _COMPARING = frozenset("max merge min nlargest nsmallest sort sorted".split())  # take a key, and keep what it gives
 _CHANGING = policy.CHANGING_ATTRIBUTES | policy.CHANGING_STORES | policy.CHANGING_DUNDERS
 _FEW = 8  # items of a loop that is not counted
@@ -244,6 +248,7 @@ class Translator:
         self.usual: set[ast.AST] = set()  # names of `_CALLS_BY_VALUE` that make nothing that leads back,
         self.trusted: set[str] = set()  # unless the program has functions of its own of these names:
         self.named: set[str] = set()
+        self.trusts = self.remakes = False
         self.changes_library = False
         self.in_free_loop = False
         self.placements: list[Callable[[bool], None]] = []
@@ -261,7 +266,7 @@ class Translator:
             at = 1 if tree.body and _is_docstring(tree.body[0]) else 0
             # A module's names are looked up in two dictionaries more than a global's.
             tree.body.insert(at, ast.Global(names=[".it", ".left", ".compress"], **_HERE))
-        strict = self.strict or not self.trusted.isdisjoint(self.named)
+        strict = self.strict or not self.trusted.isdisjoint(self.named) or (self.trusts and self.remakes)
         for place in self.placements:
             place(strict)
 
@@ -322,11 +327,18 @@ class Translator:
                 self.bind(node, name)
         elif name.startswith("_sandbox_"):
             self.bind(node, name)
-        elif name in _CALLS_BY_ATTRIBUTE or (name in _CALLS_BY_VALUE and node not in self.usual):
-            self.strict = True
+        elif name in _CALLS_BY_ATTRIBUTE or name in _CALLS_BY_VALUE:
+            self.calls_by(name, node)
         if name in policy.CHANGING_ATTRIBUTES:
             self.changes_library = True
+        self.remakes |= name in _RENAMES and node.ctx.__class__ is ast.Load
         return node
+
+    def calls_by(self, name: str, node: ast.AST) -> None:
+        """The program says the name of something that calls functions where no call stands."""
+        usual = name in _CALLS_BY_VALUE and node in self.usual
+        self.strict |= not usual
+        self.trusts |= usual
 
     def _defined_here(self, name: str) -> bool:
         return self.scope == "class" and name in policy.OPERATOR_METHODS
@@ -334,12 +346,13 @@ class Translator:
     def bind(self, node: ast.AST, name: str | None) -> None:
         """A name is about to be bound in the scope we are in."""
         self.named.add(name or "")
+        self.strict |= name == "_missing_"
         if name is None or not is_dunder(name):
             if name is not None and name.startswith("_sandbox_"):
                 self.refuse(node, "special-name", f"{name} may not be defined here")
             return
         self.changes_library |= name == "__new__"  # what it gives the library may be an object of the library's
-        if self.scope == "class" and name in policy.OPERATOR_METHODS:
+        if self.scope == "class" and name in _CALLED:
             # Any function may get a special method's place, in whatever way; one that is defined there is counted.
             self.strict |= not (self.plainly or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
         allowed = policy.DEFINABLE | policy.STORABLE_NAMES if self.scope == "class" else policy.STORABLE_NAMES
@@ -366,11 +379,16 @@ class Translator:
         rule = load_rule(name) if loading else store_rule(name)
         if loading and _is_own_init(node):
             rule = "guard"
+        elif loading:
+            self.remakes |= name in _REMAKES
+        else:
+            self.named.add(name)  # which may be one that we trust, such as `sort`
         node.value = self.visit(node.value)
         if rule == "free":
-            if (not loading and (is_dunder(name) or name == "default_factory")) or name in _CALLS_BY_ATTRIBUTE:
+            if not loading and (is_dunder(name) or name == "default_factory"):
                 self.strict = True
-            self.strict |= name in _CALLS_BY_VALUE and node not in self.usual
+            if name in _CALLS_BY_ATTRIBUTE or name in _CALLS_BY_VALUE:
+                self.calls_by(name, node)
             return node
         if rule == "guard":
             if name == "format" and isinstance(node.value, ast.Constant) and _reads_freely(node.value.value):
@@ -577,24 +595,27 @@ class Translator:
         for keyword in node.keywords if function in _COMPARING else ():
             if keyword.arg == "key" and isinstance(keyword.value, ast.Call):
                 self.usual.add(keyword.value.func)
-                self.trusted.add(function)
+                self.trusted.update((function, "__getattr__"))
         return self.generic(node)
 
     def constant(self, node: ast.Constant) -> ast.AST:
-        if node.value.__class__ is str and node.value in policy.DEFINABLE:
-            self.strict = (
-                True  # the namespace of a class that type() makes, by whatever name, may have a function there
-            )
+        if node.value.__class__ is str:
+            # The namespace of a class that type() makes, by whatever name, may have a function there; likewise fields.
+            self.strict |= node.value in policy.DEFINABLE or node.value == "_missing_"
+            self.remakes |= node.value in _REMAKES
+            if names := _COMPARING.intersection(node.value.replace(",", " ").split()):
+                self.named |= names
         return node
 
     def keyword(self, node: ast.keyword) -> ast.AST:
-        if node.arg in policy.DEFINABLE:
-            self.strict = True  # likewise
+        self.named.add(node.arg or "")
+        self.strict |= node.arg in policy.DEFINABLE or node.arg == "_missing_"
         return self.generic(node)
 
     def match_class(self, node: ast.MatchClass) -> ast.AST:
         for name in node.kwd_attrs:
             self.changes_library |= name.startswith("_") or name in policy.CHANGING_ATTRIBUTES
+            self.remakes |= name in _REMAKES
             if load_rule(self.mangled(name)) != "free":
                 self.refuse(node, "attribute", f"the attribute {name} may not be read by a pattern")
         return self.compared(node)
@@ -663,6 +684,7 @@ class Translator:
         names = [(alias.name, alias.asname or alias.name) for alias in node.names]
         if any(name in _CALLS_BY_ATTRIBUTE | _CALLS_BY_VALUE and name != local for name, local in names):
             self.strict = True
+        self.remakes |= any(name in _RENAMES and name != local for name, local in names)
         if names[0][0] == "*":
             self.rewrites_mistakes |= self.scope != "module"
             if module not in policy.MODULES:

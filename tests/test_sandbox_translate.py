@@ -149,6 +149,47 @@ FACTORY = (
         "from collections import defaultdict\n" + FACTORY + "e = defaultdict[int, int](f)\ne[0]",
         "from typing import DefaultDict\n" + FACTORY + "e = DefaultDict(f)\ne[0]",
         "from collections import defaultdict\n" + FACTORY + "list = f\ne = defaultdict(list)\ne[0]",
+        *(
+            "from collections import defaultdict\n" + FACTORY + makes + "\ne[0]"
+            for makes in (
+                "globals()['list'] = f\ne = defaultdict(list)",
+                "vars()['list'] = f\ne = defaultdict(list)",
+                "e = defaultdict(list)\ne.__init__(f)",
+                "e = type(defaultdict(list))(f)",
+                "e = defaultdict(list).__class__(f)",
+                "e = defaultdict(list).__class_getitem__(int)(f)",
+                "def g(x: defaultdict): pass\ne = g.__annotations__['x'](f)",
+                "from typing import get_type_hints as h\nclass G: x: defaultdict\ne = h(G)['x'](f)",
+                "from dataclasses import *\n@dataclass\nclass G: x: defaultdict\ne = fields(G)[0].type(f)",
+                "import collections\ncollections.deque = f\nfrom collections import deque\ne = defaultdict(deque)",
+            )
+        ),
+        *(
+            f"from functools import cmp_to_key\ndef hold(*a, key): return key\n{before}\n"
+            + ORDER % f"{made}(key=cmp_to_key(f))"
+            for before, made in (
+                ("hold.sort = hold", "hold.sort"),
+                ("from types import SimpleNamespace as N", "N(sort=hold).sort"),
+                ("from collections import namedtuple", "namedtuple('N', 'a, sort')(1, hold).sort"),
+                ("class O:\n    def __getattr__(self, name): return hold", "O().sort"),
+                ("globals()['sorted'] = hold", "sorted"),
+            )
+        ),
+        *(
+            f"n = 40\ndef f(*given):\n    global n\n    n -= 1\n    if n > 0:\n        {act}\n        {act}\n    n += 1\n    return A.X\n"
+            f"{classes}\n{act}"
+            for act, classes in (
+                ("a.x", "class D: __get__ = f\nclass A: x, X = D(), 1\na = A()"),
+                ("a.x = 1", "class D: __set__ = f\nclass A: x, X = D(), 1\na = A()"),
+                ("a.x = 1", "class A: X, __setattr__ = 1, f\na = A()"),
+                ("a.x", "class A:\n    X = 1\n    __getattr__ = f\na = A()"),
+                ("A.X | A.Y", "from enum import Flag\nclass A(Flag):\n    X, Y = 1, 2\n    _missing_ = f"),
+                (
+                    "A.X | A.Y",
+                    "from enum import Flag\nclass A(Flag):\n    X, Y = 1, 2\n    def _missing_(v): return f()",
+                ),
+            )
+        ),
     ],
 )
 def test_functions_that_operators_come_to_call_are_counted(source: str) -> None:
@@ -163,6 +204,8 @@ def test_functions_that_operators_come_to_call_are_counted(source: str) -> None:
         "from collections import *\nd: defaultdict = defaultdict(list)\nf(1, 2)",
         "class A:\n    __hash__ = None\n    def __add__(self, other): pass\n    __radd__ = __add__\nf(1, 2)",
         "class A:\n    @property\n    def x(self): pass\n    @x.setter\n    def x(self, x): pass\nf(1, 2)",
+        "from typing import Type\ndef g(x: Type[int]) -> str: return type(x) is x\nprint(type(f(1, 2)), vars(g))",
+        "class A:\n    __slots__ = ('x',)\n    __match_args__ = ('x',)\n    __doc__ = 'a'\nA.sort = f(1, 2)",
     ],
 )
 def test_the_usual_ways_cost_no_step(source: str) -> None:
