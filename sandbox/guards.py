@@ -225,6 +225,9 @@ def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any
         if type(key) is not str or (special and key not in _BY_TYPE):
             refuse("special-name", f"{key} may not be defined by type()")
     items.pop("__module__", None)
+    module = sys._getframe(2).f_globals.get("__name__")  # of the program: types.new_class() would have it be `types`
+    if type(module) is str:
+        items["__module__"] = module
     if "__slots__" in items:
         items["__slots__"] = slots(items["__slots__"])
     _check_match_args(items.get("__match_args__", ()), str(name), ("own", "guard", "refuse"))

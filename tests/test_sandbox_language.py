@@ -254,7 +254,8 @@ feature(
     "class A:\n    def clone(self): return self.__class__()\n    def same(self, o): return type(self) == type(o)\na = A()\nprint(a.clone().__class__.__name__, a.same(A()), a.same(3), type(a)().same(a))",
 )
 feature(
-    "type with three arguments", "A = type('A', (), {'x': 3, 'f': lambda self: self.x})\nprint(A().f(), A.__name__)"
+    "type with three arguments",
+    "A = type('A', (), {'x': 3, 'f': lambda self: self.x})\nprint(A().f(), A.__name__, A.__module__ == __name__)",
 )
 feature(
     "abstract classes",

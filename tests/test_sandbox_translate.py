@@ -167,6 +167,7 @@ FACTORY = (
         *(
             f"from functools import cmp_to_key\ndef hold(*a, key): return key\n{before}\n"
             + ORDER % f"{made}(key=cmp_to_key(f))"
+            + ORDER % f"{made}(key=cmp_to_key(f))"
             for before, made in (
                 ("hold.sort = hold", "hold.sort"),
                 ("from types import SimpleNamespace as N", "N(sort=hold).sort"),
