@@ -167,7 +167,6 @@ FACTORY = (
         *(
             f"from functools import cmp_to_key\ndef hold(*a, key): return key\n{before}\n"
             + ORDER % f"{made}(key=cmp_to_key(f))"
-            + ORDER % f"{made}(key=cmp_to_key(f))"
             for before, made in (
                 ("hold.sort = hold", "hold.sort"),
                 ("from types import SimpleNamespace as N", "N(sort=hold).sort"),
@@ -177,7 +176,8 @@ FACTORY = (
             )
         ),
         *(
-            f"n = 40\ndef f(*given):\n    global n\n    n -= 1\n    if n > 0:\n        {act}\n        {act}\n    n += 1\n    return A.X\n"
+            f"n = 40\ndef f(*given):\n    global n\n    n -= 1\n"
+            f"    if n > 0:\n        {act}\n        {act}\n    n += 1\n    return A.X\n"
             f"{classes}\n{act}"
             for act, classes in (
                 ("a.x", "class D: __get__ = f\nclass A: x, X = D(), 1\na = A()"),
