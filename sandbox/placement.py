@@ -14,10 +14,6 @@ _FREE = frozenset({
     ast.Name, ast.Constant, ast.Compare, ast.BoolOp, ast.UnaryOp, ast.BinOp, ast.Attribute, ast.Subscript, ast.Slice,
     ast.Tuple, ast.List, ast.Dict, ast.Set, ast.IfExp,
 })  # fmt: skip
-_MAKERS = frozenset(
-    "bool int float complex str bytes bytearray list tuple dict set frozenset Counter OrderedDict deque".split()
-)
-DEFAULTDICTS = frozenset({"defaultdict", "DefaultDict"})
 _FREE_STATEMENTS = frozenset({ast.Pass, ast.Global, ast.Nonlocal, ast.Return, ast.Assign, ast.AugAssign, ast.Expr})
 
 
@@ -29,19 +25,6 @@ def calls_nothing(node: ast.AST) -> bool:
         if isinstance(part, ast.comprehension):
             return False
     return True
-
-
-def factory_of(node: ast.Call) -> ast.expr:
-    """What the call of defaultdict is given to make missing items."""
-    return node.args[0] if node.args else ast.Constant(None)
-
-
-def leads_back(node: ast.Call) -> bool:
-    """Does it make a defaultdict whose factory may be a program's function that reads an item of one again?"""
-    factory = factory_of(node)
-    if isinstance(factory, ast.Lambda):
-        return any(isinstance(part, ast.Subscript) for part in ast.walk(factory.body))
-    return not isinstance(factory, ast.Constant) and getattr(factory, "id", None) not in _MAKERS
 
 
 def _all_call_nothing(statements: Iterable[ast.stmt]) -> bool:

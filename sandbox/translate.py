@@ -28,24 +28,20 @@ from typing import Any, NamedTuple
 
 from sandbox import policy
 from sandbox.formats import attributes_read
-from sandbox.placement import DEFAULTDICTS, calls_nothing, factory_of, leads_back, place_tick
+from sandbox.placement import calls_nothing, place_tick
 from sandbox.private import library_inner, library_private, starred
 from sandbox.verdict import Limits
 
 _MAX_VIOLATIONS = 20
 _STRING_ANNOTATIONS = __future__.annotations.compiler_flag
-# With these, a function runs when an attribute is read or an operator applied, which no leading part may then do free;
-# or what does so comes from a text that is translated by itself.
-_CALLS_BY_ATTRIBUTE = frozenset({
+# With these, a function runs when an attribute or an item is read or an operator applied, which no leading part may
+# then do free; or what does so comes from a text that is translated by itself. Their mere mention counts: how many ways
+# there are to use them nobody knows.
+_CALLS_BY_OPERATOR = frozenset({
     *("property", "abstractproperty", "getter", "setter", "deleter", "setattr", "cached_property", "partialmethod"),
-    *("eval", "exec", "_missing_"),  # this one of a Flag, for `|`
+    *("eval", "exec", "defaultdict", "DefaultDict", "default_factory", "cmp_to_key", "_missing_"),  # the last of a Flag
 })  # fmt: skip
-_CALLS_BY_VALUE = DEFAULTDICTS | {"cmp_to_key"}  # likewise, but for the ways in which most programs use them
-# By these a program that uses them so may give a name another value, or make another defaultdict of the one it has.
-_RENAMES = frozenset("globals locals vars type Type fields get_type_hints".split())
-_REMAKES = _RENAMES | {"__annotations__", "__class__", "__class_getitem__", "__init__"}
 _CALLED = policy.DEFINABLE - {"__doc__", "__match_args__", "__slots__"}
-_COMPARING = frozenset("max merge min nlargest nsmallest sort sorted".split())  # take a key, and keep what it gives
 _CHANGING = policy.CHANGING_ATTRIBUTES | policy.CHANGING_STORES | policy.CHANGING_DUNDERS
 _FEW = 8  # items of a loop that is not counted
 _WALK_DEPTH = 20_000  # Python frames the walk may use; pure Python calls, so they cost no C stack
@@ -245,10 +241,6 @@ class Translator:
         self.rewrites_mistakes = False  # what CPython may call a SyntaxError does not stand in the tree any more
         self.strict = False
         self.plainly = False  # in an assignment that gives a special method's place to no function but a special method
-        self.usual: set[ast.AST] = set()  # names of `_CALLS_BY_VALUE` that make nothing that leads back,
-        self.trusted: set[str] = set()  # unless the program has functions of its own of these names:
-        self.named: set[str] = set()
-        self.trusts = self.remakes = False
         self.changes_library = False
         self.in_free_loop = False
         self.placements: list[Callable[[bool], None]] = []
@@ -266,9 +258,8 @@ class Translator:
             at = 1 if tree.body and _is_docstring(tree.body[0]) else 0
             # A module's names are looked up in two dictionaries more than a global's.
             tree.body.insert(at, ast.Global(names=[".it", ".left", ".compress"], **_HERE))
-        strict = self.strict or not self.trusted.isdisjoint(self.named) or (self.trusts and self.remakes)
         for place in self.placements:
-            place(strict)
+            place(self.strict)
 
     def _future(self, tree: ast.Module) -> None:
         for node in tree.body:
@@ -315,8 +306,6 @@ class Translator:
 
     def name(self, node: ast.Name) -> ast.Name:
         name = node.id
-        if node.ctx.__class__ is ast.Store:
-            self.named.add(name)
         if name.startswith("__"):
             if node.ctx.__class__ is ast.Load:
                 if is_dunder(name) and name not in policy.READABLE_NAMES and not self._defined_here(name):
@@ -327,25 +316,17 @@ class Translator:
                 self.bind(node, name)
         elif name.startswith("_sandbox_"):
             self.bind(node, name)
-        elif name in _CALLS_BY_ATTRIBUTE or name in _CALLS_BY_VALUE:
-            self.calls_by(name, node)
+        elif name in _CALLS_BY_OPERATOR:
+            self.strict = True
         if name in policy.CHANGING_ATTRIBUTES:
             self.changes_library = True
-        self.remakes |= name in _RENAMES and node.ctx.__class__ is ast.Load
         return node
-
-    def calls_by(self, name: str, node: ast.AST) -> None:
-        """The program says the name of something that calls functions where no call stands."""
-        usual = name in _CALLS_BY_VALUE and node in self.usual
-        self.strict |= not usual
-        self.trusts |= usual
 
     def _defined_here(self, name: str) -> bool:
         return self.scope == "class" and name in policy.OPERATOR_METHODS
 
     def bind(self, node: ast.AST, name: str | None) -> None:
         """A name is about to be bound in the scope we are in."""
-        self.named.add(name or "")
         self.strict |= name == "_missing_"
         if name is None or not is_dunder(name):
             if name is not None and name.startswith("_sandbox_"):
@@ -379,16 +360,10 @@ class Translator:
         rule = load_rule(name) if loading else store_rule(name)
         if loading and _is_own_init(node):
             rule = "guard"
-        elif loading:
-            self.remakes |= name in _REMAKES
-        else:
-            self.named.add(name)  # which may be one that we trust, such as `sort`
         node.value = self.visit(node.value)
         if rule == "free":
-            if not loading and (is_dunder(name) or name == "default_factory"):
+            if (not loading and is_dunder(name)) or name in _CALLS_BY_OPERATOR:
                 self.strict = True
-            if name in _CALLS_BY_ATTRIBUTE or name in _CALLS_BY_VALUE:
-                self.calls_by(name, node)
             return node
         if rule == "guard":
             if name == "format" and isinstance(node.value, ast.Constant) and _reads_freely(node.value.value):
@@ -478,7 +453,6 @@ class Translator:
     def arguments(self, node: ast.arguments) -> ast.AST:
         for arg in (*node.posonlyargs, *node.args, node.vararg, *node.kwonlyargs, node.kwarg):
             if arg is not None:
-                self.named.add(arg.arg)
                 if is_dunder(arg.arg):
                     self.refuse(arg, "special-name", f"{arg.arg} may not name a parameter")
                 if arg.annotation is not None:
@@ -491,8 +465,6 @@ class Translator:
         """Under `from __future__ import annotations` they become strings, which nothing of ours ever evaluates."""
         if self.flags:
             return node
-        if not any(isinstance(part, ast.Call | ast.NamedExpr) for part in ast.walk(node)):
-            self.usual.update(ast.walk(node))
         new: ast.expr = self.visit(node)
         return new
 
@@ -512,11 +484,11 @@ class Translator:
         return node
 
     def decorator(self, node: ast.expr) -> ast.expr:
-        if isinstance(node, ast.Attribute) and node.attr in _CALLS_BY_ATTRIBUTE and load_rule(node.attr) == "free":
+        if isinstance(node, ast.Attribute) and node.attr in _CALLS_BY_OPERATOR and load_rule(node.attr) == "free":
             self._look_for_changes(node, node.attr, True)
             node.value = self.visit(node.value)
             return node
-        return node if isinstance(node, ast.Name) and node.id in _CALLS_BY_ATTRIBUTE else self.visit(node)
+        return node if isinstance(node, ast.Name) and node.id in _CALLS_BY_OPERATOR else self.visit(node)
 
     def type_parameters(self, node: Any) -> None:
         for parameter in getattr(node, "type_params", ()):
@@ -588,34 +560,21 @@ class Translator:
     def call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) > 1:
             self.strict = True
-        function = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if function in DEFAULTDICTS and not leads_back(node):
-            self.usual.add(node.func)
-            self.trusted.add(getattr(factory_of(node), "id", function))
-        for keyword in node.keywords if function in _COMPARING else ():
-            if keyword.arg == "key" and isinstance(keyword.value, ast.Call):
-                self.usual.add(keyword.value.func)
-                self.trusted.update((function, "__getattr__"))
         return self.generic(node)
 
     def constant(self, node: ast.Constant) -> ast.AST:
         if node.value.__class__ is str:
             # The namespace of a class that type() makes, by whatever name, may have a function there; likewise fields.
-            self.strict |= node.value in policy.DEFINABLE or node.value == "_missing_"
-            self.remakes |= node.value in _REMAKES
-            if names := _COMPARING.intersection(node.value.replace(",", " ").split()):
-                self.named |= names
+            self.strict |= node.value in policy.DEFINABLE or node.value in _CALLS_BY_OPERATOR
         return node
 
     def keyword(self, node: ast.keyword) -> ast.AST:
-        self.named.add(node.arg or "")
-        self.strict |= node.arg in policy.DEFINABLE or node.arg == "_missing_"
+        self.strict |= node.arg in policy.DEFINABLE or node.arg in _CALLS_BY_OPERATOR
         return self.generic(node)
 
     def match_class(self, node: ast.MatchClass) -> ast.AST:
         for name in node.kwd_attrs:
             self.changes_library |= name.startswith("_") or name in policy.CHANGING_ATTRIBUTES
-            self.remakes |= name in _REMAKES
             if load_rule(self.mangled(name)) != "free":
                 self.refuse(node, "attribute", f"the attribute {name} may not be read by a pattern")
         return self.compared(node)
@@ -682,9 +641,7 @@ class Translator:
             return [ast.copy_location(ast.Pass(**_HERE), node)]  # it may be all that stands there
         self.check_module(node, module)
         names = [(alias.name, alias.asname or alias.name) for alias in node.names]
-        if any(name in _CALLS_BY_ATTRIBUTE | _CALLS_BY_VALUE and name != local for name, local in names):
-            self.strict = True
-        self.remakes |= any(name in _RENAMES and name != local for name, local in names)
+        self.strict |= any(name in _CALLS_BY_OPERATOR and name != local for name, local in names)
         if names[0][0] == "*":
             self.rewrites_mistakes |= self.scope != "module"
             if module not in policy.MODULES:
@@ -705,10 +662,7 @@ class Translator:
             self.refuse(node, "module", module_message(module))
 
     def bound(self, node: ast.AST, local: str, value: ast.expr) -> ast.stmt:
-        known = local in self.named
         self.bind(node, local)
-        if not known and isinstance(node, ast.ImportFrom) and {local, "*"} & {alias.name for alias in node.names}:
-            self.named.discard(local)  # the library's own
         target = ast.Name(id=local, ctx=_STORE, **_HERE)
         return ast.copy_location(ast.Assign(targets=[target], value=value, **_HERE), node)
 

@@ -201,8 +201,7 @@ def test_functions_that_operators_come_to_call_are_counted(source: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "from functools import cmp_to_key\nxs = [2, 1]\nxs.sort(key=cmp_to_key(f))\nsorted(xs, key=cmp_to_key(f))",
-        "from collections import *\nd: defaultdict = defaultdict(list)\nf(1, 2)",
+        "from collections import *\nd: deque = deque([1])\nf(1, 2)",
         "class A:\n    __hash__ = None\n    def __add__(self, other): pass\n    __radd__ = __add__\nf(1, 2)",
         "class A:\n    @property\n    def x(self): pass\n    @x.setter\n    def x(self, x): pass\nf(1, 2)",
         "from typing import Type\ndef g(x: Type[int]) -> str: return type(x) is x\nprint(type(f(1, 2)), vars(g))",
@@ -211,12 +210,6 @@ def test_functions_that_operators_come_to_call_are_counted(source: str) -> None:
 )
 def test_the_usual_ways_cost_no_step(source: str) -> None:
     assert steps("def f(a, b): return a - b\n" + source) == 0
-
-
-@pytest.mark.parametrize("factory", ["list", "lambda: [0] * 3", "lambda: defaultdict(int)", "None"])
-def test_a_plain_factory_of_missing_items_costs_no_step(factory: str) -> None:
-    source = "from collections import defaultdict\nd = defaultdict(%s)\ndef f(x):\n    return d or x[0]\nf([1])"
-    assert steps(source % factory) == 0
 
 
 def test_the_budget_is_spent_to_the_last_step_and_no_further() -> None:
