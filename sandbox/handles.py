@@ -123,17 +123,13 @@ class Remote:
         raise Uncrossable(f"a test copies a {self._sandbox_label}, which cannot cross from the program")
 
     def __getattr__(self, name: str) -> Any:
-        link = self._sandbox_link
-        before = link.taken
-        return link.lend(link.ask("getattr", self, name), link.taken - before)
+        return self._sandbox_link.borrow("getattr", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._sandbox_link.ask("setattr", self, name, value)
 
     def __getitem__(self, key: Any) -> Any:
-        link = self._sandbox_link
-        before = link.taken
-        return link.lend(link.ask("getitem", self, key), link.taken - before)
+        return self._sandbox_link.borrow("getitem", self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._sandbox_link.ask("setitem", self, key, value)

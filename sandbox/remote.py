@@ -176,9 +176,11 @@ class Link:
         self.hashed.clear()
         self.lent.clear()
 
-    def lend(self, value: Any, size: int) -> Any:
-        """Remember what came, of that many bytes, as the program's own: changing it does not reach the program."""
-        if type(value) in MUTABLE and size < _LENT_BYTES and len(self.lent) < _MOST_LENT:
+    def borrow(self, operation: str, *parts: Any) -> Any:
+        """`ask` for what an object of the program's holds, and remember it: changing it does not reach the program."""
+        before = self.taken
+        value = self.ask(operation, *parts)
+        if type(value) in MUTABLE and self.taken - before < _LENT_BYTES and len(self.lent) < _MOST_LENT:
             self.lent.append((value, _written(value)))
         return value
 
