@@ -9,6 +9,7 @@ import queue
 import re
 import statistics
 import struct
+from functools import partial
 from typing import Any
 
 _NEAREST = 100  # classes among an exception's bases that are looked for
@@ -29,6 +30,7 @@ _LIBRARY: dict[tuple[str, ...], type[Exception]] = {
     )
 }
 _LIBRARY["error", "Exception", "BaseException"] = type("error", (struct.error, re.error), {})
+_LIBRARY_KINDS = frozenset(_LIBRARY.values())
 
 
 def nearest(names: list[str]) -> type[BaseException]:
@@ -45,11 +47,10 @@ def nearest(names: list[str]) -> type[BaseException]:
 def made(kind: Any, values: list[Any]) -> BaseException | None:
     """One of that class; None where it wants other arguments, as UnicodeDecodeError does."""
     try:
-        if not set(_LIBRARY.values()).isdisjoint(kind.__mro__):  # JSONDecodeError() wants the document
-            error: BaseException = kind.__new__(kind, *values)
-            return error
-        made: BaseException = kind(*values)
-        return made
+        # JSONDecodeError() wants the document.
+        make = kind if _LIBRARY_KINDS.isdisjoint(kind.__mro__) else partial(kind.__new__, kind)
+        error: BaseException = make(*values)
+        return error
     except Exception:
         return None
 
