@@ -199,15 +199,17 @@ def _abstract() -> dict[Any, list[Any]]:
     return {kind: _registered(kind) for kind in _library_kinds() if isinstance(kind, abc.ABCMeta)}
 
 
-@functools.cache
-def _subclasses() -> int:
+def _count_subclasses() -> int:
     return sum(len(type.__subclasses__(kind)) for kind in _abstract())
+
+
+_subclasses = functools.cache(_count_subclasses)  # as many as the library has itself
 
 
 def subclassed() -> bool:
     """Whether an abstract class of the library has a class below it that a program made, and that will be asked which
     other classes are below it: something of the library's holds it."""
-    return sum(len(type.__subclasses__(kind)) for kind in _abstract()) != _subclasses()
+    return _count_subclasses() != _subclasses()
 
 
 _token: list[Any] = [None]  # what `abc` had counted when `_abstract` stood as it should
