@@ -195,7 +195,7 @@ def _items(value: dict[Any, Any]) -> Any:
     return (OrderedDict if isinstance(value, OrderedDict) else dict).items(value)
 
 
-def _pack_factory(packer: "Packer", factory: Any) -> Tree:
+def _pack_factory(packer: Packer, factory: Any) -> Tree:
     """A name, or, from the program's side alone, a handle on a function such as a lambda.
 
     That function is not given back, and a test's own cannot cross to the program at all.

@@ -55,7 +55,8 @@ class Prepared:
 
 def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...], *, hollow: bool = False) -> Prepared:
     """Compile `setup` and `tests`, and look what they will ask the program for. `hollow`: no assertion fails."""
-    codes = tuple(_compile(text, hollow) for text in (setup, *tests))
+    texts = (setup, *tests)
+    codes = tuple(_compile(text, hollow) for text in texts)
     names = {"candidate", entry_point}
     known = _BUILTIN_NAMES | bound_names(codes[0])
     calls = [] if asks_the_program(codes[0], names, known) else foreseen_calls(codes[1:], names, known)
@@ -66,7 +67,7 @@ def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...], *, hollo
         batch = b"NaN"
     if b"NaN" in batch:  # then too, ask for them in turn, since it is no tree of its own there
         batch, calls = b"", []
-    seeded = any("random" in text for text in (setup, *tests))
+    seeded = any("random" in text for text in texts)
     every = _with_inner([code for code in codes if not isinstance(code, str)])
     used = frozenset().union(*(code.co_names for code in every))
     operations = b"".join(code.co_code[::2] for code in every)
@@ -74,7 +75,6 @@ def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...], *, hollo
     redirects = (not used.isdisjoint(_OF_STREAMS) or _any(_SETS, operations)) and _redirects(codes, every)
     numbers = accumulate(call is not None for call in calls)
     foreseen = tuple(number if call is not None else 0 for number, call in zip(numbers, calls, strict=True))
-    texts = (setup, *tests)
     return Prepared(codes[0], codes[1:], texts, entry_point, seeded, meddles, redirects, batch, foreseen)
 
 
