@@ -41,6 +41,8 @@ _CALLS_BY_OPERATOR = frozenset({
     *("property", "abstractproperty", "getter", "setter", "deleter", "setattr", "cached_property", "partialmethod"),
     *("eval", "exec", "defaultdict", "DefaultDict", "default_factory", "cmp_to_key", "_missing_"),  # the last of a Flag
 })  # fmt: skip
+# Of these, what makes something of the function that it decorates, which is counted for that.
+_DECORATING = frozenset("property abstractproperty getter setter deleter cached_property".split())
 _CALLED = policy.DEFINABLE - {"__doc__", "__match_args__", "__slots__"}
 _CHANGING = policy.CHANGING_ATTRIBUTES | policy.CHANGING_STORES | policy.CHANGING_DUNDERS
 _FEW = 8  # items of a loop that is not counted
@@ -470,7 +472,9 @@ class Translator:
 
     def function(self, node: Any) -> ast.AST:
         self.bind(node, node.name)
-        node.decorator_list = [self.decorator(item) for item in node.decorator_list]
+        *outer, innermost = node.decorator_list or [None]
+        if innermost is not None:
+            node.decorator_list = [*map(self.visit, outer), self.innermost_decorator(innermost)]
         self.type_parameters(node)
         self.arguments(node.args)
         if node.returns is not None:
@@ -483,12 +487,13 @@ class Translator:
         self.placements.append(lambda strict: place_tick(body, _tick_statement(node), strict or special))
         return node
 
-    def decorator(self, node: ast.expr) -> ast.expr:
-        if isinstance(node, ast.Attribute) and node.attr in _CALLS_BY_OPERATOR and load_rule(node.attr) == "free":
+    def innermost_decorator(self, node: ast.expr) -> ast.expr:
+        """It is given the function that stands below; any other may be given one that is not decorated at all."""
+        if isinstance(node, ast.Attribute) and node.attr in _DECORATING and load_rule(node.attr) == "free":
             self._look_for_changes(node, node.attr, True)
             node.value = self.visit(node.value)
             return node
-        return node if isinstance(node, ast.Name) and node.id in _CALLS_BY_OPERATOR else self.visit(node)
+        return node if isinstance(node, ast.Name) and node.id in _DECORATING else self.visit(node)
 
     def type_parameters(self, node: Any) -> None:
         for parameter in getattr(node, "type_params", ()):

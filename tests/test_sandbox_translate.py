@@ -184,6 +184,7 @@ FACTORY = (
                 ("a.x = 1", "class D: __set__ = f\nclass A: x, X = D(), 1\na = A()"),
                 ("a.x = 1", "class A: X, __setattr__ = 1, f\na = A()"),
                 ("a.x", "class A:\n    X = 1\n    __getattr__ = f\na = A()"),
+                ("a.x", "class A:\n    X = 1\n    @property\n    @(lambda _: f)\n    def x(self): pass\na = A()"),
                 ("A.X | A.Y", "from enum import Flag\nclass A(Flag):\n    X, Y = 1, 2\n    _missing_ = f"),
                 (
                     "A.X | A.Y",
