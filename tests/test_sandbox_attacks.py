@@ -43,6 +43,7 @@ from sandbox import (
     translate,
 )
 from sandbox.assemble import Round, assemble
+from sandbox.judge import Judge
 from sandbox.pool import run_many, run_with
 from sandbox.slot import Settings, Slot
 from sandbox.verdict import Limits, Program, Result, Test
@@ -2678,6 +2679,18 @@ def test_who_has_more_to_ask_does_not_wait_for_more_than_one_answer() -> None:
         Channel(ours.fileno(), bytes(8), 1 << 20).send(1, b"x")
         asking.join(60)
         assert received == [(1, b"x")]
+
+
+@pytest.mark.parametrize(
+    ("test", "hurried", "greedy"), [("f(1)", True, True), ("f(1)", False, False), ("f(f(1))", True, False)]
+)
+def test_a_judge_reads_ahead_only_where_it_has_asked_for_everything(test: str, hurried: bool, greedy: bool) -> None:
+    ours, theirs = socket.socketpair()
+    control, descriptor = socket.socketpair()
+    job = {"kind": "function", "entry_point": "f", "setup": "", "tests": (f"assert {test} == 1",), "nonce": bytes(8)}
+    with ours, theirs, descriptor:
+        turn = Judge(control.detach())._turn(job | {"cap": 100, "hurried": hurried, "hollow": False}, theirs.fileno())
+        assert (turn.whole, turn.channel.greedy) == (greedy, greedy)
 
 
 def test_two_replies_to_one_program_end_that_program_only() -> None:
