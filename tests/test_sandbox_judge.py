@@ -4,10 +4,13 @@ Every case is one program with its tests; the status of each test and the reason
 """
 
 import re
+import weakref
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
+from sandbox import judge, remote
 from sandbox.pool import run_many
 from sandbox.slot import Settings, Slot
 from sandbox.verdict import Limits, Program, Result, Status, Test
@@ -990,3 +993,26 @@ def test_a_long_exception_of_the_module_and_a_long_question_do_not_wait_for_each
     program = Program("raise ValueError('a' * 900_000)\ndef f(x): return 1", "function", (test,), "f")
     (result,) = run_many([program], limits=replace(LIMITS, wall_seconds=20), workers=1)
     assert (result.status, result.error_type) == ("exception", "ValueError")
+
+
+def test_what_a_test_filled_the_memory_with_is_let_go_of_before_anything_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """To say what became of the test takes memory too, of which it may have left none."""
+    held: list[weakref.ref[Any]] = []
+    alive: list[Any] = []
+
+    class Kept:
+        def __init__(self) -> None:
+            held.append(weakref.ref(self))
+
+    def say(error: BaseException, *_: Any) -> tuple[str, str, str]:
+        alive[:] = [kept() for kept in held]
+        return "wrong", "", ""
+
+    monkeypatch.setattr(judge, "_outcome", say)
+    link = remote.Link(None)  # type: ignore[arg-type]
+    fills = "def fills():\n    here = Kept()\n    try: {}[1]\n    except KeyError: raise MemoryError"
+    text = f"everywhere = Kept()\n{fills}\nfills()"
+    judge._execute(compile(text, "<test>", "exec"), {"Kept": Kept}, link)
+    assert alive == [None, None]
