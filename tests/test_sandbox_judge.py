@@ -311,6 +311,9 @@ CASES = {
         ],
         "passed passed wrong wrong wrong wrong",
     ),
+    "an argument of more digits than decimals are written with": Case(
+        "def f(x): return x", [f"assert f({10**5000:#x}) == {10**5000:#x}", "assert f(1) == 2"], "passed wrong"
+    ),
     "True is 1 as in Python": Case("def f(): return True", ["assert f() == 1", "assert f() is True"], "passed"),
     "an object of the program's own class": Case(
         "class Node:\n    def __init__(self, v):\n        self.v, self.next = v, None\n"
