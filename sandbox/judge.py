@@ -34,7 +34,7 @@ from sandbox.foresee import bound_names
 from sandbox.handles import Ended, Entry
 from sandbox.lasting import WARM, settings, state
 from sandbox.prepared import EARLY, Prepared, prepare_tests, tell_of_a_class
-from sandbox.remote import Link
+from sandbox.remote import MORE_THAN_IT_HOLDS, Link
 from sandbox.wire import Channel, Closed, Replies, receive_down
 
 _CACHED_PROBLEMS = 64
@@ -120,9 +120,13 @@ class Judge:
     def _verdict(self, turn: "Turn") -> dict[str, Any]:
         try:
             return self._stdio(turn) if turn.prepared is None else self._function(turn, turn.prepared)
+        except MemoryError as error:  # of what it gave, as in `Link`: no program may choose that it is no evidence
+            error.__traceback__ = error.__context__ = None
+            outcomes = [("output_limit", MORE_THAN_IT_HOLDS, "")] * _wanted(turn)
+            return {"tests": outcomes, "steps": turn.link.steps, "waiting": False, "spoilt": True}
         except Exception as error:  # a bug of ours: it must cost this program's verdict and not the others'
             text = f"the judge failed: {type(error).__name__}: {_text(error)}"[:_MESSAGE_CHARS]
-            outcomes = [("infra_error", text, "")] * (1 if turn.prepared is None else len(turn.prepared.tests))
+            outcomes = [("infra_error", text, "")] * _wanted(turn)
             return {"tests": outcomes, "steps": 0, "waiting": False, "spoilt": True}
 
     def _turn(self, job: dict[str, Any], descriptor: int) -> "Turn":
@@ -186,6 +190,10 @@ class Judge:
         except (Malformed, IndexError, TypeError, RecursionError) as error:
             outcome = ("killed", f"protocol violation: {error}", "")
         return {"tests": [outcome], "steps": steps, "waiting": waiting}
+
+
+def _wanted(turn: Turn) -> int:
+    return 1 if turn.prepared is None else len(turn.prepared.tests)
 
 
 def compare_output(found: str, expected: str) -> Outcome:
@@ -348,7 +356,8 @@ def _described(kind: type) -> tuple[str, str]:
 
 
 def _text(error: BaseException) -> str:
+    """Cut at once: of a list in a list in a list it is as long as half of what the judge can hold."""
     try:
-        return str(error)
+        return str(error)[:_MESSAGE_CHARS]
     except BaseException as second:
         return f"(no message: {type(second).__name__})"

@@ -30,7 +30,9 @@ _MOST_CALLS = 50_000
 _MOST_ITEMS = 10_000_000
 _MESSAGE_CHARS = 500  # of a name or a message that a program gives: both go into the verdict on every test
 _TOO_DEEP = "a result that is nested too deep to be read"
+MORE_THAN_IT_HOLDS = "results that are more than the judge can hold"
 _END = b'["end"]'
+_SHORT = 1 << 12  # bytes of a reply that gives a handle, or says what ended the program
 _LENT_BYTES, _MOST_LENT = 1 << 16, 100  # of a container that an attribute holds, and of these, that are compared later
 
 
@@ -142,7 +144,7 @@ class Link:
         except Closed:
             self._end("gone", "")
         except MemoryError:  # one answer cannot be that large, but a test may keep many
-            self._end("output_limit", "results that are more than the judge can hold")
+            self._end("output_limit", MORE_THAN_IT_HOLDS)
         except Malformed as error:
             self._end("killed", f"protocol violation: {error}")
 
@@ -221,6 +223,8 @@ class Link:
 
     def _unpacked(self, data: bytes, objects: list[Any]) -> tuple[Any, BaseException | None, str]:
         """The value of a reply, or the exception and what the candidate calls it."""
+        if self.hollow and len(data) > _SHORT:  # no handle, and to read it takes time that is not the tests'
+            return None, RuntimeError("something long") if data.startswith(b'["e"') else None, "RuntimeError"
         try:
             tree = from_bytes(data)
         except RecursionError:
@@ -247,7 +251,7 @@ class Link:
                 unpacker.fill(number, trees)
         except RecursionError:
             self._end("output_limit", _TOO_DEEP)
-        except (IndexError, TypeError, ValueError, AttributeError) as fault:
+        except (IndexError, TypeError, ValueError, AttributeError, Uncrossable) as fault:  # such as a range of handles
             raise Malformed(f"a reply that makes no sense: {type(fault).__name__}") from None
         finally:
             self._came = None

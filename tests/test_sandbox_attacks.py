@@ -43,7 +43,7 @@ from sandbox import (
     translate,
 )
 from sandbox.assemble import Round, assemble
-from sandbox.judge import Judge
+from sandbox.judge import Judge, _text
 from sandbox.pool import run_many, run_with
 from sandbox.slot import Settings, Slot
 from sandbox.verdict import Limits, Program, Result, Test
@@ -2570,6 +2570,65 @@ def test_answers_that_the_judge_cannot_hold_are_too_long(monkeypatch: pytest.Mon
     with pytest.raises(handles.Ended):
         link.start()
     assert link.final == ("output_limit", "results that are more than the judge can hold", "")
+
+
+def test_the_words_of_an_exception_are_cut_before_anything_is_made_of_them() -> None:
+    """One list in many places crosses once, and written out may be as long as half of what the judge can hold."""
+    shared = ["x" * 1000]
+    assert len(_text(ValueError([shared] * 1000))) == 300
+
+
+def test_a_judge_without_memory_blames_what_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*parts: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("sandbox.judge._run_tests", exhausted)
+    ours, theirs = socket.socketpair()
+    control, descriptor = socket.socketpair()
+    job = {"kind": "function", "entry_point": "f", "setup": "", "tests": ("f()",) * 2, "nonce": bytes(8), "cap": 100}
+    with ours, theirs, descriptor:
+        one = Judge(control.detach())
+        verdict = one._verdict(one._turn(job | {"hurried": True, "hollow": False}, theirs.fileno()))
+    assert [status for status, *_ in verdict["tests"]] == ["output_limit"] * 2 and verdict["spoilt"]
+
+
+class _Replies:
+    """The program's side of a link: these, one after the other."""
+
+    def __init__(self, *replies: bytes) -> None:
+        self.replies = iter(enumerate(replies))
+
+    def send(self, number: int, payload: bytes) -> None: ...
+
+    def receive(self) -> tuple[int, bytes]:
+        return next(self.replies)
+
+
+_BEGUN = b'["v",0,null,[]]'
+
+
+def test_what_takes_long_to_read_is_not_read_to_see_whether_tests_end_without_it() -> None:
+    """Who broke out says the same at no cost: a hundred of these would take longer than tests may, and blame them."""
+    long = b',["L"' + b",[]" * 10_000 + b"]"
+    link = remote.Link(_Replies(_BEGUN, b'["v",0' + long + b",[]]", b'["e",0,["E"],""' + long + b",[]]"))  # type: ignore[arg-type]
+    link.hollow = True
+    link.start()
+    assert link.ask("len") is None
+    with pytest.raises(RuntimeError, match="something long"):
+        link.ask("len")
+    assert link.steps == 0 and not link.final
+
+
+def test_a_reply_that_asks_for_a_handle_while_it_is_read_is_no_test_of_operators() -> None:
+    """A range of handles is what no packer makes, even of a class that the test names."""
+    handle = b'["v",0,["h",0,"P"],[]]'
+    said = (_BEGUN, handle, b'["v",0,["N",["h",0,"P"],1,1],[]]', b'["v",0,true,[]]')
+    link = remote.Link(_Replies(*said))  # type: ignore[arg-type]
+    link.start()
+    link.ask("global", plain=("P",))
+    with pytest.raises(handles.Ended):
+        link.ask("global", plain=("P",))
+    assert link.final is not None and link.final[0] == "killed", link.final
 
 
 # What happens between a program's return and the verdict: source, tests, statuses, part of the reason.
