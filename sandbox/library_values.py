@@ -1,4 +1,4 @@
-"""The part of `codec` for values of the library's types: numbers, dates, arrays, views of dictionaries, and classes.
+"""The part of `codec` for values of the library's types: numbers, dates, arrays, slices, views of dicts, and classes.
 
 `PACK` and `UNPACK` are by type and by tag; what the reading functions raise of a tree that no packer makes, `codec`
 takes for that. `STATES` are the types of which nothing but one attribute crosses: whatever a program sets it to, the
@@ -131,6 +131,13 @@ def _pack_range(packer: "Packer", value: range) -> "Tree":
     return ["N", *map(hex_int, (value.start, value.stop, value.step))]
 
 
+def _pack_slice(packer: "Packer", value: slice) -> "Tree":
+    parts = (value.start, value.stop, value.step)
+    if not {NoneType, int}.issuperset(map(type, parts)):
+        return packer.foreign(value)
+    return ["l", *packer.pack_all(parts)]
+
+
 def _pack_decimal(packer: "Packer", value: Decimal) -> "Tree":
     if packer.bounded and value.is_finite() and not -_LARGEST_EXPONENT < value.adjusted() < _LARGEST_EXPONENT:
         return packer.foreign(value)
@@ -156,6 +163,7 @@ def _pack_view(packer: "Packer", value: Any) -> "Tree":
 
 PACK: dict[type, Callable[["Packer", Any], "Tree"]] = {
     range: _pack_range,
+    slice: _pack_slice,
     Fraction: _pack_fraction,
     Decimal: _pack_decimal,
     datetime: _pack_datetime,
@@ -174,6 +182,13 @@ PACK: dict[type, Callable[["Packer", Any], "Tree"]] = {
 def _unpack_range(u: "Unpacker", tree: "Tree") -> range:
     start, stop, step = u.unpack_all(tree[1:])
     return range(start, stop, step)
+
+
+def _unpack_slice(u: "Unpacker", tree: "Tree") -> slice:
+    start, stop, step = u.unpack_all(tree[1:])
+    if not {NoneType, int}.issuperset(map(type, (start, stop, step))):
+        raise TypeError("a slice of anything but numbers")
+    return slice(start, stop, step)
 
 
 def _unpack_moment(u: "Unpacker", tree: "Tree", kind: type) -> Any:
@@ -206,6 +221,7 @@ def _unpack_view(u: "Unpacker", tree: "Tree") -> Any:
 
 UNPACK: dict[str, Callable[["Unpacker", "Tree"], Any]] = {
     "N": _unpack_range,
+    "l": _unpack_slice,
     "R": lambda u, t: Fraction(int(t[1], 16), int(t[2], 16)),
     "M": lambda u, t: Decimal(t[1]),
     "w": lambda u, t: _unpack_moment(u, t, datetime),

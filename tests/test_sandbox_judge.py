@@ -87,6 +87,20 @@ CASES = {
     "an index the answer does not have": Case(
         "def f(x): return []", ["assert f(1)[0] == 0"], "wrong", "could not use the answer: IndexError"
     ),
+    "a slice of what only the program can slice": Case(
+        "class Q:\n    x = [1, 2, 3]\n    def __getitem__(self, key): return self.x[key]\n"
+        "    def __setitem__(self, key, value): self.x[key] = value\n    def __delitem__(self, key): del self.x[key]\n"
+        "def f(x): return Q()",
+        [
+            "assert f(1)[::-1] == [3, 2, 1]",
+            "assert f(1)[::-1] == [1, 2, 3]",
+            "q = f(1)\nq[1:] = [5]\ndel q[:1]\nassert q[:] == [5]",
+        ],
+        "passed wrong passed",
+    ),
+    "a slice of a generator": Case(
+        "def f(x): yield 1", ["assert f(1)[:1] == [1]"], "exception", "not subscriptable", error_type="TypeError"
+    ),
     "a name that only an answer would have bound": Case(
         "def f(x): return []",
         [
