@@ -435,7 +435,7 @@ class Attributes(dict[str, Any]):
             self[key] = value
 
     def __ior__(self, other: Any) -> Any:  # type: ignore[misc]
-        self.update(other)
+        Attributes.update(self, other)  # and no attribute that a program gave this one
         return self
 
     def setdefault(self, key: str, default: Any = None) -> Any:

@@ -39,7 +39,15 @@ _STRING_ANNOTATIONS = __future__.annotations.compiler_flag
 # there are to use them nobody knows.
 _CALLS_BY_OPERATOR = frozenset({
     *("property", "abstractproperty", "getter", "setter", "deleter", "setattr", "cached_property", "partialmethod"),
-    *("eval", "exec", "defaultdict", "DefaultDict", "default_factory", "cmp_to_key", "_missing_"),  # the last of a Flag
+    *("eval", "exec", "defaultdict", "DefaultDict", "default_factory", "cmp_to_key", "_missing_"),
+    # The operators of these call methods that have common names: of what a ChainMap holds, of a class below the others.
+    *("ChainMap", "Flag", "IntFlag", "MutableSequence", "MutableSet", "UserDict", "UserList"),
+})  # fmt: skip
+# Methods that operators call on any object: `{**x}`, `|=` and `==` of mappings, sums of Counters, `in` and unpacking of
+# files, differences of times, and what sets and Fractions do among themselves. Who binds such an attribute is counted.
+_CALLED_PLAINLY = frozenset({
+    *("_from_iterable", "_keep_positive", "_richcmp", "items", "keys", "peek", "read", "read1", "readline"),
+    "utcoffset",
 })  # fmt: skip
 # Of these, what makes something of the function that it decorates, which is counted for that.
 _DECORATING = frozenset("property abstractproperty getter setter deleter cached_property".split())
@@ -320,6 +328,8 @@ class Translator:
             self.bind(node, name)
         elif name in _CALLS_BY_OPERATOR:
             self.strict = True
+        elif node.ctx.__class__ is not ast.Load:
+            self.bind(node, name)
         if name in policy.CHANGING_ATTRIBUTES:
             self.changes_library = True
         return node
@@ -330,6 +340,8 @@ class Translator:
     def bind(self, node: ast.AST, name: str | None) -> None:
         """A name is about to be bound in the scope we are in."""
         self.strict |= name == "_missing_"
+        if self.scope == "class" and name in _CALLED_PLAINLY:
+            self.strict |= not isinstance(node, ast.FunctionDef)
         if name is None or not is_dunder(name):
             if name is not None and name.startswith("_sandbox_"):
                 self.refuse(node, "special-name", f"{name} may not be defined here")
@@ -363,6 +375,7 @@ class Translator:
         if loading and _is_own_init(node):
             rule = "guard"
         node.value = self.visit(node.value)
+        self.strict |= not loading and name in _CALLED_PLAINLY
         if rule == "free":
             if (not loading and is_dunder(name)) or name in _CALLS_BY_OPERATOR:
                 self.strict = True
@@ -483,7 +496,7 @@ class Translator:
         self.scope, self.in_free_loop = "function", False
         body = node.body = self.block(node.body)
         self.scope, self.in_free_loop = outer
-        special = is_dunder(node.name) or bool(node.decorator_list)
+        special = is_dunder(node.name) or bool(node.decorator_list) or node.name in _CALLED_PLAINLY
         self.placements.append(lambda strict: place_tick(body, _tick_statement(node), strict or special))
         return node
 
@@ -565,16 +578,19 @@ class Translator:
     def call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) > 1:
             self.strict = True
+        if getattr(node.func, "attr", getattr(node.func, "id", "")) == "namedtuple":
+            words = [word for part in node.args if isinstance(part, ast.Constant) for word in str(part.value).split()]
+            self.strict |= not _CALLED_PLAINLY.isdisjoint(word.strip(",") for word in words)
         return self.generic(node)
 
     def constant(self, node: ast.Constant) -> ast.AST:
         if node.value.__class__ is str:
             # The namespace of a class that type() makes, by whatever name, may have a function there; likewise fields.
-            self.strict |= node.value in policy.DEFINABLE or node.value in _CALLS_BY_OPERATOR
+            self.strict |= _may_be_called(node.value)
         return node
 
     def keyword(self, node: ast.keyword) -> ast.AST:
-        self.strict |= node.arg in policy.DEFINABLE or node.arg in _CALLS_BY_OPERATOR
+        self.strict |= _may_be_called(node.arg)
         return self.generic(node)
 
     def match_class(self, node: ast.MatchClass) -> ast.AST:
@@ -695,6 +711,11 @@ def _tick_lambda(node: ast.Lambda, strict: bool) -> None:
     if strict or not calls_nothing(node.body):
         choice = ast.IfExp(test=_tick(node), body=node.body, orelse=_const(None), **_HERE)
         node.body = ast.copy_location(choice, node.body)
+
+
+def _may_be_called(name: str | None) -> bool:
+    """Whether a function that becomes an attribute of this name, or has it for its own, runs without being called."""
+    return name in policy.DEFINABLE or name in _CALLS_BY_OPERATOR or name in _CALLED_PLAINLY
 
 
 def _reads_freely(text: object) -> bool:

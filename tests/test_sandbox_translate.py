@@ -192,6 +192,47 @@ FACTORY = (
                 ),
             )
         ),
+        *(
+            f"R = {result}\nn = 40\ndef f(*given):\n    global n\n    n -= 1\n"
+            f"    if n > 0:\n        x = a\n        {act}\n        x = a\n        {act}\n    n += 1\n    return R\n"
+            f"{classes}\nx = a\n{act}"
+            for result, act, classes in (
+                ("()", "{**x}", "class A:\n    keys = f\na = A()"),
+                ("()", "{**x}", "class A:\n    def keys(self): return f() or R\na = A()"),
+                ("()", "{**x}", "class A: pass\na = A()\na.keys = f"),
+                ("()", "{**x}", "class A: pass\na = A()\nfor a.keys in [f]: pass"),
+                ("()", "{**x}", "class A: pass\na = A()\nvars(a)['keys'] = f"),
+                ("()", "{**x}", "from types import SimpleNamespace as N\na = N(keys=f)"),
+                ("()", "{**x}", "from collections import namedtuple\na = namedtuple('A', 'x, keys')(1, f)"),
+                ("()", "{**x}", "from dataclasses import *\n@dataclass\nclass A: keys: object\na = A(f)"),
+                ("()", "x |= b", "class B: keys = f\na, b = {}, B()"),
+                ("()", "x + x", "from collections import Counter\na = Counter()\na.items = f"),
+                ("()", "x += b", "from collections import Counter\nclass B: items = f\na, b = Counter(), B()"),
+                ("{}", "x | {}", "from collections import ChainMap\nclass B: copy = f\na = ChainMap(B())"),
+                ("[]", "[] = x", "from enum import Flag\nclass A(Flag):\n    X = 1\n    _iter_member_ = f\na = A.X"),
+                ("''", "1 in x", "import sys\na = sys.stdin\na.readline = f"),
+                ("b''", "1 in x", "import io\nclass A(io.BufferedIOBase): read = f\na = A()"),
+                ("0", "x < 1", "from fractions import Fraction\nclass A(Fraction): _richcmp = f\na = A()"),
+                (
+                    "None",
+                    "x - x",
+                    "from datetime import *\nclass A(tzinfo): utcoffset = f\na = datetime(2, 2, 2, tzinfo=A())\n"
+                    "b = a.replace(tzinfo=A())\na = type('C', (), {'__sub__': lambda s, o: b == datetime.max})()",
+                ),
+                (
+                    "()",
+                    "x |= (1,)",
+                    "from collections.abc import MutableSet\nclass A(MutableSet):\n    add = discard = f\n"
+                    "    __iter__ = __len__ = __contains__ = None\na = A()",
+                ),
+                (
+                    "()",
+                    "x & ()",
+                    "from collections.abc import Set\nclass A(Set):\n    def _from_iterable(self, x): return f()\n"
+                    "    __iter__ = __len__ = __contains__ = None\na = A()",
+                ),
+            )
+        ),
     ],
 )
 def test_functions_that_operators_come_to_call_are_counted(source: str) -> None:
@@ -206,11 +247,17 @@ def test_functions_that_operators_come_to_call_are_counted(source: str) -> None:
         "class A:\n    __hash__ = None\n    def __add__(self, other): pass\n    __radd__ = __add__\nf(1, 2)",
         "class A:\n    @property\n    def x(self): pass\n    @x.setter\n    def x(self, x): pass\nf(1, 2)",
         "from typing import Type\ndef g(x: Type[int]) -> str: return type(x) is x\nprint(type(f(1, 2)), vars(g))",
+        "class A:\n    def items(self): return self.add\n    add, copy = 1, len\nf(1, 2)\ndef keys(): pass\n{**{}}",
         "class A:\n    __slots__ = ('x',)\n    __match_args__ = ('x',)\n    __doc__ = 'a'\nA.sort = f(1, 2)",
     ],
 )
 def test_the_usual_ways_cost_no_step(source: str) -> None:
     assert steps("def f(a, b): return a - b\n" + source) == 0
+
+
+def test_a_dictionary_of_attributes_calls_no_method_that_it_was_given() -> None:
+    source = "class A: pass\na = A()\nv = vars(a)\ndef f(x): return 1\nv.update = f\nv |= {'x': 2}\nprint(a.x)"
+    assert (run(source).stdout, steps(source)) == ("2\n", 0)
 
 
 def test_the_budget_is_spent_to_the_last_step_and_no_further() -> None:
