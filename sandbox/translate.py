@@ -247,6 +247,7 @@ class Translator:
         self.scope = "module"
         self.private = ""  # the class whose body we are in, for __name mangling
         self.slotted: list[ast.stmt] = []  # the statements of that body that may bind __slots__
+        self.certain: frozenset[ast.AST] = frozenset()  # imports that the program reaches, unless it ends before them
         self.tries_import = 0  # inside a try that expects an ImportError
         self.rewrites_mistakes = False  # what CPython may call a SyntaxError does not stand in the tree any more
         self.strict = False
@@ -264,6 +265,7 @@ class Translator:
             tree.body = self.visit(tree.body)
         elif isinstance(tree, ast.Module):
             self._future(tree)
+            self.certain = frozenset(node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom))
             tree.body = self.block(tree.body)
             at = 1 if tree.body and _is_docstring(tree.body[0]) else 0
             # A module's names are looked up in two dictionaries more than a global's.
@@ -385,7 +387,7 @@ class Translator:
                 return node
             return ast.copy_location(_call(".attr", node.value, _const(name)), node)
         if rule == "own":
-            node.value = _call(".own", node.value, _const(name))
+            node.value = ast.copy_location(_call(".own", node.value, _const(name)), node)
             return node
         verb = "read" if loading else "set or deleted"
         self.refuse(node, "attribute", f"the attribute {name} may not be {verb}")
@@ -413,10 +415,11 @@ class Translator:
     def guarded_aug_assign(self, node: ast.AugAssign, target: ast.Attribute) -> list[ast.stmt]:
         """`x.obj += y` reads x.obj, which is a guard's to give: the same in three statements."""
         owner, value = (ast.Name(id=name, ctx=_STORE, **_HERE) for name in (".o", ".v"))
+        read = ast.copy_location(_call(".attr", _name(".o"), _const(target.attr)), node)
         place = ast.Attribute(value=_name(".o"), attr=target.attr, ctx=_STORE, **_HERE)
         statements: list[ast.stmt] = [
             ast.Assign(targets=[owner], value=self.visit(target.value), **_HERE),
-            ast.Assign(targets=[value], value=_call(".attr", _name(".o"), _const(target.attr)), **_HERE),
+            ast.Assign(targets=[value], value=read, **_HERE),
             ast.AugAssign(target=value, op=node.op, value=self.visit(node.value), **_HERE),
             ast.Assign(targets=[place], value=_name(".v"), **_HERE),
         ]
@@ -534,8 +537,8 @@ class Translator:
         self.scope, self.private, self.slotted = outer
         if slotted:  # the last thing before the class is made, so that nothing can change them afterwards
             names = ast.Name(id="__slots__", ctx=_STORE, **_HERE)
-            looked_at = ast.Assign(targets=[names], value=_call(".slots", _name("__slots__")), **_HERE)
-            node.body.append(ast.copy_location(looked_at, slotted[-1]))
+            looked_at = ast.copy_location(_call(".slots", _name("__slots__")), slotted[-1])
+            node.body.append(ast.copy_location(ast.Assign(targets=[names], value=looked_at, **_HERE), slotted[-1]))
         return node
 
     def assign(self, node: ast.Assign) -> ast.AST:
@@ -650,12 +653,13 @@ class Translator:
 
     def imported(self, node: ast.Import, alias: ast.alias) -> ast.expr:
         self.check_module(node, alias.name)
-        return _call(".import", _const(alias.name), _const(alias.asname is not None), _const(self.tries_import > 0))
+        args = alias.name, alias.asname is not None, self.tries_import > 0
+        return ast.copy_location(_call(".import", *map(_const, args)), node)
 
     def import_from(self, node: ast.ImportFrom) -> list[ast.stmt]:
         module = node.module or ""
         if node.level:
-            call = _call(".relative", _const("." * node.level + module))
+            call = ast.copy_location(_call(".relative", _const("." * node.level + module)), node)
             return [ast.copy_location(ast.Expr(value=call, **_HERE), node)]
         if module == "__future__":
             self.rewrites_mistakes = True
@@ -667,19 +671,20 @@ class Translator:
             self.rewrites_mistakes |= self.scope != "module"
             if module not in policy.MODULES:
                 # Nothing is known of its names: importing it fails, or is refused, when it is reached.
-                call = _call(".from", _const(module), _const("*"), _const(self.tries_import > 0))
-                return [ast.copy_location(ast.Expr(value=call, **_HERE), node)]
+                return [ast.copy_location(ast.Expr(value=self.imported_from(node, module, "*"), **_HERE), node)]
             names = [(name, name) for name in starred(module)]
         self.changes_library |= any(name in policy.CHANGING_ATTRIBUTES for name, _ in names)
         found: list[ast.stmt] = [] if names else [ast.copy_location(ast.Pass(**_HERE), node)]
         for name, local in names:
-            call = _call(".from", _const(module), _const(name), _const(self.tries_import > 0))
-            found.append(self.bound(node, local, call))
+            found.append(self.bound(node, local, self.imported_from(node, module, name)))
         return found
+
+    def imported_from(self, node: ast.ImportFrom, module: str, name: str) -> ast.expr:
+        return ast.copy_location(_call(".from", *map(_const, (module, name, self.tries_import > 0))), node)
 
     def check_module(self, node: ast.AST, module: str) -> None:
         """Refuse here what stands at the top of the program; what may never be reached is refused when it is."""
-        if self.scope == "module" and not self.tries_import and module_rule(module, self.allow_modules) == "refuse":
+        if node in self.certain and module_rule(module, self.allow_modules) == "refuse":
             self.refuse(node, "module", module_message(module))
 
     def bound(self, node: ast.AST, local: str, value: ast.expr) -> ast.stmt:

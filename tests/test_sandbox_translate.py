@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sandbox import policy
+from sandbox import execute, policy
 from sandbox.placement import calls_nothing
 from sandbox.runtime import World, prepare
 from sandbox.translate import Refused, Translator, load_rule, translate
@@ -281,6 +281,30 @@ def test_all_violations_are_told_with_their_lines() -> None:
         translate("import subprocess\nx = 1\nx.__globals__\n__builtins__")
     assert [(v.line, v.rule) for v in caught.value.violations] == [(1, "module"), (3, "attribute"), (4, "name")]
     assert "line 3: the attribute __globals__ may not be read [attribute]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f():\n\n    x = 1; import subprocess\nf()",
+        "def f():\n\n    from subprocess import run\nf()",
+        "if 1:\n    x = 1\n    from subprocess import *",
+        "class A:\n    x = ['__class__']\n    __slots__ = x",
+        "def f(e):\n\n    e.obj += 1\ntry: 0 .x\nexcept AttributeError as e: f(e)",
+        "def f(e):\n\n    return e.obj\ntry: 0 .x\nexcept AttributeError as e: f(e)",
+        "from collections import Counter\ndef f(x):\n    return x._keep_positive()\nf(Counter())",
+    ],
+)
+def test_what_is_refused_while_it_runs_is_told_with_its_line(source: str) -> None:
+    execution = execute(source, "")
+    assert (execution.status, [violation.line for violation in execution.violations]) == ("refused", [3]), execution
+
+
+def test_an_import_that_is_never_reached_is_not_refused() -> None:
+    unreached = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import numpy as np\n"
+    assert run(unreached + "def f(x: 'np.ndarray'): print(x)\nf(1)").stdout == "1\n"
+    with pytest.raises(Refused, match="line 2: the module numpy is not allowed"):
+        translate("print(1)\nimport numpy as np")
 
 
 def test_a_refused_module_names_what_is_allowed() -> None:
