@@ -72,8 +72,8 @@ def statuses(language: Language) -> dict[type[BaseException], str]:
     """What a program's end by one of these is called."""
     if not language.layer:
         return {MemoryError: "memory_limit"}
+    from sandbox.refused import Refused
     from sandbox.stops import OutputLimit, StepLimit
-    from sandbox.translate import Refused
 
     return {
         StepLimit: "step_limit",

@@ -13,9 +13,9 @@ import typing
 from types import NoneType
 from typing import Any
 
-from sandbox import guards
+from sandbox import attributes, classes
+from sandbox.rules import is_dunder, load_rule, store_rule
 from sandbox.stops import refuse
-from sandbox.translate import is_dunder, load_rule, store_rule
 
 # Classes of ours whose objects are not copied, nor what they hold, which leads to the world. `freeze` fills it.
 UNCOPIED: set[type] = set()
@@ -59,7 +59,7 @@ def _keep_alive(x: Any, memo: Any) -> None:
 
 def _deepcopy_method(x: Any, memo: Any) -> Any:
     """A bound method of the program's with a copy of its object. The library's stays, with what it is bound to."""
-    return types.MethodType(x.__func__, copy.deepcopy(x.__self__, memo)) if guards.made_by_program(x) else x
+    return types.MethodType(x.__func__, copy.deepcopy(x.__self__, memo)) if classes.made_by_program(x) else x
 
 
 def _reconstruct(
@@ -70,7 +70,7 @@ def _reconstruct(
         raise TypeError(f"cannot pickle {type(x).__name__!r} object")
     if type(x) is typing.ForwardRef:  # its state holds the code of its text, not translated
         return x
-    if not (isinstance(func, type) or func in _MAKERS or guards.made_by_program(func)):
+    if not (isinstance(func, type) or func in _MAKERS or classes.made_by_program(func)):
         if issubclass(type(x), _UNCHANGING):
             return x
         raise TypeError(f"cannot pickle {type(x).__name__!r} object")
@@ -106,7 +106,7 @@ def _set_state(made: Any, state: Any, kind: Any) -> None:
     state = _own_parts(state)
     attributes, slots = _parts(made, state)
     if type(made) is not kind:  # a `__new__` of the program's gave another object, such as the library's
-        found, wanted = guards.name_of(type(made)), guards.name_of(kind)
+        found, wanted = classes.name_of(type(made)), classes.name_of(kind)
         refuse("attribute", f"copy may not set attributes of a {found} from a {wanted}")
     if own_way:
         made.__setstate__(state)
@@ -151,13 +151,13 @@ def _check(owner: Any, part: Any) -> None:
         if type(name) is not str or is_dunder(name) or store_rule(name) == "refuse":
             refuse("attribute", f"copy may not set the attribute {name}")
         if store_rule(name) == "own":
-            guards.own(owner, name)
+            classes.own(owner, name)
 
 
 def _check_values(owner: Any, slots: Any) -> None:
     """What a state has under a guarded name is what the guard gives: `__slots__` may name the `format` of a str."""
     for name, value in slots.items() if type(slots) is dict else ():
-        if type(name) is str and load_rule(name) == "guard" and guards.attr(owner, name) is not value:
+        if type(name) is str and load_rule(name) == "guard" and attributes.attr(owner, name) is not value:
             refuse("attribute", f"copy may not read the attribute {name}")
 
 

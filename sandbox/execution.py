@@ -14,7 +14,7 @@ from sandbox.capture import ENDING, STDERR, STDOUT
 from sandbox.codec import Malformed
 from sandbox.pool import Mode
 from sandbox.process import Gone, Process, Settings
-from sandbox.translate import Violation
+from sandbox.refused import Violation
 from sandbox.verdict import Limits
 from sandbox.wire import NONCE_BYTES, Channel, Closed
 from sandbox.worker import EXIT_MEMORY

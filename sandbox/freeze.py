@@ -14,6 +14,8 @@ from typing import Any
 
 from sandbox import (
     asyncloop,
+    attributes,
+    classes,
     concurrency,
     copying,
     guards,
@@ -27,7 +29,6 @@ from sandbox import (
 )
 from sandbox.private import classes_of, library_private, values_of
 
-_HEAP = 1 << 9
 _CODECS = (
     "ascii base64 charmap cp037 cp1252 cp437 hex idna iso8859-1 latin-1 punycode raw_unicode_escape rot13 "
     "unicode_escape utf-16 utf-16-be utf-16-le utf-32 utf-32-be utf-32-le utf-7 utf-8 utf-8-sig"
@@ -89,9 +90,9 @@ def _harmless_bases() -> None:
     import abc
     import typing
 
-    guards.HARMLESS_BASES.update((abc.ABC, typing.Generic, typing.Protocol))
-    guards.STANDING_BASES.update((typing.TypedDict, modules._named_tuple))
-    guards.HARMLESS_BASES.update(
+    classes.HARMLESS_BASES.update((abc.ABC, typing.Generic, typing.Protocol))
+    classes.STANDING_BASES.update((typing.TypedDict, modules._named_tuple))
+    classes.HARMLESS_BASES.update(
         value for value in modules.library_names("collections.abc").values() if isinstance(value, type)
     )
 
@@ -255,9 +256,12 @@ def forget() -> None:
 
 
 def _own_classes() -> list[type]:
-    from sandbox import runtime, translate
+    from sandbox import refused, runtime, translator
 
-    rooms = (streams, concurrency, asyncloop, copying, guards, runtime, standins, stops, records, translate)
+    rooms = (
+        *(asyncloop, attributes, classes, concurrency, copying, guards, records, refused, runtime, standins, stops),
+        *(streams, translator),
+    )
     return [
         value
         for room in rooms
@@ -297,7 +301,7 @@ def _more_classes() -> list[type]:
     return [*found, *objects, *builtin, type(vars(abc.ABC)["_abc_impl"]), type(vars(json.JSONDecoder())["scan_once"])]
 
 
-def freeze_types(classes: set[type]) -> bool:
+def freeze_types(kinds: set[type]) -> bool:
     """Set the flag that makes a class immutable, where its place in the object is certain; False if it is not.
 
     Hygiene between programs that share a process, and no wall: a program that patches Counter patches it for the next.
@@ -305,11 +309,11 @@ def freeze_types(classes: set[type]) -> bool:
     offset = _flags_offset()
     if offset is None:
         return False
-    for kind in classes:
-        if kind.__flags__ & _HEAP and not kind.__flags__ & guards.IMMUTABLE:
+    for kind in kinds:
+        if kind.__flags__ & classes.HEAP and not kind.__flags__ & classes.IMMUTABLE:
             field = ctypes.c_ulong.from_address(id(kind) + offset)
             if field.value == kind.__flags__:
-                field.value |= guards.IMMUTABLE
+                field.value |= classes.IMMUTABLE
     return True
 
 

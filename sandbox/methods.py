@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
-from sandbox import guards, modules, policy, stops
+from sandbox import attributes, classes, modules, policy, stops
 from sandbox.private import classes_of, library_inner, library_private, names_in
 
 # What tells the class of an object, and so may call it: type(self)(...), self.__class__(...).
@@ -92,7 +92,7 @@ def _only_its_own(init: FunctionType) -> Callable[..., Any]:
 
     def __init__(self: Any, /, *args: Any, **keywords: Any) -> None:
         if type(self) is not typing.ForwardRef:
-            raise TypeError(f"expected a ForwardRef, found a {guards.name_of(type(self))}")
+            raise TypeError(f"expected a ForwardRef, found a {classes.name_of(type(self))}")
         init(self, *args, **keywords)
 
     return _named_like(__init__, init)
@@ -183,7 +183,7 @@ def _making_members(set_name: Callable[..., None]) -> Callable[..., None]:
         def checked(*args: Any) -> Any:
             made = new(*args)
             if not issubclass(type(made), kind):
-                raise TypeError(f"__new__() of {guards.name_of(kind)} gave a {guards.name_of(type(made))}")
+                raise TypeError(f"__new__() of {classes.name_of(kind)} gave a {classes.name_of(type(made))}")
             return made
 
         type.__setattr__(kind, "_new_member_", checked)
@@ -228,7 +228,7 @@ def _cached(self: Any, instance: Any, owner: Any = None) -> Any:
         return self
     if self.attrname is None:
         raise TypeError("Cannot use cached_property instance without calling __set_name__ on it.")
-    name = guards.attribute_name(instance, self.attrname)
+    name = attributes.attribute_name(instance, self.attrname)
     cache = object.__getattribute__(instance, "__dict__")
     if type(cache) is not dict:
         raise TypeError("the '__dict__' attribute of a class does not support item assignment for caching")
@@ -267,7 +267,7 @@ def _ask_the_class(alias: Any) -> None:
 
 def _by_the_rules(old: FunctionType) -> Callable[..., Any]:
     """The same function, whose `getattr` is the one that programs have."""
-    space = vars(importlib.import_module(old.__module__)) | {"getattr": guards.safe_getattr}
+    space = vars(importlib.import_module(old.__module__)) | {"getattr": attributes.safe_getattr}
     new = FunctionType(old.__code__, space, old.__name__, old.__defaults__, old.__closure__)
     return _named_like(new, old)
 

@@ -14,9 +14,9 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sandbox import copying, guards, policy, records
+from sandbox import attributes, classes, copying, guards, policy, records, rules
+from sandbox.rules import is_allowed_by_recipe, is_dunder, load_rule, module_message, module_rule
 from sandbox.stops import refuse
-from sandbox.translate import is_allowed_by_recipe, is_dunder, load_rule, module_message, module_rule
 
 Names = dict[str, Any]
 # Stand-ins whose real module is never imported: asyncio would bring ssl, logging and subprocess into every zygote, and
@@ -87,7 +87,7 @@ class Importer:
         if module_rule(module, self.allow_modules) == "inert":
             return guards.Forbidden(f"{module}.{name}")
         try:
-            return vars(found)[name] if name in vars(found) else guards.safe_getattr(found, name)
+            return vars(found)[name] if name in vars(found) else attributes.safe_getattr(found, name)
         except AttributeError:
             if f"{module}.{name}" in policy.MODULES:
                 return self.module(f"{module}.{name}")
@@ -96,7 +96,7 @@ class Importer:
     def dunder_import(
         self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
     ) -> Any:
-        return self.import_module(guards.exact_name(name), bool(fromlist), False)
+        return self.import_module(rules.exact_name(name), bool(fromlist), False)
 
 
 def hidden_import(name: str, *rest: Any) -> None:
@@ -132,14 +132,14 @@ def _update_wrapper(wrapper: Any, wrapped: Any, *options: Any, **more: Any) -> A
         refuse("module-name", "functools.update_wrapper takes two arguments here")
     _remember(wrapper)
     for name in _TEXTS:
-        value = guards.safe_getattr(wrapped, name, None)
+        value = attributes.safe_getattr(wrapped, name, None)
         if value is not None:
-            guards.safe_setattr(wrapper, name, value)
+            attributes.safe_setattr(wrapper, name, value)
     if type(wrapper) is types.FunctionType and type(wrapped) is types.FunctionType:
-        if guards.made_by_program(wrapper):
+        if classes.made_by_program(wrapper):
             # A function of the library may hold the methods of a class: contextmanager() takes all it finds on one.
-            own = guards.made_by_program(wrapped)
-            wrapper.__dict__.update(wrapped.__dict__ if own else guards.dictionary(wrapped))
+            own = classes.made_by_program(wrapped)
+            wrapper.__dict__.update(wrapped.__dict__ if own else attributes.dictionary(wrapped))
             wrapper.__wrapped__ = wrapped  # type: ignore[attr-defined]
     return wrapper
 
@@ -166,7 +166,7 @@ def _singledispatch(function: Any) -> Any:
             return action
         if own:
             return lambda action: register(kind, action)
-        annotations = list(guards.attr(kind, "__annotations__").values())
+        annotations = list(attributes.attr(kind, "__annotations__").values())
         if not annotations or not issubclass(type(annotations[0]), type):
             refuse("module-name", "singledispatch.register needs a class, here or as the first annotation")
         table[annotations[0]] = kind
@@ -177,7 +177,7 @@ def _singledispatch(function: Any) -> Any:
             raise TypeError(f"{wrapper.__name__} requires at least 1 positional argument")
         return dispatch(type(args[0]))(*args, **keywords)
 
-    wrapper.__name__ = wrapper.__qualname__ = guards.safe_getattr(function, "__name__", "wrapper")
+    wrapper.__name__ = wrapper.__qualname__ = attributes.safe_getattr(function, "__name__", "wrapper")
     wrapper.register, wrapper.dispatch = register, dispatch  # type: ignore[attr-defined]
     return wrapper
 
@@ -256,7 +256,7 @@ _TEXTS = ("__name__", "__qualname__", "__doc__")
 
 def _remember(value: Any) -> None:
     """`value` is about to be given attributes: what it has now, unless it is the program's."""
-    if guards.made_by_program(value) or type(value) in guards._made:
+    if classes.made_by_program(value) or type(value) in classes.MADE:
         return
     texts = {name: getattr(value, name) for name in _TEXTS} if type(value) is types.FunctionType else {}
     names = object.__getattribute__(value, "__dict__") if type(value).__dictoffset__ else None
@@ -284,18 +284,18 @@ def _abstractmethod(funcobj: Any) -> Any:
 def _attrgetter(*paths: str) -> Callable[[Any], Any]:
     if not paths:
         raise TypeError("attrgetter expected 1 argument, got 0")
-    parts = [guards.exact_name(path).split(".") for path in paths]
+    parts = [rules.exact_name(path).split(".") for path in paths]
 
     def get(value: Any) -> Any:
-        found = [functools.reduce(guards.safe_getattr, names, value) for names in parts]
+        found = [functools.reduce(attributes.safe_getattr, names, value) for names in parts]
         return found[0] if len(found) == 1 else tuple(found)
 
     return get
 
 
 def _methodcaller(name: str, /, *args: Any, **keywords: Any) -> Callable[[Any], Any]:
-    name = guards.exact_name(name)
-    return lambda value: guards.safe_getattr(value, name)(*args, **keywords)
+    name = rules.exact_name(name)
+    return lambda value: attributes.safe_getattr(value, name)(*args, **keywords)
 
 
 def _namedtuple(
@@ -305,8 +305,8 @@ def _namedtuple(
 
     rename = bool(rename)  # asked twice, a program's object might let a special name through
     if not isinstance(field_names, str):
-        field_names = [guards.exact_name(str(name)) for name in field_names]
-    return guards.checked_class(
+        field_names = [rules.exact_name(str(name)) for name in field_names]
+    return classes.checked_class(
         collections.namedtuple(typename, field_names, rename=rename, defaults=defaults, module="__main__")
     )
 
@@ -332,14 +332,14 @@ def enum_of(
         flags = issubclass(base, enum.Flag)
         members = [(member, enum.auto() if flags or start == 1 else start + i) for i, member in enumerate(members)]
     bases = (base,) if type is None else (type, base)
-    name, kind = guards.exact_name(value), base.__class__
+    name, kind = rules.exact_name(value), base.__class__
     body = kind.__prepare__(name, bases)
     for member, item in members:
-        member = guards.exact_name(member)
+        member = rules.exact_name(member)
         if member.startswith("_") or load_rule(member) != "free":
             refuse("special-name", f"a member of an Enum may not be called {member!r}")
         body[member] = item
-    return guards.checked_class(kind(name, bases, body))
+    return classes.checked_class(kind(name, bases, body))
 
 
 def _get_type_hints(value: Any, *options: Any, **more: Any) -> dict[str, Any]:
@@ -367,12 +367,12 @@ def _get_args(value: Any, /) -> Any:
 def _unwrapped(value: Any) -> Any:
     if type(value) in (tuple, list):
         return type(value)(map(_unwrapped, value))
-    return guards.without_metaclass(value)
+    return classes.without_metaclass(value)
 
 
 def _named_tuple(typename: Any, fields: Any = (), /, **more: Any) -> Any:
     """typing.NamedTuple, called or as a base."""
-    return guards.checked_class(typing.NamedTuple(typename, fields or list(more.items())))
+    return classes.checked_class(typing.NamedTuple(typename, fields or list(more.items())))
 
 
 _named_tuple.__name__ = _named_tuple.__qualname__ = "NamedTuple"
@@ -382,9 +382,9 @@ _named_tuple.__mro_entries__ = lambda bases: typing.NamedTuple.__mro_entries__((
 def _typing_names() -> Names:
     return {
         "NamedTuple": _named_tuple,
-        "Type": guards.TYPE,
+        "Type": classes.TYPE,
         "get_args": _get_args,
-        "get_origin": lambda value, /: guards.without_metaclass(typing.get_origin(value)),
+        "get_origin": lambda value, /: classes.without_metaclass(typing.get_origin(value)),
         "get_type_hints": _get_type_hints,
         "overload": _overload,
         "reveal_type": lambda value, /: value,
@@ -393,7 +393,7 @@ def _typing_names() -> Names:
 
 REPLACED: dict[str, Callable[[], Names]] = {
     "abc": lambda: {
-        "ABCMeta": guards.ABC_META,
+        "ABCMeta": classes.ABC_META,
         "abstractmethod": _abstractmethod,
         "abstractclassmethod": lambda callable, /: classmethod(_abstractmethod(callable)),
         "abstractstaticmethod": lambda callable, /: staticmethod(_abstractmethod(callable)),

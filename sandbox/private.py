@@ -1,7 +1,7 @@
 """The underscored methods and classes of the library modules that programs may import.
 
 An attribute such as `x._rest` is the program's own affair unless a class of the library has something callable of that
-name; then `guards.own` asks whose object `x` is. The set is read off the modules, so that it fits every Python version.
+name; then `classes.own` asks whose object `x` is. The set is read off the modules, and fits every Python version.
 """
 
 import functools

@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
-from sandbox import guards
+from sandbox import attributes, classes
+from sandbox.rules import is_dunder, load_rule
 from sandbox.stops import refuse
-from sandbox.translate import is_dunder, load_rule
 
 
 class _NoBase:
@@ -37,7 +37,7 @@ class FieldDescription:
     __init_subclass__ = _NoBase()
 
     def __init__(self, **options: Any) -> None:
-        guards.plain_keywords(options)
+        classes.plain_keywords(options)
         options |= {name: _flag(options[name]) for name in _FLAGS & options.keys()}
         dataclasses.field(**options)  # complains as the real one does
         self._sandbox_options = options
@@ -134,11 +134,11 @@ def dataclass(kind: Any = None, /, **options: Any) -> Any:
 
 
 def _dataclass(kind: Any, options: dict[str, Any]) -> Any:
-    if not issubclass(type(kind), type) or kind not in guards._made:  # an instance may equal any class
+    if not issubclass(type(kind), type) or kind not in classes.MADE:  # an instance may equal any class
         raise TypeError("dataclass() should be called on a class of the program")
     if type(kind).__setattr__ is not type.__setattr__:  # such as an Enum's, which asks objects of the program
         refuse("metaclass", "dataclass() may not be applied to an Enum")
-    options = {name: bool(value) for name, value in guards.plain_keywords(options).items()}
+    options = {name: bool(value) for name, value in classes.plain_keywords(options).items()}
     given = _annotations(kind)
     annotations = {name: _said(annotation) for name, annotation in given.items()}
     fields = {name: _field(_options(kind, name)) for name, said in annotations.items() if said is not _KW_ONLY}
@@ -188,7 +188,7 @@ def _dataclass(kind: Any, options: dict[str, Any]) -> Any:
         type.__setattr__(made, "__match_args__", named)
     if guarded:
         _hold_to_instances(made)
-    return guards.checked_class(made)
+    return classes.checked_class(made)
 
 
 def _set_defaults(kind: type, fields: dict[str, Any]) -> None:
@@ -224,12 +224,12 @@ def _set_new_attribute(kind: Any, name: str, value: Any) -> Any:
 def _get_state(self: Any) -> list[Any]:
     """What copy is told by an object of a frozen class with slots, or of any class below it: whatever fields and bases
     that one has, each is read by the rules."""
-    return [guards.safe_getattr(self, field.name) for field in _fields(type(self))]
+    return [attributes.safe_getattr(self, field.name) for field in _fields(type(self))]
 
 
 def _set_state(self: Any, state: Any) -> None:
     for field, value in zip(_fields(type(self)), state, strict=False):
-        object.__setattr__(self, guards._settable(self, field.name), value)
+        object.__setattr__(self, attributes.settable(self, field.name), value)
 
 
 def _say_plainly(kind: type) -> None:
@@ -252,13 +252,13 @@ def _guarded(kind: type, names: Iterable[str]) -> bool:
 
 def _has_no_guarded(kind: type) -> bool:
     """Whether a guarded name on an object of the class is the program's own attribute."""
-    return guards._own_class(kind) and not issubclass(kind, str | AttributeError)
+    return classes.own_class(kind) and not issubclass(kind, str | AttributeError)
 
 
 def _hold_to_instances(kind: type) -> None:
     """Let the methods that were written for `kind` read attributes of its own objects only."""
     for name, value in list(vars(kind).items()):
-        if isinstance(value, types.FunctionType) and not guards.made_by_program(value):
+        if isinstance(value, types.FunctionType) and not classes.made_by_program(value):
             if value.__globals__ is not globals():  # held already
                 type.__setattr__(kind, name, _of_instances(kind, value))
 
@@ -279,9 +279,9 @@ def _annotations(kind: type) -> dict[str, Any]:
     """A copy of the annotations of the class, whose names `dataclass` takes for fields: each one may have its name."""
     found = vars(kind).get("__annotations__", {})
     if type(found) is not dict:
-        refuse("special-name", f"the annotations of {guards.name_of(kind)} may only be a plain dict")
+        refuse("special-name", f"the annotations of {classes.name_of(kind)} may only be a plain dict")
     found = dict(found)
-    guards.say_what_is_named(name for name in found if type(name) is str)
+    classes.say_what_is_named(name for name in found if type(name) is str)
     for name, annotation in found.items():
         rule = load_rule(name) if _says_what_it_reads(name) else "refuse"
         if rule == "refuse" or (rule == "guard" and is_dunder(name)):  # a method would set an object's `__class__`
@@ -342,16 +342,16 @@ def _hashes_plainly(value: Any) -> bool:
 def _check_fields(kind: type) -> None:
     """The fields of the bases still have the names that they were made with."""
     if _runs_when_read(kind, "__post_init__"):
-        refuse("special-name", f"__post_init__ of {guards.name_of(kind)} may only be a function")
+        refuse("special-name", f"__post_init__ of {classes.name_of(kind)} may only be a function")
     for base in kind.__mro__:
         fields = vars(base).get("__dataclass_fields__", {})
         if type(fields) is not dict or not all(type(name) is str for name in fields):
-            refuse("special-name", f"the fields of {guards.name_of(base)} may only be a plain dict")
+            refuse("special-name", f"the fields of {classes.name_of(base)} may only be a plain dict")
         for name, field in fields.items():
             if type(field) is not _NamedOnce or field.name != name or not _says_what_it_reads(name):
                 refuse("special-name", f"a field may not be called {field.name!r}")
-        if base in guards._made and any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
-            refuse("special-name", f"the class {guards.name_of(base)} holds a field of the library's")
+        if base in classes.MADE and any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
+            refuse("special-name", f"the class {classes.name_of(base)} holds a field of the library's")
 
 
 def _fields(kind: type) -> Iterator[Any]:
@@ -369,7 +369,7 @@ def fields(value: Any) -> tuple[Any, ...]:
 def _items(value: Any, function: str) -> list[tuple[str, Any]]:
     if not dataclasses.is_dataclass(type(value)):
         raise TypeError(f"{function}() should be called on dataclass instances")
-    return [(f.name, guards.safe_getattr(value, f.name)) for f in _fields(type(value))]
+    return [(f.name, attributes.safe_getattr(value, f.name)) for f in _fields(type(value))]
 
 
 def asdict(obj: Any, *, dict_factory: Any = dict) -> Any:
@@ -407,5 +407,5 @@ def replace(obj: Any, /, **changes: Any) -> Any:
             if field.name in changes:
                 raise ValueError(f"field {field.name} is declared with init=False: replace() may not specify it")
         elif field.name not in changes:
-            changes[field.name] = guards.safe_getattr(obj, field.name)
+            changes[field.name] = attributes.safe_getattr(obj, field.name)
     return type(obj)(**changes)

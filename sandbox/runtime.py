@@ -11,11 +11,13 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from sandbox import freeze, guards, policy, standins
+from sandbox import attributes, freeze, guards, policy, standins
 from sandbox.modules import Importer, hidden_import
+from sandbox.refused import Refused
+from sandbox.rules import is_dunder
 from sandbox.stops import EPOCH, OutputLimit, ProgramExit, StepLimit, enter, refuse, stop
 from sandbox.streams import Kept, Output
-from sandbox.translate import Refused, is_dunder, translate
+from sandbox.translate import translate
 from sandbox.verdict import Limits
 
 __all__ = ["OutputLimit", "ProgramExit", "Refused", "StepLimit", "World", "prepare"]
@@ -136,7 +138,7 @@ class World:
     def _make_vars(self) -> Callable[..., Any]:
         def vars(*args: Any) -> Any:
             if args:
-                return guards.dictionary(*args)
+                return attributes.dictionary(*args)
             return self._locals(sys._getframe(1))
 
         return vars

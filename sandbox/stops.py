@@ -6,7 +6,7 @@ again when the program hands over, and the step counter at every step.
 
 from typing import Any, NoReturn, Protocol
 
-from sandbox.translate import Refused, Violation
+from sandbox.refused import Refused, Violation
 
 
 class Stop(BaseException):

