@@ -39,6 +39,9 @@ Not covered
 * A test that evaluates an answer (`eval(f(x))`) lets the program judge itself. It is judged alone for that, by a judge
   that judges no other after it.
 * Tests are not hidden from a program that guesses them: it sees the arguments it is called with.
+* A program can always choose to be no evidence: one line that is refused is enough. `refused`, `killed` and
+  `infra_error` count as not solved in an evaluation, make no pair, and are left out of `pairwright judge`'s pass@k,
+  which says how many they were.
 * In `fast` mode hundreds of programs share one process. One that names what could change an object of the library's
   runs apart, the process in which strings gave such a name to a pattern or a dataclass runs no other, what can be
   changed without a name is put back, finalizers run before the next one starts, and what a dying process says for a
