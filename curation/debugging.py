@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from curation.asserts import ProblemError
+from curation.candidate import candidate
 from curation.problem_fields import Task
 from sandbox.pool import run_many
-from sandbox.verdict import NO_EVIDENCE, Limits, Program, Result, Test
+from sandbox.verdict import NO_EVIDENCE, Limits, Program, Result
 
 log = logging.getLogger(__name__)
 # Less than an execution's own: a program to be repaired need not be given a minute to show that it loops for ever.
@@ -118,6 +119,4 @@ def _unusable(buggy: Result, fixed: Result | None) -> str:
 def _program(task: Task, source: str | None) -> Program | None:
     if source is None or task["kind"] == "label":
         return None
-    tests = tuple(Test(**test) for test in task["tests"])
-    kind: Literal["function", "stdio"] = "stdio" if task["kind"] == "stdio" else "function"
-    return Program(source, kind, tests, task["entry_point"] or "", task["setup"], task["task_id"])
+    return candidate(task, source, task["task_id"])

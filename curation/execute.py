@@ -12,12 +12,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from curation import store
+from curation.candidate import candidate
 from curation.progress import Progress, silent
 from curation.store import Shard
 from curation.waiting import as_done, first_done
 from sandbox.policy import policy_digest
 from sandbox.pool import run_many
-from sandbox.verdict import Limits, Program, Result, Status, Test
+from sandbox.verdict import Limits, Program, Result, Status
 
 MAX_MESSAGE = 500
 # An address differs from run to run, and rows must not.
@@ -183,7 +184,7 @@ def judge(
     for completion in completions:
         if completion["code"] is not None and completion["problem_id"] not in labels:
             key = (completion["problem_id"], completion["code"])
-            distinct.setdefault(key, _program(problems[key[0]], completion))
+            distinct.setdefault(key, candidate(problems[key[0]], completion["code"], completion["completion_id"]))
     results = run_many(
         distinct.values(),
         limits=config.limits,
@@ -247,17 +248,6 @@ def _not_run(
         cpu_ms=0.0,
         wall_ms=0.0,
         peak_kb=0,
-    )
-
-
-def _program(problem: Mapping[str, Any], completion: Mapping[str, Any]) -> Program:
-    return Program(
-        source=completion["code"],
-        kind=problem["kind"],
-        tests=tuple(Test(**test) for test in problem["tests"]),
-        entry_point=problem["entry_point"] or "",
-        setup=problem["setup"],
-        key=completion["completion_id"],
     )
 
 

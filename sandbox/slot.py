@@ -351,4 +351,4 @@ def _tests_of(program: Program, hurried: bool, hollow: bool = False) -> dict[str
     """
     tests = tuple(test.code for test in program.tests)
     job = {"kind": "function", "setup": program.setup, "tests": tests, "entry_point": program.entry_point}
-    return job | {"hurried": hurried, "hollow": hollow}
+    return job | {"required": program.required, "hurried": hurried, "hollow": hollow}

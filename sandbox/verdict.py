@@ -50,7 +50,8 @@ class Program:
 
     `source` is the untrusted program. `entry_point` names the function under test (the tests may also call it
     `candidate`). `setup` is the data set's code that runs after the source and before the tests, on the judge's side.
-    `key` comes back unchanged in the result.
+    `key` comes back unchanged in the result. `required` names what else the tests take from the program, as MBPP/601's
+    do its class `Pair`: one that lacks it has failed, where any other name that nobody defines is the tests' own fault.
     """
 
     source: str | bytes
@@ -59,6 +60,7 @@ class Program:
     entry_point: str = ""
     setup: str = ""
     key: str = ""
+    required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2591,7 +2591,7 @@ def test_a_judge_without_memory_blames_what_it_was_given(monkeypatch: pytest.Mon
     job = {"kind": "function", "entry_point": "f", "setup": "", "tests": ("f()",) * 2, "nonce": bytes(8), "cap": 100}
     with ours, theirs, descriptor:
         one = Judge(control.detach())
-        verdict = one._verdict(one._turn(job | {"hurried": True, "hollow": False}, theirs.fileno()))
+        verdict = one._verdict(one._turn(job | {"hurried": True, "hollow": False, "required": ()}, theirs.fileno()))
     assert [status for status, *_ in verdict["tests"]] == ["output_limit"] * 2 and verdict["spoilt"]
 
 
@@ -2751,7 +2751,9 @@ def test_a_judge_reads_ahead_only_where_it_has_asked_for_everything(test: str, h
     control, descriptor = socket.socketpair()
     job = {"kind": "function", "entry_point": "f", "setup": "", "tests": (f"assert {test} == 1",), "nonce": bytes(8)}
     with ours, theirs, descriptor:
-        turn = Judge(control.detach())._turn(job | {"cap": 100, "hurried": hurried, "hollow": False}, theirs.fileno())
+        turn = Judge(control.detach())._turn(
+            job | {"cap": 100, "hurried": hurried, "hollow": False, "required": ()}, theirs.fileno()
+        )
         assert (turn.whole, turn.channel.greedy) == (greedy, greedy)
 
 
