@@ -95,6 +95,7 @@ def shared_builtins() -> dict[str, Any]:
         "exit": sys_exit,
         "quit": sys_exit,
         "__build_class__": build_class,
+        "__name__": "builtins",  # the module of a class that exec() makes among names that have no `__name__`
         ".attr": attr,
         ".own": own,
         ".slots": slots,

@@ -557,6 +557,10 @@ feature(
     "x = 5\nglobals()['y'] = 6\nprint(y, globals()['x'], 'x' in globals(), globals().get('nope'))\ndef f(a):\n    b = 2\n    return locals()\nprint(f(1))\ndef g():\n    i = 0\n    while i < 2: i += 1\n    return sorted(locals())\nprint(g())",
 )
 feature(
+    "exec of a class without __name__",
+    "d = {}\nexec('class A:\\n    def f(self): return __name__', d)\nprint(d['A'].__module__, d['A']().f(), 'A' in d)",
+)
+feature(
     "exec with globals()",
     "exec('x: int = 1', globals())\nexec('\"\"\"said\"\"\"\\ny = 2', globals())\nexec('z: int = x + y', globals(), {})\nprint(x, y, 'z' in globals())",
 )
