@@ -41,14 +41,18 @@ _STRING_ANNOTATIONS = __future__.annotations.compiler_flag
 _CALLS_BY_OPERATOR = frozenset({
     *("property", "abstractproperty", "getter", "setter", "deleter", "setattr", "cached_property", "partialmethod"),
     *("eval", "exec", "defaultdict", "DefaultDict", "default_factory", "cmp_to_key", "_missing_"),
-    # The operators of these call methods that have common names: of what a ChainMap holds, of a class below the others.
-    *("ChainMap", "Flag", "IntFlag", "MutableSequence", "MutableSet", "UserDict", "UserList"),
+    # The operators of these call methods that have common names: of what a ChainMap holds, of a class below the others;
+    # and the names of days and months are what functions in a list say.
+    *("ChainMap", "Flag", "IntFlag", "MutableSequence", "MutableSet", "TopologicalSorter", "UserDict", "UserList"),
+    *("day_abbr", "day_name", "month_abbr", "month_name"),
 })  # fmt: skip
 # Methods that operators call on any object: `{**x}`, `|=` and `==` of mappings, sums of Counters, `in` and unpacking of
-# files, differences of times, and what sets and Fractions do among themselves. Who binds such an attribute is counted.
+# files, differences of times, what sets, Fractions and flags do among themselves, `in` a Generator, items of an alias.
+# Who binds such an attribute is counted.
 _CALLED_PLAINLY = frozenset({
-    *("_from_iterable", "_keep_positive", "_richcmp", "items", "keys", "peek", "read", "read1", "readline"),
-    "utcoffset",
+    *("_from_iterable", "_get_value", "_getitem", "_iter_member_", "_iter_member_by_def_", "_iter_member_by_value_"),
+    *("_keep_positive", "_richcmp", "copy_with", "fget", "fset", "from_float", "items", "keys", "peek", "read"),
+    *("read1", "readline", "send", "utcoffset"),
 })  # fmt: skip
 # Of these, what makes something of the function that it decorates, which is counted for that.
 _DECORATING = frozenset("property abstractproperty getter setter deleter cached_property".split())

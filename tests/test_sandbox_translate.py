@@ -216,6 +216,16 @@ FACTORY = (
                 ("''", "1 in x", "import sys\na = sys.stdin\na.readline = f"),
                 ("b''", "1 in x", "import io\nclass A(io.BufferedIOBase): read = f\na = A()"),
                 ("0", "x < 1", "from fractions import Fraction\nclass A(Fraction): _richcmp = f\na = A()"),
+                ("0", "x < .5", "from fractions import Fraction\nclass A(Fraction): from_float = f\na = A()"),
+                ("1", "1 in x", "from collections.abc import Generator as G\nclass A(G): send = throw = f\na = A()"),
+                ("False", "not x", "from graphlib import *\nclass A(TopologicalSorter): is_active = f\na = A()"),
+                ("()", "[] = x", "import re\nclass A(re.RegexFlag.__base__): X, _iter_member_ = 1, f\na = A.X"),
+                (
+                    "()",
+                    "x[[int]]",
+                    "from typing import *\nclass A(type(List[int]), _root=True): copy_with = f\n"
+                    "a = A(list, ParamSpec('P'))",
+                ),
                 (
                     "None",
                     "x - x",
@@ -241,6 +251,25 @@ FACTORY = (
 def test_functions_that_operators_come_to_call_are_counted(source: str) -> None:
     ending = run(source, steps=2000)
     assert (ending.status, ending.steps, ending.message) == ("step_limit", 2000, "more than 2000 steps")
+
+
+@pytest.mark.parametrize(
+    ("act", "change"),
+    [
+        ("x[1]", "import typing\nx = typing.Literal\nx._getitem = f"),
+        ("x[0]", "import calendar\nx = calendar.day_name\nx._days[0] = f"),
+        (
+            "x.value",
+            "import contextlib, enum\nclass E(enum.Enum): A = 1\nx = E.A\n"
+            "contextlib.contextmanager(enum.Enum).value.fget = f",
+        ),
+    ],
+)
+def test_functions_that_objects_of_the_library_are_given_are_counted(act: str, change: str) -> None:
+    """In a process of their own, whose library they change."""
+    body = f"    n[0] -= 1\n    if n[0] > 0:\n        {act}\n        {act}\n    n[0] += 1\n    return 0\n"
+    ending = execute(f"n = [40]\ndef f(*given):\n{body}{change}\n{act}", limits=Limits(steps=2000, cpu_seconds=5))
+    assert (ending.status, ending.error_message) == ("step_limit", "more than 2000 steps"), ending
 
 
 @pytest.mark.parametrize(
