@@ -38,6 +38,9 @@ Not covered
   them all the same. On macOS there is neither Landlock nor seccomp: only limits, and only when told to go on.
 * A test that evaluates an answer (`eval(f(x))`) lets the program judge itself. It is judged alone for that, by a judge
   that judges no other after it.
+* Tests are believed. They cannot leave the judge's walls, and what they set by mistake is seen or set anew; but one
+  judge holds the tests of several problems, and hostile ones could decide over programs of the others. Judge a data
+  set whose tests you do not trust in a run of its own.
 * Tests are not hidden from a program that guesses them: it sees the arguments it is called with.
 * A program can always choose to be no evidence: one line that is refused is enough. `refused`, `killed` and
   `infra_error` count as not solved in an evaluation, make no pair, and are left out of `pairwright judge`'s pass@k,
