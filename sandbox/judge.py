@@ -246,7 +246,10 @@ class _ProgramNames(dict[str, Any]):
         except NameError:
             raise KeyError(name) from None
         # A test that relies on the program's `import math` gets the real one, or any class of that name would judge.
-        return sys.modules[name] if name in WARM else found
+        if name in WARM:
+            return sys.modules[name]
+        self._link.named.add(name)
+        return found
 
 
 def _start_anew(prepared: Prepared) -> None:

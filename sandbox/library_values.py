@@ -34,7 +34,7 @@ _MOMENTS: dict[Any, str] = {
 _IN_TEXT = frozenset({"u", "w"})  # arrays of characters, of which not every item would be one
 # Types that are themselves on both sides, as arguments of functions that sort values by type. BaseException is not: no
 # program has it.
-_TYPES: dict[str, type] = {
+TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         *(bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, range, NoneType),
@@ -44,7 +44,7 @@ _TYPES: dict[str, type] = {
         *(GeneratorExit, KeyboardInterrupt, SystemExit),
     )
 }
-_TYPE_NAMES = {kind: name for name, kind in _TYPES.items()}
+_TYPE_NAMES = {kind: name for name, kind in TYPES.items()}
 
 
 def exact(base: Any, value: Any) -> Any:
@@ -230,7 +230,7 @@ UNPACK: dict[str, Callable[["Unpacker", "Tree"], Any]] = {
     "u": lambda u, t: timedelta(*t[1:4]),
     "z": _unpack_zone,
     "a": lambda u, t: u.numbered(read_array(t[1], t[2])),
-    "k": lambda u, t: _TYPES[t[1]],
+    "k": lambda u, t: TYPES[t[1]],
     "X": lambda u, t: _unpack_state(u, t, ChainMap),
     "U": lambda u, t: _unpack_state(u, t, UserDict),
     "W": lambda u, t: _unpack_state(u, t, UserList),

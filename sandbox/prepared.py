@@ -12,6 +12,7 @@ from typing import Any
 from sandbox.codec import Packer, Tree, Uncrossable, to_bytes
 from sandbox.foresee import asks_the_program, bound_names, foreseen_calls, set_attributes, set_globals
 from sandbox.handles import TEST
+from sandbox.library_values import TYPES
 
 EARLY = 32_768  # bytes that a new socket takes without being read
 _MESSAGE_CHARS = 300
@@ -27,6 +28,7 @@ _BUILTIN_NAMES = frozenset(dir(builtins))
 _BUILTIN_ATTRIBUTES = frozenset(
     name for kind in vars(builtins).values() if isinstance(kind, type) for name in (*dir(kind), "__name__")
 )
+_ATTRIBUTES_OF_VALUES = _BUILTIN_ATTRIBUTES.union(*map(dir, TYPES.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +103,11 @@ def _any(wanted: tuple[int, ...], operations: bytes) -> bool:
 def tell_of_a_class(texts: tuple[str, ...], entry_point: str) -> bool:
     """Do these tests take the entry point for a class? Asked when a program has made it one, which proves nothing.
 
-    Then they read of its answers what no built-in type has, or compare one answer with another.
+    Then they read of its answers what no built-in type has, or compare one answer with another. Only of what is named
+    as classes are may it be what a date or a Counter has too: a function's answers are those themselves.
     """
     names = {"candidate", entry_point}
+    common = _BUILTIN_ATTRIBUTES if entry_point[:1].isupper() else _ATTRIBUTES_OF_VALUES
     for text in texts:
         try:
             nodes = list(ast.walk(ast.parse(text)))
@@ -111,7 +115,7 @@ def tell_of_a_class(texts: tuple[str, ...], entry_point: str) -> bool:
             continue
         answers = names | {name.id for node in nodes for name in _bound_to(node, names)}
         for node in nodes:
-            if isinstance(node, ast.Attribute) and node.attr not in _BUILTIN_ATTRIBUTES and _mentions(node, answers):
+            if isinstance(node, ast.Attribute) and node.attr not in common and _mentions(node, answers):
                 return True
             if isinstance(node, ast.Compare) and sum(_mentions(one, answers) for one in _compared(node)) > 1:
                 return True

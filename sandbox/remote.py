@@ -93,8 +93,6 @@ class Link:
 
     def ask(self, operation: str, *parts: Any, plain: tuple[Any, ...] = ()) -> Any:
         """One operation on the other side: `plain` goes as it is, `parts` are packed."""
-        if operation == "global":
-            self.named.add(plain[0])
         packer = Packer(self._pack_foreign)
         data = to_bytes(packer, lambda: [operation, *plain, *map(packer.pack, parts)])
         return self._exchange(data, packer.objects, operation == "next")
@@ -185,7 +183,9 @@ class Link:
         before = self.taken
         value = self.ask(operation, *parts)
         if type(value) in MUTABLE and self.taken - before < _LENT_BYTES and len(self.lent) < _MOST_LENT:
-            self.lent.append((value, _written(value)))
+            text = _written(value)
+            if text:  # else it is nested too deep for where the test stands; later, from elsewhere, it need not be
+                self.lent.append((value, text))
         return value
 
     def hashes(self, remote: Remote) -> None:
@@ -309,6 +309,7 @@ class Link:
         raise Uncrossable(f"a test passes a {type(value).__name__}, which cannot cross to the program")
 
     def _number_of(self, entry: Entry) -> int:
+        self.named.add(entry._sandbox_label)
         remote = self.ask("global", plain=(entry._sandbox_label,))
         if not isinstance(remote, Remote):
             raise TypeError(f"{entry._sandbox_label} is no function")  # the program made it so

@@ -204,6 +204,24 @@ CASES = {
         "infra_error",
         "which cannot cross from the program$",
     ),
+    "a class by the name of a function of which the tests read what a date or a Counter has": Case(
+        "class f:\n    def __init__(s, x): s.year = s.days = s\n    def most_common(s, n): return s\n"
+        "    def __eq__(s, o): return False",
+        ["assert f(1).year == 2020", "assert f('aab').most_common(1) == [('a', 2)]", "assert f(1).days + 1 == 3"],
+        "wrong",
+    ),
+    "a class of which the tests read what a date has": Case(
+        "class Moment:\n    def __init__(s, x): s.year = x\n    def __eq__(s, o): return s.year == o",
+        ["assert Moment(2020).year == 2020", "assert Moment(2020) == 2020"],
+        "passed infra_error",
+        "__eq__ of Moment",
+        name="Moment",
+    ),
+    "a class by the name of a module that the tests take from the program": Case(
+        "class math:\n    def __float__(s): return 3.0\n    def __eq__(s, o): return True\ndef f(x): return math()",
+        ["assert math.isclose(f(1), 3.0)", "assert math.floor(2.5) == 2 and f(1) == 3"],
+        "wrong",
+    ),
     "a test that writes to standard output": Case(
         "def f(): return 1",
         ["import sys\nsys.stdout.write(str(f()))\nsys.stdout.flush()\nprint(f(), file=sys.stderr, flush=True)"],
@@ -1033,3 +1051,15 @@ def test_what_a_test_filled_the_memory_with_is_let_go_of_before_anything_is_said
     text = f"everywhere = Kept()\n{fills}\nfills()"
     judge._execute(compile(text, "<test>", "exec"), {"Kept": Kept}, link)
     assert alive == [None, None]
+
+
+def test_what_is_too_deep_to_be_written_is_not_compared_later() -> None:
+    """From another depth of the stack it can be: as if the test had changed it, which is no evidence."""
+    link = remote.Link(None)  # type: ignore[arg-type]
+    for depth, wanted in ((5, 1), (2000, 0)):
+        value: list[Any] = []
+        for _ in range(depth):
+            value = [value]
+        link.begin()
+        link.ask = lambda *_, found=value: found  # type: ignore[method-assign]
+        assert link.borrow("getitem") is value and len(link.lent) == wanted
