@@ -1,6 +1,5 @@
 """Once per process, while files can still be read: import and warm what programs may use, and make it immutable."""
 
-import codecs
 import ctypes
 import functools
 import importlib
@@ -27,12 +26,8 @@ from sandbox import (
     stops,
     streams,
 )
+from sandbox.lasting import warm_codecs
 from sandbox.private import classes_of, library_private, values_of
-
-_CODECS = (
-    "ascii base64 charmap cp037 cp1252 cp437 hex idna iso8859-1 latin-1 punycode raw_unicode_escape rot13 "
-    "unicode_escape utf-16 utf-16-be utf-16-le utf-32 utf-32-be utf-32-le utf-7 utf-8 utf-8-sig"
-)
 
 
 @functools.cache
@@ -112,12 +107,7 @@ def _warm() -> None:
     import time
     import unicodedata
 
-    for name in _CODECS.split():
-        try:
-            codecs.lookup(name)
-        except LookupError:
-            continue
-    "ä".encode("idna")
+    warm_codecs()
     datetime.datetime.strptime("2000-01-01", "%Y-%m-%d").strftime("%c")
     time.strptime("2000", "%Y")
     os.environ["TZ"] = "UTC0"  # what datetime takes for local time: the same on every machine

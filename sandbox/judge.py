@@ -32,8 +32,9 @@ from typing import Any
 from sandbox.codec import Malformed, Uncrossable, from_bytes
 from sandbox.foresee import bound_names
 from sandbox.handles import Ended, Entry
-from sandbox.lasting import WARM, settings, state
-from sandbox.prepared import EARLY, Prepared, prepare_tests, tell_of_a_class
+from sandbox.lasting import WARM, settings, state, warm_codecs
+from sandbox.library_values import TYPES
+from sandbox.prepared import EARLY, Prepared, prepare_tests, reads_attributes, tell_of_a_class
 from sandbox.remote import MORE_THAN_IT_HOLDS, Link
 from sandbox.wire import Channel, Closed, Replies, receive_down
 
@@ -84,6 +85,7 @@ class Judge:
 
         for name in WARM:
             importlib.import_module(name)
+        warm_codecs()
         gc.collect()
         gc.freeze()
 
@@ -236,9 +238,9 @@ def _same_token(found: str, expected: str) -> bool:
 class _ProgramNames(dict[str, Any]):
     """Builtins for test code, where a name that nobody else knows is looked up in the candidate's module."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, texts: tuple[str, ...]) -> None:
         super().__init__(vars(builtins))
-        self._link = link
+        self._link, self._texts = link, texts
 
     def __missing__(self, name: str) -> Any:
         try:
@@ -246,7 +248,8 @@ class _ProgramNames(dict[str, Any]):
         except NameError:
             raise KeyError(name) from None
         # A test that relies on the program's `import math` gets the real one, or any class of that name would judge.
-        if name in WARM:
+        # But it does not mean a module that it takes nothing from: `datetime(2000, 1, 1)` is of a `from datetime`.
+        if name in WARM and found is not TYPES.get(name) and reads_attributes(self._texts, name):
             return sys.modules[name]
         self._link.named.add(name)
         return found
@@ -265,7 +268,7 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
     _start_anew(prepared)
     entry = Entry(link, -1, prepared.entry_point)
     stubs = {"candidate": entry} | ({prepared.entry_point: entry} if prepared.entry_point else {})
-    namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link)} | stubs
+    namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link, prepared.texts)} | stubs
     link.entry_point = prepared.entry_point
     link.of_a_class = cache(partial(tell_of_a_class, prepared.texts, prepared.entry_point))
     link.early = any(foreseen)

@@ -5,6 +5,7 @@ A judge in which they do judges nobody else.
 
 import abc
 import calendar
+import codecs
 import decimal
 import gc
 import os
@@ -22,6 +23,20 @@ WARM = (
     *("math", "numbers", "operator", "queue", "random", "re", "statistics", "string", "struct", "textwrap", "time"),
     *("types", "typing", "unicodedata", "encodings.idna", "_strptime", "sys", "os"),
 )
+_CODECS = (
+    "ascii base64 charmap cp037 cp1252 cp437 hex idna iso8859-1 latin-1 punycode raw_unicode_escape rot13 "
+    "unicode_escape utf-16 utf-16-be utf-16-le utf-32 utf-32-be utf-32-le utf-7 utf-8 utf-8-sig"
+)
+
+
+def warm_codecs() -> None:
+    """Those that programs have, and so their tests: each is a module of its own, imported when it is first used."""
+    for name in _CODECS.split():
+        try:
+            codecs.lookup(name)
+        except LookupError:
+            continue
+    "ä".encode("idna")
 
 
 def settings() -> tuple[Any, ...]:

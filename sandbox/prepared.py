@@ -4,7 +4,8 @@ import ast
 import builtins
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import lru_cache
+from itertools import accumulate, chain
 from opcode import opmap
 from types import CodeType
 from typing import Any
@@ -108,11 +109,7 @@ def tell_of_a_class(texts: tuple[str, ...], entry_point: str) -> bool:
     """
     names = {"candidate", entry_point}
     common = _BUILTIN_ATTRIBUTES if entry_point[:1].isupper() else _ATTRIBUTES_OF_VALUES
-    for text in texts:
-        try:
-            nodes = list(ast.walk(ast.parse(text)))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            continue
+    for nodes in map(_nodes, texts):
         answers = names | {name.id for node in nodes for name in _bound_to(node, names)}
         for node in nodes:
             if isinstance(node, ast.Attribute) and node.attr not in common and _mentions(node, answers):
@@ -120,6 +117,25 @@ def tell_of_a_class(texts: tuple[str, ...], entry_point: str) -> bool:
             if isinstance(node, ast.Compare) and sum(_mentions(one, answers) for one in _compared(node)) > 1:
                 return True
     return False
+
+
+@lru_cache(maxsize=64)
+def reads_attributes(texts: tuple[str, ...], name: str) -> bool:
+    """Do these tests read an attribute of what has this name? Asked once a program has made a module's name its own."""
+    nodes = chain.from_iterable(map(_nodes, texts))
+    return any(isinstance(node, ast.Attribute) and _is_name(node.value, name) for node in nodes)
+
+
+def _is_name(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _nodes(text: str) -> list[ast.AST]:
+    """All of its syntax; nothing where it has none."""
+    try:
+        return list(ast.walk(ast.parse(text)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
 
 
 def _bound_to(node: ast.AST, names: set[str]) -> list[ast.Name]:

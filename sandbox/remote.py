@@ -20,7 +20,7 @@ from sandbox.raised import made, nearest, said
 from sandbox.wire import Channel, Closed
 
 # What a candidate's process may say ended it; anything else is a lie.
-_FINAL = frozenset({"step_limit", "memory_limit", "output_limit", "refused"})
+_FINAL = ("step_limit", "memory_limit", "output_limit", "refused")  # no set: the lie may be a list, of no hash
 _REMEMBERED = 8
 # Calls and operations on a program's values that a problem's tests may ask for: taking the next item of an endless
 # iterator costs the program no step. These take either side about two CPU seconds; tests of thousands of random inputs,

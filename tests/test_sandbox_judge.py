@@ -733,6 +733,23 @@ CASES = {
     "a test that uses a module which the program imported": Case(
         "import math\ndef f(): return 2.5", ["assert math.isclose(f(), 2.5)"], "passed"
     ),
+    "a module's name for something that the program took from the module": Case(
+        "from array import array\nfrom copy import copy\nfrom datetime import datetime\ndef f(x): return x",
+        ["assert f(datetime(2020, 1, 1)).year == 2020", "assert f(copy([1])) == list(array('i', [1]))"],
+        "passed",
+    ),
+    "a module's name for what the program may well call so": Case(
+        "class queue:\n    def __init__(self): self.n = 0\n    def put(self): self.n += 1\n"
+        "def string(x): return str(x)\ndef f(q): return q.n",
+        ["q = queue()\nq.put()\nassert f(q) == 1", "assert string(f(queue())) == '0'"],
+        "passed",
+    ),
+    "codecs that programs have": Case(
+        "def f(text, codec): return text.encode(codec)",
+        [f"assert f('b\u00fc', {name!r}).decode({name!r}) == 'b\u00fc'" for name in ("cp1252", "utf-8-sig", "idna")]
+        + ["import codecs\nassert f('a', 'ascii') == codecs.decode('61', 'hex')"],
+        "passed",
+    ),
     "an exception whose args are something else": Case(
         "class E(Exception): args = 5\ndef f(): raise E()", ["assert f() == 1"], "exception", "E: ", error_type="E"
     ),

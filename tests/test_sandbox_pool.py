@@ -186,6 +186,7 @@ FORGERIES: dict[str, tuple[str, str]] = {
         'frame(1, b\'["x",0,"passed",""]\')',
         "protocol violation: a reply of no known",
     ),
+    "a status that is none": ('frame(1, b\'["x",0,[],""]\')', "protocol violation: a reply of no known"),
     "an unknown tag": ('frame(1, b\'["v",0,["zz"],[]]\')', "protocol violation: a tree that no packer makes"),
     "steps below zero": ("frame(1, b'[\"v\",-5,2,[]]')", "protocol violation: not a reply"),
     "an update of nothing": ("frame(1, b'[\"v\",0,2,[[7,[1]]]]')", "protocol violation"),
