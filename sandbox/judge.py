@@ -332,6 +332,7 @@ def _outcome(error: BaseException, link: Link, code: CodeType | None = None) -> 
     # Tests are compiled before anything runs: a SyntaxError now is about a text, such as an answer, that they read.
     # A PermissionError is of the judge's own walls: the test sleeps, or wants a file.
     own = isinstance(error, NameError | ImportError | PermissionError | Uncrossable) and not _unbound(error, code)
+    own = own and not _said_again(error, link)
     own = own or _of_its_exceptions(error, link)
     if own or link.calls == 0:
         return "infra_error", f"the test itself failed: {text}", ""
@@ -347,6 +348,12 @@ def _unbound(error: BaseException, code: CodeType | None) -> bool:
     if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
         return isinstance(error.name, str) and error.name in bound_names(code or "")
     return isinstance(error, UnboundLocalError)
+
+
+def _said_again(error: BaseException, link: Link) -> bool:
+    """Does the test raise one like the program's, which it handles? Or the program would choose what the test's is."""
+    first = error.__context__
+    return type(first) is type(error) and any(first is raised for raised in link.raised)
 
 
 def _of_its_exceptions(error: BaseException, link: Link) -> bool:

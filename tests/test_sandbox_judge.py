@@ -581,6 +581,15 @@ CASES = {
     "raise SystemExit at the test": Case(
         "def f(): raise SystemExit", ["assert f() == 1"], "exception", error_type="SystemExit"
     ),
+    "an exception that the test raises anew": Case(
+        "def f(): raise PermissionError('no')",
+        ["try: f()\nexcept Exception as error: raise type(error)(f'{error}: f()')"],
+        "wrong",
+        "could not use the answer: PermissionError: no: f",
+    ),
+    "an error of the test's own where it handles one of the program's": Case(
+        "def f(): raise ValueError", ["try: f()\nexcept ValueError: import nowhere"], "infra_error", "nowhere"
+    ),
     "an AssertionError of its own is an exception": Case(
         "def f(): assert False, 'mine'",
         ["assert f() == 1"],
