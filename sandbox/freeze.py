@@ -1,6 +1,7 @@
 """Once per process, while files can still be read: import and warm what programs may use, and make it immutable."""
 
 import ctypes
+import encodings
 import functools
 import importlib
 import itertools
@@ -125,6 +126,10 @@ def _warm() -> None:
     string.Template("$a").substitute(a=1)
     unicodedata.lookup("LATIN SMALL LETTER A")
     format(1234.5, ",.2f")
+    as_utf8 = ctypes.pythonapi.PyUnicode_AsUTF8
+    as_utf8.argtypes, as_utf8.restype = (ctypes.py_object,), ctypes.c_void_p
+    for code in range(128, 256):
+        as_utf8(chr(code))  # kept in the one string there is of such a character, and part of its size
 
 
 @functools.cache
@@ -164,6 +169,8 @@ def _lasting() -> list[tuple[Any, Any]]:
     members = [member for kind in kinds for member in vars(kind)["_value2member_map_"].values()]
     owns = map(_attributes, itertools.chain(*map(values_of, rooms), members))
     found: dict[int, Any] = {id(own): own for own in owns if own is not None}
+    names = vars(encodings)["_cache"]  # also of what is no encoding
+    found[id(names)] = names
     for part in (part for kind in _library_kinds() for part in vars(kind).values()):
         if type(part) in (dict, list):
             found[id(part)] = part

@@ -33,6 +33,7 @@ _CHANNEL_CAP = 1 << 30  # what the judge sends is trusted
 _LARGE_SOURCE = 16_384
 _LARGE_TRANSLATION = 128 << 20
 _GC_THRESHOLDS = (20_000, 20, 50)  # rarer than the interpreter's own: a collection touches every young page
+_REFERENCES = 2  # to the mark of a world that is gone: ours, and the one of who counts them
 _REHEARSALS = 20
 _REHEARSAL = "from typing import List\ndef f(x: List[int]):\n    for i in range(3):\n        x = x\n    return x\n"
 
@@ -94,6 +95,7 @@ class Zygote:
         self.translations = Translations(self.language)
         self.statuses: dict[type[BaseException], str] = {}
         self.blank: tuple[Limits, World] | None = None
+        self.mark: object = None  # held by the world of the last program of a series, and here
         self.pid = os.getpid()
         self.room = 0  # bytes of address space while programs are translated here; 0: as many as there are
 
@@ -310,6 +312,9 @@ class Zygote:
             freeze.forget()
         gc.collect()  # a program's finalizers run now, on its own account, and not in the next one's world
         if self.language.layer:
+            # All code of a program's leads to its world. While that is there some may run still: in what a finalizer
+            # left, or when the next world takes the place of something that this one set.
+            clean = clean and sys.getrefcount(self.mark) <= _REFERENCES
             freeze.restore()  # what they changed
             clean = clean and not (stops.leaves_traces() or freeze.subclassed())
         self._enter(None)
@@ -323,6 +328,7 @@ class Zygote:
         try:
             if world is None:
                 world = make_world(job["kind"], job["stdin"], limits, self.language)
+            self.mark = getattr(world, "mark", None)
             self._enter(world)
             service = Service(world, Channel(channel, job["nonce"], _CHANNEL_CAP), limits, self.statuses)
             return serve(service, job["kind"], translated.code)

@@ -2317,6 +2317,29 @@ class P(X, Protocol):
 assert isinstance('a', Number)
 """
 NUMBER = "from numbers import Number\nprint(isinstance('a', Number))", "False"
+# What ends late changes what the next program sees, or is refused, and the next one with it.
+LATE_RENAMING = """
+import functools, json, re, typing
+from enum import Enum
+def late():
+    try: yield
+    finally:
+        functools.update_wrapper(json.loads, late)
+        Enum('X', {'__class__': 1})
+def leaving(n):
+    try: yield
+    finally:
+        y = [leaving(n - 1) if n else late()]
+        next(y[0])
+        y.append(y)
+def giving(n=1):
+    try: yield
+    finally:
+        for one in (re.I, re.M, re.S, typing.List, typing.AnyStr):
+            one.note = giving(n - 1) if n else late()
+            next(one.note)
+"""
+NAMED = "import json\nx = []\nfor i in range(90000): x.append([i])\nprint(json.loads.__name__)", "loads"
 CLEANED = {
     "what is a number": (BELOW, *NUMBER),
     "what is a number, by a class that a function holds": (BELOW + "import json\njson.dumps.held = P", *NUMBER),
@@ -2357,6 +2380,12 @@ CLEANED = {
     "what is changed by what ends late": ("import functools, textwrap\ndef g():\n    try: yield\n    finally: functools.update_wrapper(textwrap.fill, g)\nx = [g()]\nnext(x[0])\nx.append(x)", "import textwrap\nprint(textwrap.fill.__name__)", "fill"),
     "an attribute of a flag": ("import re\nre.I.note = 1", "import re\nprint(hasattr(re.I, 'note'))", "False"),
     "attributes of other objects": ("import calendar, dataclasses, typing\ncalendar.day_name.note = dataclasses.MISSING.note = typing.AnyStr.note = typing.Literal.note = 1", "import calendar, dataclasses, typing\nprint([hasattr(x, 'note') for x in (calendar.day_name, dataclasses.MISSING, typing.AnyStr, typing.Literal)].count(True))", "0"),
+    "a context and what it holds": (LATE_RENAMING + "import decimal\nclass C(decimal.Context): pass\nc = C()\nc.held = late()\nnext(c.held)\ndecimal.setcontext(c)\ndel c", *NAMED),
+    "what a finalizer leaves": (LATE_RENAMING + "x = [leaving(0)]\nnext(x[0])\nx.append(x)", *NAMED),
+    "what a finalizer leaves that leaves more": (LATE_RENAMING + "x = [leaving(3)]\nnext(x[0])\nx.append(x)", *NAMED),
+    "what a finalizer gives to flags": (LATE_RENAMING + "k = giving()\nnext(k)\nre.M.note = k\ndel k", *NAMED),
+    "what a function of the library holds": ("import json\ndef f(): return open('/x')\njson.dumps.held = f", "import json\nprint(hasattr(json.dumps, 'held') and json.dumps.held())", "False"),
+    "the size of a character": ("try: 'a'.encode(chr(233))\nexcept LookupError: pass", "import sys\nprint(sys.getsizeof(chr(233)) == sys.getsizeof(chr(234)))", "True"),
     "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
     "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
 }  # fmt: skip
@@ -2376,6 +2405,28 @@ def test_what_a_program_changes_is_gone_for_the_next(what: str) -> None:
 @pytest.mark.parametrize("what", LEFT_BEHIND)
 def test_what_a_program_leaves_behind_does_not_reach_the_next(what: str) -> None:
     result = after(*LEFT_BEHIND[what])
+    assert result.status == "passed", result
+
+
+def test_what_asked_for_encodings_leaves_no_names() -> None:
+    script = (
+        "import encodings\nfrom sandbox import freeze\nfreeze.prepare()\nbefore = len(encodings._cache)\n"
+        "try: 'a'.encode('no_encoding')\nexcept LookupError: pass\n"
+        "after = len(encodings._cache)\nfreeze.restore()\nprint(after - before, len(encodings._cache) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "1 0\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "ending",
+    ["print(1)", "1 / 0", "import sys\nsys.exit(3)", "class A:\n    def f(self): raise KeyError(self)\nA().f()"],
+)
+def test_a_program_that_leaves_nothing_is_followed_by_others(ending: str) -> None:
+    """By the one thing that stays: an attribute of a function that is no function."""
+    sources = ("import json\njson.dumps.note = 5", ending, "import json\nprint(json.dumps.note)")
+    programs = [Program(source, "stdio", (Test(stdout="5"),)) for source in sources]
+    result = list(run_with(programs, Settings(limits=LIMITS, fast=True, audit_every=10**9), workers=1))[2]
     assert result.status == "passed", result
 
 
