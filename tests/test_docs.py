@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from curation.execute import Execution
 from curation.problem_formats import problem_from_own
 from flows import cli, config
+from sandbox.process import Settings
+from sandbox.verdict import STATUSES
+from sandbox.worker import _SERIES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -87,3 +91,13 @@ def test_the_recipe_and_the_problems_of_the_readme_are_valid() -> None:
 def test_no_heading_stands_twice() -> None:
     headings = re.findall(r"(?m)^## .*", README)
     assert len(headings) > 5 and len(set(headings)) == len(headings)
+
+
+def test_the_sandbox_s_page_has_every_verdict_and_a_valid_example() -> None:
+    page = (ROOT / "docs" / "sandbox.md").read_text()
+    table = page.partition("## Verdicts")[2].partition("##")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert [status for row in rows for status in re.findall(r"`(\w+)`", row)] == list(STATUSES)
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    Execution.model_validate(yaml.safe_load(example)["execute"])
+    assert f"up to {_SERIES} programs" in page and f"every {Settings().audit_every}th" in page
