@@ -48,10 +48,10 @@ Not covered
 * In `fast` mode hundreds of programs share one process. One that names what could change an object of the library's
   runs apart, the process in which strings gave such a name to a pattern or a dataclass runs no other, what can be
   changed without a name is put back, finalizers run before the next one starts, a process in which code of a program's
-  is left after that runs no other, and what a dying process says for a later program is not believed. An attribute
-  without code that it gives a function of the library stays there, to be read by the next one; and whoever breaks out
-  of the language layer has the programs after him in his hands, until the process is replaced. A sample is judged again
-  in isolation, and a difference reported.
+  is left after that, or much of its memory, runs no other, and what a dying process says for a later program is not
+  believed. An attribute without code that it gives a function of the library stays there, to be read by the next one;
+  and whoever breaks out of the language layer has the programs after him in his hands, until the process is replaced.
+  A sample is judged again in isolation, and a difference reported.
 * Programs are handed over in chunks: who breaks out of the language layer may read, in his copy of the zygote's memory,
   the sources of those that come after him. Their channels and their tests are out of his reach.
 * A module that a recipe allows besides the listed ones is handed out whole: then only the operating system stands.
@@ -60,7 +60,8 @@ Not covered
   `test_sandbox_attacks.py` takes that way and finds no file and no process behind it.
 * Repeatable are outcome and count of steps, but for what hangs on addresses: `id()`, and the order of a set of objects
   that have no hash of their own. In `fast` mode a recursion through Python code of the library's (`str` of what a
-  Template is given) may get a level deeper before its RecursionError where that code has run often before.
+  Template is given) may get a level deeper before its RecursionError where that code has run often before, and a
+  generator in a cycle that nobody holds may end some objects earlier or later.
 
 From Python: `execute(source, stdin)` runs one program and keeps what it printed; `run_many(programs)` judges many.
 """

@@ -1,5 +1,6 @@
 """What happens in a program's own process: its limits, its universe, and the answers it gives the judge."""
 
+import mmap
 import os
 import resource
 import signal
@@ -18,6 +19,17 @@ def confine(limits: Limits, descriptors: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+
+def can_map(size: int) -> bool:
+    """Whether this process could have that many more bytes of addresses; nothing is touched."""
+    if size <= 0:
+        return True
+    try:
+        mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ).close()
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def allow_seconds(seconds: float, *, once: bool) -> None:

@@ -54,6 +54,7 @@ def prepare() -> None:
     _warm()
     copying.UNCOPIED.update(_uncopied())
     _lasting(), _abstract(), _subclasses()
+    restore()  # so that the first program, too, finds what the later ones do
     classes = {*modules.library_classes(), *_own_classes(), *_more_classes()}
     freeze_types({base for kind in classes for base in kind.__mro__ if not issubclass(base, type)})
     _clear_caches()
@@ -179,6 +180,12 @@ def _lasting() -> list[tuple[Any, Any]]:
     return [(part, part.copy()) for part in found.values()]
 
 
+@functools.cache
+def _properties() -> list[tuple[Any, type, str]]:
+    kinds = dict.fromkeys(base for kind in (*_library_kinds(), *_own_classes()) for base in kind.__mro__)
+    return [(part, kind, name) for kind in kinds for name, part in vars(kind).items() if type(part) is property]
+
+
 def _attributes(value: object) -> Any:
     """Those that an object has of its own, if it is no class, function or module: also where Python shows none."""
     if isinstance(value, type | types.FunctionType | types.ModuleType) or not type(value).__dictoffset__:
@@ -225,9 +232,12 @@ def restore() -> None:
     import abc
 
     modules.forget_changes()
+    standins.reset_limits()  # the next program is translated under them
     for part, before in _lasting():
         part.clear()
         part.extend(before) if type(part) is list else part.update(before)
+    for part, kind, name in _properties():
+        vars(property)["__set_name__"](part, kind, name)  # a class of a program's that has it may have renamed it
     for kind in _abstract():
         vars(abc)["_reset_caches"](kind)  # a program's protocol below it may have said that `str` is one, say
     if abc.get_cache_token() != _token[0]:

@@ -256,12 +256,18 @@ _TEXTS = ("__name__", "__qualname__", "__doc__")
 
 def _remember(value: Any) -> None:
     """`value` is about to be given attributes: what it has now, unless it is the program's."""
-    if classes.made_by_program(value) or type(value) in classes.MADE:
+    if classes.made_by_program(value) or type(value) in classes.MADE or issubclass(type(value), type):
         return
-    texts = {name: getattr(value, name) for name in _TEXTS} if type(value) is types.FunctionType else {}
+    texts = {name: getattr(value, name) for name in _TEXTS if _is_kept(type(value), name) and hasattr(value, name)}
     names = object.__getattribute__(value, "__dict__") if type(value).__dictoffset__ else None
-    if type(names) is dict:
-        _changed.append((value, texts, names, dict(names)))
+    names = names if type(names) is dict else {}
+    _changed.append((value, texts, names, dict(names)))
+
+
+def _is_kept(kind: type, name: str) -> bool:
+    """Whether the class itself keeps its objects' attribute of that name, as a function's or a property's."""
+    found = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
+    return hasattr(type(found), "__set__")
 
 
 def forget_changes() -> None:

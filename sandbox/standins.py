@@ -19,6 +19,7 @@ from sandbox.stops import EPOCH, Running, refuse
 from sandbox.streams import Input, InputBuffer, Output, TextOutput
 
 _INT_DIGITS = 4300  # CPython's own default
+_RECURSION = sys.getrecursionlimit()
 _STEP_SECONDS = 1e-7  # what a step takes on the program's clock
 # Bytes of C stack that a level of recursion through C code commonly needs (lru_cache, __repr__, operators: 400 to 900
 # measured on 3.11; a sort inside a sort 1,600). 300,000 of the largest fit the default limit of memory.
@@ -46,6 +47,12 @@ def recursion_cap() -> int:
     space, _ = resource.getrlimit(resource.RLIMIT_AS)
     room = [limit for limit in (soft, space // 2 if space > 0 else space) if limit != resource.RLIM_INFINITY]
     return max(1000, min(_MAX_RECURSION, *(limit // _STACK_PER_FRAME for limit in room)))
+
+
+def reset_limits() -> None:
+    """Those of the interpreter that a program sets."""
+    sys.set_int_max_str_digits(_INT_DIGITS)
+    sys.setrecursionlimit(_RECURSION)
 
 
 class System:

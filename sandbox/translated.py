@@ -1,6 +1,6 @@
 """Sources made into code, or into words about what is wrong with them, for the zygote and its children."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import CodeType
 from typing import Any
 
@@ -21,6 +21,14 @@ class Translated:
     leaves_traces: bool = False
     problem: dict[str, Any] | None = None
     exhausting: bool = False
+
+    def unrun(self) -> "Translated":
+        """The same with code that has not run: what runs often is specialised, and then takes less of the stack."""
+        return self if self.code is None else replace(self, code=_unrun(self.code))
+
+
+def _unrun(code: CodeType) -> CodeType:
+    return code.replace(co_consts=tuple(_unrun(part) if type(part) is CodeType else part for part in code.co_consts))
 
 
 class Translations:

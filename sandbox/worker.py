@@ -12,10 +12,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import CodeType
 from typing import Any
 
 from sandbox import harden, memory
-from sandbox.child import Language, allow_seconds, confine, make_world, serve, statuses, usage, wait_for
+from sandbox.child import Language, allow_seconds, can_map, confine, make_world, serve, statuses, usage, wait_for
 from sandbox.serve import Service, World
 from sandbox.translated import Translated, Translations
 from sandbox.verdict import Limits
@@ -32,6 +33,7 @@ _CHANNEL_CAP = 1 << 30  # what the judge sends is trusted
 # it, so that twenty of them, each in the one before, are a million copies.
 _LARGE_SOURCE = 16_384
 _LARGE_TRANSLATION = 128 << 20
+_KEPT = 128 << 20  # of its memory that a series may lose, such as to a deep stack, before the next one takes over
 _GC_THRESHOLDS = (20_000, 20, 50)  # rarer than the interpreter's own: a collection touches every young page
 _REFERENCES = 2  # to the mark of a world that is gone: ours, and the one of who counts them
 _REHEARSALS = 20
@@ -96,6 +98,8 @@ class Zygote:
         self.statuses: dict[type[BaseException], str] = {}
         self.blank: tuple[Limits, World] | None = None
         self.mark: object = None  # held by the world of the last program of a series, and here
+        self.ran: CodeType | None = None  # what the last program of a series was made of
+        self.size = 0  # bytes of address space before any program; 0 where the system does not say
         self.pid = os.getpid()
         self.room = 0  # bytes of address space while programs are translated here; 0: as many as there are
 
@@ -112,8 +116,8 @@ class Zygote:
         gc.collect()
         gc.freeze()
         harden.give_back_memory()
-        size = memory.address_space()
-        self.room = size + _LARGE_TRANSLATION if size else 0
+        self.size = memory.address_space()
+        self.room = self.size + _LARGE_TRANSLATION if self.size else 0
 
     def _rehearse(self) -> None:
         """Judge a small program here some times: the interpreter specialises the code that every child will run.
@@ -262,6 +266,7 @@ class Zygote:
                 os.write(problems, json.dumps(translated.problem).encode())
                 return 0
             os.close(problems)
+        gc.freeze()  # first, since what is frozen is not looked at: nothing of this process's is garbage before it ends
         self._serve(job, translated, channel, limits, world)
         return 0
 
@@ -304,7 +309,8 @@ class Zygote:
             return translated.problem, True
         if translated.leaves_traces and job["kind"] != "captured":
             return {"alone": True}, True
-        clean = self._serve(job, translated, channel, limits)
+        repeated, self.ran = translated.code is self.ran, translated.code
+        clean = self._serve(job, translated.unrun() if repeated else translated, channel, limits)
         if self.language.layer:
             from sandbox import freeze, stops
 
@@ -317,6 +323,7 @@ class Zygote:
             clean = clean and sys.getrefcount(self.mark) <= _REFERENCES
             freeze.restore()  # what they changed
             clean = clean and not (stops.leaves_traces() or freeze.subclassed())
+        clean = clean and (not self.size or can_map((limits.memory_mb << 20) - self.size - _KEPT))
         self._enter(None)
         after = usage()
         return {"exit": 0, "cpu_ms": after[0] - before[0], "peak_kb": after[1]}, clean
@@ -329,6 +336,7 @@ class Zygote:
             if world is None:
                 world = make_world(job["kind"], job["stdin"], limits, self.language)
             self.mark = getattr(world, "mark", None)
+            gc.collect()  # it counts from here to its next turn: what ends then may print, alike in every run
             self._enter(world)
             service = Service(world, Channel(channel, job["nonce"], _CHANNEL_CAP), limits, self.statuses)
             return serve(service, job["kind"], translated.code)

@@ -2339,6 +2339,28 @@ def giving(n=1):
             one.note = giving(n - 1) if n else late()
             next(one.note)
 """
+LATE_LIMIT = """
+import sys
+def g():
+    try: yield
+    finally: sys.setrecursionlimit(60)
+x = [g()]
+next(x[0])
+x.append(x)
+y = g
+del x
+"""
+# How deep it gets hangs on whether CPython has specialised the call of `str`.
+OFTEN = """
+depth = 0
+class A:
+    def __str__(self):
+        global depth
+        depth += 1
+        return str(A())
+try: str(A())
+except RecursionError: print(depth)
+"""
 NAMED = "import json\nx = []\nfor i in range(90000): x.append([i])\nprint(json.loads.__name__)", "loads"
 CLEANED = {
     "what is a number": (BELOW, *NUMBER),
@@ -2386,6 +2408,13 @@ CLEANED = {
     "what a finalizer gives to flags": (LATE_RENAMING + "k = giving()\nnext(k)\nre.M.note = k\ndel k", *NAMED),
     "what a function of the library holds": ("import json\ndef f(): return open('/x')\njson.dumps.held = f", "import json\nprint(hasattr(json.dumps, 'held') and json.dumps.held())", "False"),
     "the size of a character": ("try: 'a'.encode(chr(233))\nexcept LookupError: pass", "import sys\nprint(sys.getsizeof(chr(233)) == sys.getsizeof(chr(234)))", "True"),
+    "the digits limit of what is translated next": ("import sys\nsys.set_int_max_str_digits(640)", f"print({'7' * 1000} % 10)", "7"),
+    "the recursion limit of what is translated next": (LATE_LIMIT, f"a = 1\nprint({'+'.join('a' * 400)})", "400"),
+    "the name of a property": ("from fractions import Fraction\nclass A: x = Fraction.numerator", "from fractions import Fraction\ntry: Fraction(1).numerator = 3\nexcept AttributeError as error: print('numerator' in str(error))", "True"),
+    "what a slot holds": ("import functools, typing\nclass W: 'W'\nfunctools.update_wrapper(typing.Union, W())", "import typing\nprint(len(typing.Union.__doc__) > 1)", "True"),
+    "what a property is said to be": ("import functools\nfrom fractions import Fraction\nclass W: 'W'\nfunctools.update_wrapper(Fraction.numerator, W())", "from fractions import Fraction\nprint(Fraction.numerator.__doc__)", "None"),
+    "memory that a function holds": ("import json\njson.dumps.note = bytearray(300 << 20)", "try: print(len(bytearray(300 << 20)) >> 20)\nexcept Exception: print(0)", "300"),
+    "how often its code has run": (OFTEN, OFTEN, {11: "495", 12: "497"}.get(sys.version_info.minor, "999")),
     "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
     "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
 }  # fmt: skip
@@ -2406,6 +2435,33 @@ def test_what_a_program_changes_is_gone_for_the_next(what: str) -> None:
 def test_what_a_program_leaves_behind_does_not_reach_the_next(what: str) -> None:
     result = after(*LEFT_BEHIND[what])
     assert result.status == "passed", result
+
+
+# When the collector first comes shows in where a generator in a cycle ends.
+COLLECTED = """
+seen, kept = [], []
+def g():
+    try: yield
+    finally: seen.append(len(kept))
+def f():
+    x = [g()]
+    next(x[0])
+    x.append(x)
+    del x
+    while not seen: kept.append([1])
+    return seen[0]
+"""
+
+
+def test_when_the_collector_comes_is_the_same_whatever_was_translated_before() -> None:
+    """Fast mode too, but for what CPython keeps of the first program that ran in a process."""
+    probe = Program(COLLECTED, "function", (Test("assert False, f()"),), "f")
+    others = [Program(f"def f(): return [[{n}] * {n}]", "function", (Test("assert f()"),), "f") for n in range(5)]
+    alone, *_ = run_with([probe], Settings(limits=LIMITS), workers=1)
+    *_, later = run_with([*others, probe], Settings(limits=LIMITS), workers=1)
+    *_, shared = run_with([*others, probe], Settings(limits=LIMITS, fast=True, audit_every=10**9), workers=1)
+    found = [int((result.error_message or "").rpartition(" ")[2]) for result in (alone, later, shared)]
+    assert found[0] == found[1] and abs(found[2] - found[0]) < 50, found
 
 
 def test_what_asked_for_encodings_leaves_no_names() -> None:
