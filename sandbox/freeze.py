@@ -255,7 +255,6 @@ def forget() -> None:
     import re
     import struct
 
-    restore()
     re.purge()
     vars(struct)["_clearcache"]()
     vars(_strptime)["_regex_cache"].clear()
