@@ -148,7 +148,8 @@ def _check(owner: Any, part: Any) -> None:
     for name in part:
         if not isinstance(name, str):
             continue  # a key of data, not an attribute: setattr takes no other
-        if type(name) is not str or is_dunder(name) or store_rule(name) == "refuse":
+        # The notes of an exception, which any statement may set, are no method that copy would ask.
+        if type(name) is not str or (is_dunder(name) and name != "__notes__") or store_rule(name) == "refuse":
             refuse("attribute", f"copy may not set the attribute {name}")
         if store_rule(name) == "own":
             classes.own(owner, name)

@@ -141,6 +141,8 @@ def _update_wrapper(wrapper: Any, wrapped: Any, *options: Any, **more: Any) -> A
             own = classes.made_by_program(wrapped)
             wrapper.__dict__.update(wrapped.__dict__ if own else attributes.dictionary(wrapped))
             wrapper.__wrapped__ = wrapped  # type: ignore[attr-defined]
+            if own:
+                wrapper.__annotations__ = dict(wrapped.__annotations__)
     return wrapper
 
 

@@ -115,6 +115,32 @@ print(add(1, 2), add.__name__, add.__doc__, add.__wrapped__(3, 4))
 """,
 )
 feature(
+    "wrapped functions keep their annotations",
+    """
+import functools
+def same(f):
+    @functools.wraps(f)
+    def inner(*args): return f(*args)
+    return inner
+@functools.singledispatch
+def kind(x): return 'object'
+@kind.register
+@same
+def _(x: int) -> str: return 'int'
+print(kind(1), kind('a'), same(kind.dispatch(int)).__annotations__)
+""",
+)
+feature(
+    "copies of an exception with notes",
+    """
+import copy
+error = ValueError('x', 3)
+error.add_note('first')
+for made in (copy.copy(error), copy.deepcopy(error)):
+    print(repr(made), made.__notes__, made.__notes__ is error.__notes__)
+""",
+)
+feature(
     "class with operators",
     """
 class V:
