@@ -56,7 +56,8 @@ class World:
         self.importer.loaded["sys"] = self.system.sys  # the one whose stdin and stdout count
         self.builtins = guards.shared_builtins() | self._own_builtins()
         self.namespace: dict[str, Any] = {"__name__": name, "__doc__": None, "__builtins__": self.builtins}
-        if name == "__main__":
+        self.main = name == "__main__"
+        if self.main:
             self.namespace["__file__"] = "program.py"
 
     @property
@@ -79,11 +80,15 @@ class World:
         stop(StepLimit(f"more than {self.limits.steps} steps"))
 
     def run(self, code: types.CodeType) -> None:
-        """Execute the module. What the program raises comes out; its sys.exit() as ProgramExit, after atexit."""
+        """Execute the module. What the program raises comes out; its sys.exit() as ProgramExit, after atexit.
+
+        A module under test does not end where its text does: its functions may want a generator that a name holds.
+        """
         try:
             self.call(exec, (code, self.namespace))
         finally:
-            self.call(self.system.finish)
+            if self.main:
+                self.call(self.system.finish)
 
     def call(
         self, function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

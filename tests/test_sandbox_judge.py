@@ -837,6 +837,19 @@ CASES = {
         "PermissionError: ",
         error_type="PermissionError",
     ),
+    "a generator of the module's": Case(
+        "def g():\n    yield 0\n    yield 1\nn = g()\ndef f(): return next(n)",
+        ["assert f() == 0", "assert f() == 1"],
+        "passed",
+    ),
+    "a stream of the module's": Case(
+        "import io\nout = io.StringIO()\ndef f(x):\n    print(x, file=out)\n    return out.getvalue()",
+        ["assert f(1) == '1\\n'"],
+        "passed",
+    ),
+    "what the module registers for its end": Case(
+        "import atexit\nmemo = [1]\natexit.register(memo.clear)\ndef f(): return memo[0]", ["assert f() == 1"], "passed"
+    ),
     "a step limit that the test would catch": Case(
         "def f():\n    while True: pass",
         ["try:\n    f()\nexcept BaseException:\n    pass", "assert True"],
