@@ -45,9 +45,10 @@ class Translations:
             self.refused = (Refused,)
 
     def translate(self, source: str | bytes) -> Translated:
-        """The program's code, or what is wrong with it."""
-        if source != self.source:
-            self.source, self.translated = source, self._examine(source)
+        """The program's code, which nobody else was given, or what is wrong with it."""
+        if source == self.source:
+            return self.translated.unrun()
+        self.source, self.translated = source, self._examine(source)
         return self.translated
 
     def _examine(self, source: str | bytes) -> Translated:

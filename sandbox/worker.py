@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import CodeType
 from typing import Any
 
 from sandbox import harden, memory
@@ -98,7 +97,6 @@ class Zygote:
         self.statuses: dict[type[BaseException], str] = {}
         self.blank: tuple[Limits, World] | None = None
         self.mark: object = None  # held by the world of the last program of a series, and here
-        self.ran: CodeType | None = None  # what the last program of a series was made of
         self.size = 0  # bytes of address space before any program; 0 where the system does not say
         self.pid = os.getpid()
         self.room = 0  # bytes of address space while programs are translated here; 0: as many as there are
@@ -309,8 +307,7 @@ class Zygote:
             return translated.problem, True
         if translated.leaves_traces and job["kind"] != "captured":
             return {"alone": True}, True
-        repeated, self.ran = translated.code is self.ran, translated.code
-        clean = self._serve(job, translated.unrun() if repeated else translated, channel, limits)
+        clean = self._serve(job, translated, channel, limits)
         if self.language.layer:
             from sandbox import freeze, stops
 

@@ -2474,6 +2474,18 @@ def test_what_asked_for_encodings_leaves_no_names() -> None:
     assert done.stdout == "1 0\n", done.stderr
 
 
+def test_code_that_has_run_is_not_run_again_after_a_source_that_is_translated_late() -> None:
+    source = OFTEN.replace("print(depth)", "pass") + "def f(): return depth\n"
+    often = Program(source, "function", (Test("assert False, f()"),), "f")
+    large = Program("#" * 17_000 + "\ndef f(): return 1", "function", (Test("assert f()"),), "f")
+    slot = Slot(Settings(limits=LIMITS, fast=True, audit_every=10**9))
+    try:
+        first, _, again = slot.judge_many([often, large, often])
+    finally:
+        slot.close()
+    assert first.error_message == again.error_message, (first, again)
+
+
 @pytest.mark.parametrize(
     "ending",
     ["print(1)", "1 / 0", "import sys\nsys.exit(3)", "class A:\n    def f(self): raise KeyError(self)\nA().f()"],
