@@ -220,6 +220,7 @@ class Zygote:
             send_up(self.control, [ending])
 
     def _fork(self, work: Callable[[], int]) -> int:
+        gc.collect()  # it empties the free lists, which count too; in the child it would copy the pages they are in
         child = harden.fork()
         if child:
             return child
@@ -334,8 +335,7 @@ class Zygote:
             if world is None:
                 world = make_world(job["kind"], job["stdin"], limits, self.language)
             self.mark = getattr(world, "mark", None)
-            # The collector counts from here to its next turn: what ends then may print, alike in every run. To freeze is
-            # cheaper, by the pages that the zygote's free lists are in, but keeps what there is.
+            # The collector counts from here to its next turn: what ends then may print, alike in every run.
             (gc.freeze if self.alone else gc.collect)()
             self._enter(world)
             service = Service(world, Channel(channel, job["nonce"], _CHANNEL_CAP), limits, self.statuses)
