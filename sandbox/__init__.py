@@ -45,13 +45,14 @@ Not covered
 * A program can always choose to be no evidence: one line that is refused is enough. `refused`, `killed` and
   `infra_error` count as not solved in an evaluation, make no pair, and are left out of `pairwright judge`'s pass@k,
   which says how many they were.
-* In `fast` mode hundreds of programs share one process. One that names what could change an object of the library's
-  runs apart, the process in which strings gave such a name to a pattern or a dataclass runs no other, what can be
-  changed without a name is put back, finalizers run before the next one starts, a process in which code of a program's
-  is left after that, or much of its memory, runs no other, and what a dying process says for a later program is not
-  believed. An attribute without code that it gives a function of the library stays there, to be read by the next one;
-  and whoever breaks out of the language layer has the programs after him in his hands, until the process is replaced.
-  A sample is judged again in isolation, and a difference reported.
+* In `fast` mode hundreds of programs share one process, and no wall stands between them: where a program may be out to
+  harm another, `isolated` is the mode. What we know of is seen to. A program that names what could change an object of
+  the library's runs apart, the process in which strings gave such a name to a pattern or a dataclass runs no other,
+  what can be changed without a name is put back, finalizers run before the next one starts, a process in which code of
+  a program's is left after that, or over 128 MB of its memory, runs no other, and what a dying process says for a later
+  program is not believed. An attribute without code that it gives a function of the library stays there, to be read by
+  the next one; and whoever breaks out of the language layer has the programs after him in his hands, until the process
+  is replaced. A sample is judged again in isolation, and a difference reported.
 * Programs are handed over in chunks: who breaks out of the language layer may read, in his copy of the zygote's memory,
   the sources of those that come after him. Their channels and their tests are out of his reach.
 * A module that a recipe allows besides the listed ones is handed out whole: then only the operating system stands.
