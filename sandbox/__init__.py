@@ -46,23 +46,21 @@ Not covered
   `infra_error` count as not solved in an evaluation, make no pair, and are left out of `pairwright judge`'s pass@k,
   which says how many they were.
 * In `fast` mode hundreds of programs share one process, and no wall stands between them: where a program may be out to
-  harm another, `isolated` is the mode. What we know of is seen to. A program that names what could change an object of
-  the library's runs apart, the process in which strings gave such a name to a pattern or a dataclass runs no other,
-  what can be changed without a name is put back, finalizers run before the next one starts, a process in which code of
-  a program's is left after that, or over 128 MB of its memory, runs no other, and what a dying process says for a later
-  program is not believed. An attribute without code that it gives a function of the library stays there, to be read by
-  the next one; and whoever breaks out of the language layer has the programs after him in his hands, until the process
-  is replaced. A sample is judged again in isolation, and a difference reported.
+  harm another, `isolated` is the mode. What we know of is seen to. Only programs of functions and plain classes share a
+  process (`policy.SHARED`); what such a one can change is put back, finalizers run before the next one starts, a
+  process in which code of a program's is left after that, or over 128 MB of its memory, runs no other, and what a dying
+  process says for a later program is not believed. An attribute without code that it gives a function of the library
+  stays there, to be read by the next one; and whoever breaks out of the language layer has the programs after him in
+  his hands, until the process is replaced. A sample is judged again in isolation, and a difference reported.
 * Programs are handed over in chunks: who breaks out of the language layer may read, in his copy of the zygote's memory,
   the sources of those that come after him. Their channels and their tests are out of his reach.
 * A module that a recipe allows besides the listed ones is handed out whole: then only the operating system stands.
   numpy, for one, leads to the real `os` (by `numpy.testing`) and to any memory of the program's process (by its
-  strides): its programs may break their own step count, clock and output limit, and in `fast` mode the next program.
+  strides): its programs may break their own step count, clock and output limit.
   `test_sandbox_attacks.py` takes that way and finds no file and no process behind it.
 * Repeatable are outcome and count of steps, but for what hangs on addresses: `id()`, and the order of a set of objects
-  that have no hash of their own. In `fast` mode a recursion through Python code of the library's (`str` of what a
-  Template is given) may get a level deeper before its RecursionError where that code has run often before, and a
-  generator in a cycle that nobody holds may end some objects earlier or later.
+  that have no hash of their own. In `fast` mode a recursion through Python code of the library's (a sort by Fractions,
+  say) may get a level deeper before its RecursionError where that code has run often before.
 
 From Python: `execute(source, stdin)` runs one program and keeps what it printed; `run_many(programs)` judges many.
 """

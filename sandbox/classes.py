@@ -10,12 +10,11 @@ import sys
 import types
 import typing
 import weakref
-from collections.abc import Iterable
 from typing import Any
 
 from sandbox import policy
-from sandbox.rules import changes_library, exact_name, is_dunder, load_rule
-from sandbox.stops import leave_traces, refuse
+from sandbox.rules import exact_name, is_dunder, load_rule
+from sandbox.stops import refuse
 
 _CLASS_NAMES = policy.DEFINABLE | policy.STORABLE_NAMES | policy.CLASS_MACHINERY
 _SLOTS = policy.DEFINABLE | {"__dict__", "__weakref__"}
@@ -274,13 +273,6 @@ def _check_match_args(names: Any, kind: str, refused: tuple[str, ...]) -> None:
     """A class pattern reads the attributes that `__match_args__` names: only plain ones may stand there."""
     if type(names) is not tuple or any(type(name) is not str or load_rule(name) in refused for name in names):
         refuse("special-name", f"__match_args__ of {kind} may only name plain attributes")
-    say_what_is_named(names)
-
-
-def say_what_is_named(names: Iterable[str]) -> None:
-    """A pattern or a dataclass is to read and set these, of which the text may say nothing."""
-    if any(map(changes_library, names)):
-        leave_traces()
 
 
 def from_library(value: object) -> bool:

@@ -53,7 +53,7 @@ def prepare() -> None:
     _harmless_bases()
     _warm()
     copying.UNCOPIED.update(_uncopied())
-    _lasting(), _abstract(), _subclasses()
+    _lasting()
     restore()  # so that the first program, too, finds what the later ones do
     classes = {*modules.library_classes(), *_own_classes(), *_more_classes()}
     freeze_types({base for kind in classes for base in kind.__mro__ if not issubclass(base, type)})
@@ -77,9 +77,6 @@ def import_allowed(names: Iterable[str], path: Iterable[str]) -> None:
         raise RuntimeError(f"the module {name}, which is allowed, cannot be imported: {error}") from None
     finally:
         os.environ.clear()
-    for table in (_abstract, _subclasses):
-        table.cache_clear()
-    _abstract(), _subclasses()  # numpy registers its numbers, and has classes below those of the library
     _clear_caches()
 
 
@@ -195,58 +192,14 @@ def _attributes(value: object) -> Any:
     return read(value, None)
 
 
-@functools.cache
-def _abstract() -> dict[Any, list[Any]]:
-    """The abstract classes of the library, and the classes that are registered with each."""
-    import abc
-
-    _token[0] = abc.get_cache_token()
-    return {kind: _registered(kind) for kind in _library_kinds() if isinstance(kind, abc.ABCMeta)}
-
-
-def _count_subclasses() -> int:
-    return sum(len(type.__subclasses__(kind)) for kind in _abstract())
-
-
-_subclasses = functools.cache(_count_subclasses)  # as many as the library has itself
-
-
-def subclassed() -> bool:
-    """Whether an abstract class of the library has a class below it that a program made, and that will be asked which
-    other classes are below it: something of the library's holds it."""
-    return _count_subclasses() != _subclasses()
-
-
-_token: list[Any] = [None]  # what `abc` had counted when `_abstract` stood as it should
-
-
-def _registered(kind: Any) -> list[Any]:
-    import abc
-
-    registry = vars(abc)["_get_dump"](kind)[0]
-    return [one for one in (reference() for reference in registry) if one is not None]
-
-
 def restore() -> None:
     """Put back what a program changed in objects of the library's without naming what the translator looks for."""
-    import abc
-
-    modules.forget_changes()
     standins.reset_limits()  # the next program is translated under them
     for part, before in _lasting():
         part.clear()
         part.extend(before) if type(part) is list else part.update(before)
     for part, kind, name in _properties():
         vars(property)["__set_name__"](part, kind, name)  # a class of a program's that has it may have renamed it
-    for kind in _abstract():
-        vars(abc)["_reset_caches"](kind)  # a program's protocol below it may have said that `str` is one, say
-    if abc.get_cache_token() != _token[0]:
-        for kind in _abstract():
-            vars(abc)["_reset_registry"](kind)
-        for kind, registered in _abstract().items():
-            for one in registered:
-                abc.ABCMeta.register(kind, one)
-        _token[0] = abc.get_cache_token()
 
 
 def forget() -> None:

@@ -4,6 +4,7 @@ Each world has its own copies, so a program that patches a module patches only i
 functions of the library, and its classes, which `freeze_types` makes immutable.
 """
 
+import abc
 import functools
 import importlib
 import struct
@@ -127,10 +128,12 @@ def _wraps(wrapped: Any, *options: Any, **more: Any) -> Callable[[Any], Any]:
     return lambda wrapper: _update_wrapper(wrapper, wrapped)
 
 
+_TEXTS = ("__name__", "__qualname__", "__doc__")
+
+
 def _update_wrapper(wrapper: Any, wrapped: Any, *options: Any, **more: Any) -> Any:
     if options or more:
         refuse("module-name", "functools.update_wrapper takes two arguments here")
-    _remember(wrapper)
     for name in _TEXTS:
         value = attributes.safe_getattr(wrapped, name, None)
         if value is not None:
@@ -251,43 +254,6 @@ class Struct:
 _REAL: Any = vars(Struct)["_sandbox_real"]
 Struct.__module__ = "_struct"
 
-# What may be the library's and was given other attributes than it had, and those that it had.
-_changed: list[tuple[Any, dict[str, Any], dict[str, Any], dict[str, Any]]] = []
-_TEXTS = ("__name__", "__qualname__", "__doc__")
-
-
-def _remember(value: Any) -> None:
-    """`value` is about to be given attributes: what it has now, unless it is the program's."""
-    if classes.made_by_program(value) or type(value) in classes.MADE or issubclass(type(value), type):
-        return
-    texts = {name: getattr(value, name) for name in _TEXTS if _is_kept(type(value), name) and hasattr(value, name)}
-    names = object.__getattribute__(value, "__dict__") if type(value).__dictoffset__ else None
-    names = names if type(names) is dict else {}
-    _changed.append((value, texts, names, dict(names)))
-
-
-def _is_kept(kind: type, name: str) -> bool:
-    """Whether the class itself keeps its objects' attribute of that name, as a function's or a property's."""
-    found = next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
-    return hasattr(type(found), "__set__")
-
-
-def forget_changes() -> None:
-    """Nothing of the library's is abstract to the next program, or has the name of one of this program's functions."""
-    while _changed:
-        value, texts, names, before = _changed.pop()
-        for name, text in texts.items():
-            setattr(value, name, text)
-        names.clear()
-        names.update(before)
-
-
-def _abstractmethod(funcobj: Any) -> Any:
-    """abc.abstractmethod, which leaves its mark on whatever it is given: a class that has it cannot be used."""
-    _remember(funcobj)
-    funcobj.__isabstractmethod__ = True
-    return funcobj
-
 
 def _attrgetter(*paths: str) -> Callable[[Any], Any]:
     if not paths:
@@ -402,9 +368,8 @@ def _typing_names() -> Names:
 REPLACED: dict[str, Callable[[], Names]] = {
     "abc": lambda: {
         "ABCMeta": classes.ABC_META,
-        "abstractmethod": _abstractmethod,
-        "abstractclassmethod": lambda callable, /: classmethod(_abstractmethod(callable)),
-        "abstractstaticmethod": lambda callable, /: staticmethod(_abstractmethod(callable)),
+        "abstractclassmethod": lambda callable, /: classmethod(abc.abstractmethod(callable)),
+        "abstractstaticmethod": lambda callable, /: staticmethod(abc.abstractmethod(callable)),
     },
     "collections": lambda: {"namedtuple": _namedtuple},
     "copy": copying.names,

@@ -125,13 +125,11 @@ CLASS_MACHINERY = frozenset(
 """)
 )
 
-# By these a program may change objects of the library, which a process that runs one program after another shares
-# among them. Such a program gets a process of its own.
+# By these a program may change objects of the library.
 CHANGING_ATTRIBUTES = frozenset(
     _words("attrgetter delattr eval exec getattr methodcaller register setattr unicode_whitespace_trans vars")
 )
 CHANGING_STORES = CHANGING_ATTRIBUTES | {"format"}  # calendar.day_name has one
-CHANGING_DUNDERS = frozenset(_words("__delattr__ __dict__ __getattribute__ __init__ __setattr__"))
 
 # Underscored names of the standard library that are documented interfaces.
 PUBLIC_UNDERSCORED = frozenset(
@@ -292,6 +290,33 @@ MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "warnings": _words("filterwarnings simplefilter warn"),
         "zlib": _words("adler32 compress crc32 decompress error"),
     }
+)
+
+# In fast mode those programs share a process that are made of functions and plain classes, and use these modules, as
+# nearly all do. The rest get a process of their own: generators and coroutines, special methods, class decorators, and
+# whatever makes classes in other ways, sets what holds for a whole process, or reaches attributes by strings, are the
+# ways in which readers of the source had a program do something when it was over.
+SHARED = frozenset(
+    _words("""
+    __future__ bisect cmath collections copy datetime fractions functools heapq itertools json math operator random re
+    statistics string sys time typing
+""")
+)
+SHARED_BASES = frozenset(_words("object ArithmeticError Exception KeyError RuntimeError TypeError ValueError"))
+SHARED_SPECIAL = frozenset(_words("__doc__ __init__ __lt__ __repr__ __slots__ __str__"))
+SHARED_WITHOUT_NAMES = CHANGING_ATTRIBUTES.union(
+    _words("__import__ aiter anext globals locals memoryview property type")
+)
+SHARED_WITHOUT_ATTRIBUTES = CHANGING_ATTRIBUTES.union(
+    _words("""
+    ChainMap UserDict UserList namedtuple tzinfo
+    cached_property partialmethod singledispatch total_ordering update_wrapper wraps
+    JSONDecoder JSONEncoder NormalDist Random Template purge
+    exc_info intern set_int_max_str_digits setrecursionlimit
+    Generic NamedTuple NewType ParamSpec Protocol SupportsAbs SupportsBytes SupportsComplex SupportsFloat
+    SupportsIndex SupportsInt SupportsRound TypeVar TypeVarTuple TypedDict final get_type_hints overload
+    override runtime_checkable
+""")
 )
 
 # Of these a program gets a module of ours, with nothing of the real one in it but harmless constants and types.

@@ -281,7 +281,6 @@ def _annotations(kind: type) -> dict[str, Any]:
     if type(found) is not dict:
         refuse("special-name", f"the annotations of {classes.name_of(kind)} may only be a plain dict")
     found = dict(found)
-    classes.say_what_is_named(name for name in found if type(name) is str)
     for name, annotation in found.items():
         rule = load_rule(name) if _says_what_it_reads(name) else "refuse"
         if rule == "refuse" or (rule == "guard" and is_dunder(name)):  # a method would set an object's `__class__`

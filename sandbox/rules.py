@@ -4,9 +4,7 @@ import sys
 from typing import Any
 
 from sandbox import policy
-from sandbox.private import library_inner, library_private
-
-_CHANGING = policy.CHANGING_ATTRIBUTES | policy.CHANGING_STORES | policy.CHANGING_DUNDERS
+from sandbox.private import library_private
 
 
 def is_dunder(name: str) -> bool:
@@ -35,11 +33,6 @@ def store_rule(name: str) -> str:
         return "free" if name in policy.WRITABLE_DUNDERS else "refuse"
     rule = load_rule(name)
     return "free" if rule == "guard" else rule
-
-
-def changes_library(name: str) -> bool:
-    """Whether a program that reads or sets an attribute of the name may change an object of the library's."""
-    return name in _CHANGING or name in library_inner()
 
 
 def module_rule(module: str, allow_modules: frozenset[str]) -> str:

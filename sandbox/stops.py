@@ -87,18 +87,6 @@ def stop(error: BaseException) -> NoReturn:
     raise error
 
 
-_traces = [False]
-
-
-def leave_traces() -> None:
-    """What ran in this process may have changed objects of the library: it is to be the last."""
-    _traces[0] = True
-
-
-def leaves_traces() -> bool:
-    return _traces[0]
-
-
 def refuse(rule: str, message: str) -> NoReturn:
     """The program asked, while running, for what the policy does not allow."""
     stop(Refused(Violation(0, rule, message)))

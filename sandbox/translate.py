@@ -51,10 +51,7 @@ def examine(
     mode: str = "exec",
     source_bytes: int = Limits().source_bytes,
 ) -> tuple[CodeType, bool]:
-    """`translate`, and whether the program may change what another program in the same process would see.
-
-    It may if it names an attribute that objects of the library keep to themselves, or reaches attributes by strings.
-    """
+    """`translate`, and whether the program is to have a process of its own: `policy.SHARED` says what others use."""
     text = _decode(source, source_bytes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -66,7 +63,7 @@ def examine(
         if translator.violations:
             raise Refused(*translator.violations)
         code = _guarded(lambda: compile(tree, filename, mode, flags=translator.flags, dont_inherit=True))
-        return code, translator.changes_library
+        return code, translator.apart
 
 
 def _decode(source: str | bytes, limit: int) -> str:

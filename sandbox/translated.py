@@ -13,12 +13,11 @@ _MESSAGE_CHARS = 500
 class Translated:
     """A program's code, or what is wrong with it in words.
 
-    `leaves_traces`: it may change what the next one in its process would see. `exhausting`: it was given up for want of
-    memory.
+    `apart`: it is to run in a process of its own. `exhausting`: it was given up for want of memory.
     """
 
     code: CodeType | None = None
-    leaves_traces: bool = False
+    apart: bool = False
     problem: dict[str, Any] | None = None
     exhausting: bool = False
 

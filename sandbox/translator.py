@@ -74,7 +74,8 @@ class Translator:
         self.rewrites_mistakes = False  # what CPython may call a SyntaxError does not stand in the tree any more
         self.strict = False
         self.plainly = False  # in an assignment that gives a special method's place to no function but a special method
-        self.changes_library = False
+        self.apart = False  # it is no program to share a process with others: policy.SHARED says what those use
+        self.classes: set[str] = set()  # names of classes that the program made
         self.in_free_loop = False
         self.placements: list[Callable[[bool], None]] = []
 
@@ -154,8 +155,8 @@ class Translator:
             self.strict = True
         elif node.ctx.__class__ is not ast.Load:
             self.bind(node, name)
-        if name in policy.CHANGING_ATTRIBUTES:
-            self.changes_library = True
+        if name in policy.SHARED_WITHOUT_NAMES:
+            self.apart = True
         return node
 
     def _defined_here(self, name: str) -> bool:
@@ -170,7 +171,7 @@ class Translator:
             if name is not None and name.startswith("_sandbox_"):
                 self.refuse(node, "special-name", f"{name} may not be defined here")
             return
-        self.changes_library |= name == "__new__"  # what it gives the library may be an object of the library's
+        self.apart |= name in policy.DEFINABLE and name not in policy.SHARED_SPECIAL
         if self.scope == "class" and name in _CALLED:
             # Any function may get a special method's place, in whatever way; one that is defined there is counted.
             self.strict |= not (self.plainly or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -217,11 +218,11 @@ class Translator:
 
     def _look_for_changes(self, node: ast.Attribute, name: str, loading: bool) -> None:
         if not name.startswith("_"):
-            self.changes_library |= name in (policy.CHANGING_ATTRIBUTES if loading else policy.CHANGING_STORES)
+            self.apart |= name in policy.SHARED_WITHOUT_ATTRIBUTES or (not loading and name in policy.CHANGING_STORES)
         elif is_dunder(name):
-            self.changes_library |= not loading or (name in policy.CHANGING_DUNDERS and not is_own_init(node))
+            self.apart |= not loading or (name != "__name__" and not is_own_init(node))
         else:
-            self.changes_library |= name in library_inner()
+            self.apart |= name in library_inner()
 
     def aug_assign(self, node: ast.AugAssign) -> ast.AST | list[ast.stmt]:
         target = node.target
@@ -277,14 +278,20 @@ class Translator:
         turns = ast.For(target=ast.Name(id=".t", ctx=STORE, **HERE), iter=turn, body=node.body, orelse=[], **HERE)
         return ast.copy_location(turns, node)
 
+    def suspends(self, node: ast.AST) -> ast.AST:
+        """What is suspended may go on when the program is over."""
+        self.apart = True
+        return self.generic(node)
+
     def async_for(self, node: ast.AsyncFor) -> ast.AST:
-        self.generic(node)
+        self.suspends(node)
         node.body.insert(0, tick_statement(node))
         return node
 
     def comprehension(self, node: ast.comprehension) -> ast.AST:
         self.generic(node)
         if node.is_async:
+            self.apart = True
             node.ifs.insert(0, tick(node.target))
         else:
             node.iter = self.counted(node.iter)
@@ -310,6 +317,7 @@ class Translator:
 
     def function(self, node: Any) -> ast.AST:
         self.bind(node, node.name)
+        self.apart |= node.__class__ is ast.AsyncFunctionDef
         *outer, innermost = node.decorator_list or [None]
         if innermost is not None:
             node.decorator_list = [*map(self.visit, outer), self.innermost_decorator(innermost)]
@@ -348,6 +356,8 @@ class Translator:
 
     def class_(self, node: ast.ClassDef) -> ast.AST:
         self.bind(node, node.name)
+        self.apart |= bool(node.decorator_list or node.keywords) or not all(map(self._is_shared_base, node.bases))
+        self.classes.add(node.name)
         node.decorator_list = [self.visit(item) for item in node.decorator_list]
         self.type_parameters(node)
         node.bases = [self.visit(base) for base in node.bases]
@@ -362,6 +372,9 @@ class Translator:
             looked_at = ast.copy_location(call_node(".slots", name_node("__slots__")), slotted[-1])
             node.body.append(ast.copy_location(ast.Assign(targets=[names], value=looked_at, **HERE), slotted[-1]))
         return node
+
+    def _is_shared_base(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and (node.id in self.classes or node.id in policy.SHARED_BASES)
 
     def assign(self, node: ast.Assign) -> ast.AST:
         if self.scope == "class":
@@ -380,12 +393,11 @@ class Translator:
 
     def match_args(self, node: ast.Assign) -> None:
         """Its names must stand in the text: hooks of the class's bases match against it before we can look at it."""
+        self.apart = True
         names = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
         for name in names:
             if not isinstance(name, ast.Constant) or type(name.value) is not str or load_rule(name.value) != "free":
                 self.refuse(node, "special-name", "__match_args__ may only be a tuple of plain attributes, as literals")
-            elif name.value.startswith("_") or name.value in policy.CHANGING_ATTRIBUTES:
-                self.changes_library = True
 
     def ann_assign(self, node: ast.AnnAssign) -> ast.AST:
         if self.scope == "class" and isinstance(node.target, ast.Name) and load_rule(node.target.id) == "refuse":
@@ -401,8 +413,11 @@ class Translator:
     # Calls, patterns, exceptions
 
     def call(self, node: ast.Call) -> ast.AST:
-        if isinstance(node.func, ast.Name) and node.func.id == "type" and len(node.args) > 1:
-            self.strict = True
+        if isinstance(node.func, ast.Name) and node.func.id == "type":
+            if len(node.args) == 1 and not node.keywords:  # else it may make a class
+                node.args[0] = self.visit(node.args[0])
+                return node
+            self.strict |= len(node.args) > 1
         if getattr(node.func, "attr", getattr(node.func, "id", "")) == "namedtuple":
             words = [word for part in node.args if isinstance(part, ast.Constant) for word in str(part.value).split()]
             self.strict |= not _CALLED_PLAINLY.isdisjoint(word.strip(",") for word in words)
@@ -420,7 +435,7 @@ class Translator:
 
     def match_class(self, node: ast.MatchClass) -> ast.AST:
         for name in node.kwd_attrs:
-            self.changes_library |= name.startswith("_") or name in policy.CHANGING_ATTRIBUTES
+            self.apart |= name.startswith("_") or name in policy.SHARED_WITHOUT_ATTRIBUTES
             if load_rule(self.mangled(name)) != "free":
                 self.refuse(node, "attribute", f"the attribute {name} may not be read by a pattern")
         return self.compared(node)
@@ -495,7 +510,7 @@ class Translator:
                 # Nothing is known of its names: importing it fails, or is refused, when it is reached.
                 return [ast.copy_location(ast.Expr(value=self.imported_from(node, module, "*"), **HERE), node)]
             names = [(name, name) for name in starred(module)]
-        self.changes_library |= any(name in policy.CHANGING_ATTRIBUTES for name, _ in names)
+        self.apart |= any(name in policy.SHARED_WITHOUT_ATTRIBUTES for name, _ in names)
         found: list[ast.stmt] = [] if names else [ast.copy_location(ast.Pass(**HERE), node)]
         for name, local in names:
             found.append(self.bound(node, local, self.imported_from(node, module, name)))
@@ -506,6 +521,7 @@ class Translator:
 
     def check_module(self, node: ast.AST, module: str) -> None:
         """Refuse here what stands at the top of the program; what may never be reached is refused when it is."""
+        self.apart |= module not in policy.SHARED
         if node in self.certain and module_rule(module, self.allow_modules) == "refuse":
             self.refuse(node, "module", module_message(module))
 
@@ -537,16 +553,18 @@ def _reads_freely(text: object) -> bool:
 
 
 _GENERIC = (
-    "Expression Delete If With AsyncWith Match Raise Assert Expr Return BoolOp NamedExpr BinOp UnaryOp "
-    "IfExp Dict Set ListComp SetComp DictComp GeneratorExp Await Yield YieldFrom Compare FormattedValue JoinedStr "
+    "Expression Delete If With Match Raise Assert Expr Return BoolOp NamedExpr BinOp UnaryOp "
+    "IfExp Dict Set ListComp SetComp DictComp GeneratorExp Compare FormattedValue JoinedStr "
     "Subscript Starred List Tuple Slice withitem match_case MatchSequence MatchOr"
 )
+_SUSPENDING = "AsyncWith Await Yield YieldFrom"
 _LEAVES = (
     "Pass Break Continue Load Store Del And Or Add Sub Mult MatMult Div Mod Pow LShift RShift BitOr BitXor "
     "BitAnd FloorDiv Invert Not UAdd USub Eq NotEq Lt LtE Gt GtE Is IsNot In NotIn MatchSingleton"
 )
 _VISITORS: dict[type, Callable[[Translator, Any], Any]] = {
     **{getattr(ast, name): Translator.generic for name in _GENERIC.split()},
+    **{getattr(ast, name): Translator.suspends for name in _SUSPENDING.split()},
     **{getattr(ast, name): Translator.leaf for name in _LEAVES.split()},
     ast.Name: Translator.name,
     ast.Global: Translator.names,

@@ -307,7 +307,7 @@ class Zygote:
         translated = translated or self.translations.translate(job["source"])
         if translated.problem:
             return translated.problem, True
-        if translated.leaves_traces and job["kind"] != "captured":
+        if translated.apart and job["kind"] != "captured":
             return {"alone": True}, True
         clean = self._serve(job, translated, channel, limits)
         if self.language.layer:
@@ -321,7 +321,6 @@ class Zygote:
             # left, or when the next world takes the place of something that this one set.
             clean = clean and sys.getrefcount(self.mark) <= _REFERENCES
             freeze.restore()  # what they changed
-            clean = clean and not (stops.leaves_traces() or freeze.subclassed())
         clean = clean and (not self.size or can_map((limits.memory_mb << 20) - self.size - _KEPT))
         self._enter(None)
         after = usage()

@@ -11,9 +11,10 @@ from sandbox.placement import calls_nothing
 from sandbox.refused import Refused
 from sandbox.rules import load_rule
 from sandbox.runtime import World, prepare
-from sandbox.translate import translate
+from sandbox.translate import examine, translate
 from sandbox.translator import Translator
 from sandbox.verdict import Limits
+from tests.test_sandbox_real_data import lines
 from tests.untrusted import run
 
 
@@ -493,3 +494,61 @@ def test_what_calls_nothing() -> None:
 
     assert free("a < b and not c.d[1:2] or (e, [f], {g: h})")
     assert not any(map(free, ("f()", "a < f(b)", "[x for x in y]", "f'{x}'", "(yield)", "lambda: 1", "(x := 1)")))
+
+
+@pytest.mark.parametrize(
+    ("source", "apart"),
+    [
+        ("def f(xs):\n    return sorted(set(xs), key=lambda x: -x)", False),
+        ("import math\nfrom typing import List\nimport collections as c\nx = c.Counter(math.pi for _ in [1])", False),
+        (
+            "class A:\n    def __init__(self, x): self._x, self.type = x, 1\n    def get(self): return type(self._x)",
+            False,
+        ),
+        ("class A(Exception):\n    def __init__(self): super().__init__('a')\nclass B(A): pass", False),
+        ("import sys\ntry:\n    n = int(sys.stdin.readline())\nexcept ValueError as e:\n    print(e)", False),
+        ("final = 1\nwraps = final", False),
+        ("def f():\n    yield 1", True),
+        ("def f():\n    yield from [1]", True),
+        ("async def f(): pass", True),
+        ("async def f():\n    return [x async for x in y]", True),
+        ("class A:\n    def __eq__(self, other): return True", True),
+        ("class A:\n    __hash__ = None", True),
+        ("class A:\n    __match_args__ = ('a',)", True),
+        ("class A(dict): pass", True),
+        ("class A(B): pass\nclass B: pass", True),
+        ("class A(metaclass=M): pass", True),
+        ("@f\nclass A: pass", True),
+        ("import sys\nsys.setrecursionlimit(5)", True),
+        ("from sys import setrecursionlimit as f\nf(5)", True),
+        ("from sys import *", True),
+        ("import sys\nmatch sys:\n    case object(setrecursionlimit=f): f(5)", True),
+        ("import decimal", True),
+        ("def f():\n    import threading", True),
+        ("import collections.abc", True),
+        ("from typing import NamedTuple", True),
+        ("import typing\ntyping.NamedTuple('a', [])", True),
+        ("from collections import *", True),
+        ("type('A', (), {})", True),
+        ("t = type", True),
+        ("x = eval('1')", True),
+        ("x.__class__", True),
+        ("f.__name__ = 'a'", True),
+        ("from operator import attrgetter", True),
+    ],
+)
+def test_fast_mode_has_programs_of_functions_and_plain_classes_share_a_process(source: str, apart: bool) -> None:
+    assert examine(source)[1] is apart
+
+
+def test_nearly_all_real_programs_may_share_a_process() -> None:
+    """Were it otherwise, fast mode would be none."""
+    sources = [record["code"] for record in lines("mbpp/mbpp.jsonl.gz")]
+    apart = sum(examine(source)[1] for source in sources)
+    assert len(sources) == 974
+    assert apart <= 10
+
+
+def test_the_modules_of_programs_that_share_exist_with_the_names_they_do_without() -> None:
+    names = {name for module in policy.SHARED - {"__future__"} for name in policy.MODULES[module]}
+    assert policy.SHARED_WITHOUT_ATTRIBUTES - policy.CHANGING_ATTRIBUTES <= names
