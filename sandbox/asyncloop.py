@@ -5,8 +5,11 @@ import itertools
 import types
 from collections import deque
 from collections.abc import Coroutine, Generator
+from inspect import CO_COROUTINE
 from typing import Any, Protocol
 
+from sandbox import asyncwaits
+from sandbox.asyncwaits import Task
 from sandbox.stops import refuse
 
 
@@ -27,36 +30,6 @@ CancelledError.__module__ = "asyncio"
 def _pause(wish: Any) -> Generator[Any, Any, Any]:
     """Hand over to the loop until the wish is granted: a number of seconds, or a task that is done."""
     return (yield wish)
-
-
-class Task:
-    """asyncio.Task: a coroutine on its way."""
-
-    def __init__(self, coroutine: Any) -> None:
-        self._sandbox_coroutine = coroutine
-        self._sandbox_done = False
-        self._sandbox_value: Any = None
-        self._sandbox_error: BaseException | None = None
-        self._sandbox_waiting: list[Task] = []
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        while not self._sandbox_done:
-            yield self
-        return self.result()
-
-    def done(self) -> bool:
-        return self._sandbox_done
-
-    def result(self) -> Any:
-        if self._sandbox_error is not None:
-            raise self._sandbox_error
-        return self._sandbox_value
-
-    def exception(self) -> BaseException | None:
-        return self._sandbox_error
-
-
-Task.__module__ = "asyncio"
 
 
 class Loop:
@@ -85,16 +58,22 @@ class Loop:
             raise RuntimeError("asyncio.run() cannot be called from a running event loop")
         if not isinstance(main, Coroutine):
             raise ValueError(f"a coroutine was expected, got {main!r}")
+        try:
+            return self.until(main)
+        finally:
+            self.ready.clear()
+            self.sleeping.clear()
+
+    def until(self, awaitable: Any) -> Any:
+        """Let everybody go on until that is done."""
         self.running = True
         try:
-            task = self.task(main)
+            task = self.task(awaitable)
             while not task._sandbox_done:
                 self._turn()
             return task.result()
         finally:
             self.running = False
-            self.ready.clear()
-            self.sleeping.clear()
 
     def _turn(self) -> None:
         if not self.ready:
@@ -114,19 +93,56 @@ class Loop:
             task._sandbox_error = error
         else:
             if isinstance(wish, Task):
+                wish._sandbox_loop = self
                 (self.ready if wish._sandbox_done else wish._sandbox_waiting).append(task)
             elif type(wish) is float and wish > 0:
                 heapq.heappush(self.sleeping, (self.clock.slept + wish, next(self.order), task))
             else:
                 self.ready.append(task)
             return
-        task._sandbox_done = True
-        self.ready.extend(task._sandbox_waiting)
-        task._sandbox_waiting.clear()
+        task._sandbox_finish()
+
+
+class EventLoop:
+    """What asyncio.new_event_loop() gives: there is one loop, whoever asks for it."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._sandbox_loop = loop
+        self._sandbox_closed = False
+
+    def run_until_complete(self, future: Any) -> Any:
+        if self._sandbox_closed:
+            raise RuntimeError("Event loop is closed")
+        if self._sandbox_loop.running:
+            raise RuntimeError("This event loop is already running")
+        return self._sandbox_loop.until(future)
+
+    def create_task(self, coroutine: Any, *, name: Any = None) -> Task:
+        return self._sandbox_loop.task(coroutine)
+
+    def time(self) -> float:
+        return self._sandbox_loop.clock.slept
+
+    def is_running(self) -> bool:
+        return self._sandbox_loop.running
+
+    def is_closed(self) -> bool:
+        return self._sandbox_closed
+
+    def close(self) -> None:
+        self._sandbox_closed = True
+
+
+EventLoop.__module__ = "asyncio"
 
 
 async def _awaiting(awaitable: Any) -> Any:
     return await awaitable
+
+
+def _iscoroutinefunction(value: Any) -> bool:
+    function = value.__func__ if type(value) is types.MethodType else value
+    return type(function) is types.FunctionType and bool(function.__code__.co_flags & CO_COROUTINE)
 
 
 def names(clock: Clock) -> dict[str, Any]:
@@ -166,7 +182,18 @@ def names(clock: Clock) -> dict[str, Any]:
     def create_task(coroutine: Any, *, name: Any = None) -> Task:
         return loop.task(coroutine)
 
+    def get_running_loop() -> EventLoop:
+        if not loop.running:
+            raise RuntimeError("no running event loop")
+        return EventLoop(loop)
+
     return {
+        **{kind.__name__: kind for kind in asyncwaits.KINDS},
+        "get_event_loop": lambda: EventLoop(loop),
+        "get_running_loop": get_running_loop,
+        "iscoroutinefunction": _iscoroutinefunction,
+        "new_event_loop": lambda: EventLoop(loop),
+        "set_event_loop": lambda loop, /: None,
         "run": loop.run,
         "sleep": sleep,
         "gather": gathered,

@@ -9,6 +9,7 @@ from types import CodeType
 from typing import Any
 
 from sandbox.capture import run_captured
+from sandbox.codec import named_tuple
 from sandbox.serve import Service, World
 from sandbox.verdict import Limits
 
@@ -117,6 +118,7 @@ class BareWorld:
         self.namespace: dict[str, Any] = {"__name__": "candidate"}
         self.steps = 0
         self.stdout = ""
+        self.named_tuple = named_tuple
 
     def run(self, code: CodeType) -> None:
         exec(code, self.namespace)

@@ -4,7 +4,7 @@ A value becomes a JSON tree: None, bool, int, float and str stand for themselves
 item is a tag of one letter (`_PACK` below, and `library_values` for types of the library's). Mutable containers are
 numbered in the order they are met, so that cycles and aliases survive, and so that an argument the candidate changed in
 place is the same object again on the judge's side. Subclasses of a builtin cross as that builtin (`_BASES`), which is
-what disarms an `__eq__` that is always True.
+what disarms an `__eq__` that is always True; a named tuple with the names of its items, and nothing of its class.
 The reading side trusts nothing: any tree that the writing side could not have made is `Malformed`.
 """
 
@@ -13,11 +13,12 @@ import json
 import math
 import sys
 from array import array
-from collections import Counter, OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from keyword import iskeyword
 from types import GeneratorType, NoneType
 from typing import Any
 
@@ -59,6 +60,7 @@ _BASES: tuple[type, ...] = (
     *(frozenset, set, deque, list, array, Fraction, Decimal, datetime, date, time, timedelta),
 )
 
+_FIELDS_CHARS = 4096  # of the names of a named tuple's items; the class that is made of them takes some times that
 _DIGITS = 4300  # the interpreter's own limit for ints as decimals
 
 _NANS = (math.nan, cmath.nan)  # the ones that have a name, by which a program and its tests mean the same object
@@ -141,6 +143,9 @@ class Packer:
         kind = type(value)
         for base in _BASES:
             if issubclass(kind, base):
+                name, fields = type_name(kind), fields_of(kind)
+                if base is tuple and _nameable(name, fields, tuple.__len__(value)):
+                    return ["V", name, list(fields), *self.pack_all(list(tuple.__iter__(value)))]
                 return self.pack(_exact(base, value))
         return self.foreign(value)
 
@@ -153,6 +158,28 @@ class Packer:
         if isinstance(value, dict):
             return self.pack_pairs(_items(value))
         return self.pack_keys(list(value)) if isinstance(value, set) else self.pack_all(list(value))
+
+
+def type_name(kind: type) -> str:
+    name: str = type.__dict__["__name__"].__get__(kind)
+    return name
+
+
+def fields_of(kind: type) -> tuple[str, ...]:
+    """The names of the items of a named tuple of that class, or below it; nothing for any other."""
+    found = next((vars(base)["_fields"] for base in kind.__mro__ if "_fields" in vars(base)), ())
+    return found if type(found) is tuple else ()
+
+
+def _nameable(name: str, fields: tuple[str, ...], items: int) -> bool:
+    if type(name) is not str or not name.isidentifier() or iskeyword(name) or set(map(type, fields)) != {str}:
+        return False
+    return len(fields) == items and sum(map(len, fields), len(name)) <= _FIELDS_CHARS
+
+
+def named_tuple(name: str, fields: tuple[str, ...]) -> type:
+    """A class for a named tuple that crossed; names that are none, as `rename` makes them, stay."""
+    return namedtuple(name, fields, rename=True, module="__main__")
 
 
 _UNHASHED = frozenset(kind for kind in (*STATES, *VIEWS) if kind.__hash__ is None)
@@ -230,11 +257,17 @@ _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
 class Unpacker:
     """Reads trees. `known` are this side's own containers that the other side may refer to by number.
 
-    `handle(number, label)` gives what stands for the other side's object of that number.
+    `handle(number, label)` gives what stands for the other side's object of that number, `named(name, fields)` the
+    class of a named tuple.
     """
 
-    def __init__(self, handle: Callable[[int, str], Any], known: list[Any] | None = None) -> None:
-        self.handle = handle
+    def __init__(
+        self,
+        handle: Callable[[int, str], Any],
+        known: list[Any] | None = None,
+        named: Callable[[str, tuple[str, ...]], type] = named_tuple,
+    ) -> None:
+        self.handle, self.named = handle, named
         self.objects: list[Any] = list(known or ())
         self.aliased = False  # something in it stands in two places
         self.viewing = False  # there is a view of a dictionary in it
@@ -323,6 +356,14 @@ def _unpack_deque(u: Unpacker, tree: Tree) -> Any:
     return value
 
 
+def _unpack_named(u: Unpacker, tree: Tree) -> Any:
+    _, name, fields, *items = tree
+    if type(fields) is not list or not _nameable(name, tuple(fields), len(items)):
+        raise Malformed("a named tuple of no names")
+    values = u.unpack_all(items)
+    return tuple.__new__(u.named(name, tuple(fields)), values)
+
+
 def _known(u: Unpacker, tree: Tree) -> Any:
     number = tree[1]
     if type(number) is not int or number < 0:
@@ -346,6 +387,7 @@ def _handle(u: Unpacker, tree: Tree) -> Any:
 _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "L": _unpack_list,
     "T": lambda u, t: tuple(u.unpack_all(t[1:])),
+    "V": _unpack_named,
     "S": _unpack_set,
     "F": lambda u, t: frozenset(u.unpack_all(t[1:])),
     "D": _unpack_dict,
@@ -391,7 +433,7 @@ def _inside(value: Any) -> list[Any]:
         return [state(value)]
     if type(value) in VIEWS:
         return [viewed(value)]
-    return list(value) if type(value) in MUTABLE or type(value) in (tuple, frozenset) else []
+    return list(value) if type(value) in MUTABLE or isinstance(value, tuple | frozenset) else []
 
 
 def numbered(values: tuple[Any, ...]) -> list[Any]:

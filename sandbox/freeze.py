@@ -14,6 +14,7 @@ from typing import Any
 
 from sandbox import (
     asyncloop,
+    asyncwaits,
     attributes,
     classes,
     concurrency,
@@ -218,8 +219,8 @@ def _own_classes() -> list[type]:
     from sandbox import refused, runtime, translator
 
     rooms = (
-        *(asyncloop, attributes, classes, concurrency, copying, guards, records, refused, runtime, standins, stops),
-        *(streams, translator),
+        *(asyncloop, asyncwaits, attributes, classes, concurrency, copying, guards, records, refused, runtime),
+        *(standins, stops, streams, translator),
     )
     return [
         value
@@ -241,7 +242,8 @@ def _uncopied() -> list[type]:
     return [
         *(type(one), getattr(itertools, "_tee_dataobject", type(one))),
         *(itertools.combinations, itertools.combinations_with_replacement),
-        *(runtime.World, runtime.Globals, modules.Importer, standins.System, asyncloop.Loop, asyncloop.Task),
+        *(runtime.World, runtime.Globals, modules.Importer, standins.System, asyncloop.Loop, *asyncwaits.KINDS),
+        *(asyncloop.EventLoop, asyncwaits.Task),
         *(concurrency.Queue, concurrency.Lock, concurrency.Thread),
         *(copying.Kept, guards.Forbidden, records.FieldDescription, modules.Struct),
         *(streams.Output, streams.TextOutput, streams.BinaryOutput, streams.Input),

@@ -272,7 +272,7 @@ def _methodcaller(name: str, /, *args: Any, **keywords: Any) -> Callable[[Any], 
     return lambda value: attributes.safe_getattr(value, name)(*args, **keywords)
 
 
-def _namedtuple(
+def named_tuple(
     typename: Any, field_names: Any, *, rename: Any = False, defaults: Any = None, module: Any = None
 ) -> Any:
     import collections
@@ -371,7 +371,7 @@ REPLACED: dict[str, Callable[[], Names]] = {
         "abstractclassmethod": lambda callable, /: classmethod(abc.abstractmethod(callable)),
         "abstractstaticmethod": lambda callable, /: staticmethod(abc.abstractmethod(callable)),
     },
-    "collections": lambda: {"namedtuple": _namedtuple},
+    "collections": lambda: {"namedtuple": named_tuple},
     "copy": copying.names,
     "dataclasses": records.names,
     "functools": lambda: {

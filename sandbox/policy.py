@@ -146,7 +146,8 @@ MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "array": _words("array typecodes ArrayType"),
         "asyncio": _words(
             "run sleep gather create_task ensure_future wait_for iscoroutine iscoroutinefunction "
-            "TimeoutError CancelledError Queue Lock Semaphore Event get_event_loop new_event_loop"
+            "TimeoutError CancelledError Event LifoQueue Lock PriorityQueue Queue QueueEmpty QueueFull Semaphore "
+            "get_event_loop get_running_loop new_event_loop set_event_loop"
         ),
         "atexit": _words("register unregister"),
         "base64": _words(

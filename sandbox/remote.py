@@ -11,6 +11,7 @@ from sandbox.codec import (
     Uncrossable,
     Unpacker,
     from_bytes,
+    named_tuple,
     numbered,
     to_bytes,
     written_out,
@@ -33,6 +34,7 @@ _TOO_DEEP = "a result that is nested too deep to be read"
 MORE_THAN_IT_HOLDS = "results that are more than the judge can hold"
 _END = b'["end"]'
 _SHORT = 1 << 12  # bytes of a reply that gives a handle, or says what ended the program
+_MOST_CLASSES = 1_000  # made for one program's values: each takes some time and memory
 _LENT_BYTES, _MOST_LENT = 1 << 16, 100  # of a container that an attribute holds, and of these, that are compared later
 
 
@@ -236,7 +238,7 @@ class Link:
         kind, self.steps = tree[0], max(self.steps, tree[1])
         if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
             self._end(tree[2], tree[3][:_MESSAGE_CHARS])
-        unpacker = Unpacker(self._remote, objects)
+        unpacker = Unpacker(self._remote, objects, self._named)
         value, error, name = None, None, ""
         came: set[int] = set()
         self._came = came
@@ -281,6 +283,14 @@ class Link:
             except (ValueError, TypeError):
                 kind = base
             self._classes[name, base] = kind
+        return kind
+
+    def _named(self, name: str, fields: tuple[str, ...]) -> type:
+        kind = self._classes.get((name, fields))
+        if kind is None:
+            kind = self._classes[name, fields] = named_tuple(name, fields)
+            if len(self._classes) > _MOST_CLASSES:
+                self._end("output_limit", f"values of more than {_MOST_CLASSES} classes")
         return kind
 
     def _exception(self, names: Tree, message: Tree, args: Tree, unpacker: Unpacker) -> BaseException:

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from sandbox import attributes, freeze, guards, policy, standins
+from sandbox import attributes, freeze, guards, modules, policy, standins
 from sandbox.modules import Importer, hidden_import
 from sandbox.refused import Refused
 from sandbox.rules import is_dunder
@@ -75,6 +75,11 @@ class World:
     def chance(self) -> Any:
         """The program's own module `random`."""
         return self.importer.module("random")
+
+    def named_tuple(self, name: str, fields: tuple[str, ...]) -> type:
+        """As the program would make it."""
+        kind: type = modules.named_tuple(name, fields, rename=True)
+        return kind
 
     def _spent(self) -> NoReturn:
         stop(StepLimit(f"more than {self.limits.steps} steps"))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any, Protocol
 
-from sandbox.codec import LAZY, Malformed, Packer, Tree, Unpacker, from_bytes, to_bytes
+from sandbox.codec import LAZY, Malformed, Packer, Tree, Unpacker, fields_of, from_bytes, to_bytes, type_name
 from sandbox.library_values import STATES, state
 from sandbox.verdict import Limits
 from sandbox.wire import Channel, Closed
@@ -36,6 +36,8 @@ class World(Protocol):
     def run(self, code: CodeType) -> None: ...
 
     def call(self, function: Any, args: Any = (), kwargs: Any = None) -> Any: ...
+
+    def named_tuple(self, name: str, fields: tuple[str, ...]) -> type: ...
 
 
 def _set_attribute(target: Any, name: str, value: Any) -> None:
@@ -136,7 +138,7 @@ class Service:
                 self._answer_one(number, operation, parts)
 
     def _answer_one(self, number: int, operation: str, parts: list[Tree]) -> None:
-        unpacker = Unpacker(self._held)
+        unpacker = Unpacker(self._held, named=self._named)
         value: Any = None
         failure: BaseException | None = None
         before: list[Any] = []
@@ -198,6 +200,13 @@ class Service:
     def _held(self, number: int, label: str) -> Any:
         return self.held[number]
 
+    def _named(self, name: str, fields: tuple[str, ...]) -> type:
+        """The program's own class of named tuples, where it has one of that name, or a new one."""
+        own = self.world.namespace.get(name)
+        if isinstance(own, type) and issubclass(own, tuple) and fields_of(own) == fields:
+            return own
+        return self.world.named_tuple(name, fields)
+
     def _foreign(self, value: Any) -> Tree:
         number = self.held_numbers.setdefault(id(value), len(self.held))
         if number == len(self.held):
@@ -253,7 +262,7 @@ class Service:
 
 def _label(kind: type) -> str:
     """The name of its class; what the judge takes for a generator or the like has no namesake."""
-    name = type.__dict__["__name__"].__get__(kind)
+    name = type_name(kind)
     return f"{name}_" if LAZY.get(name, kind) is not kind else name
 
 

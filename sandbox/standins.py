@@ -330,10 +330,21 @@ def _random_names() -> Names:
 
 
 def _gc_names() -> Names:
-    """The collector runs as the sandbox has it, whatever a program says."""
-    none = dict.fromkeys(("disable", "enable", "freeze", "set_threshold"), _nothing)
-    answers = {"collect": lambda generation=2: 0, "isenabled": lambda: True, "get_threshold": lambda: (700, 10, 10)}
-    return {**none, **answers}
+    """The collector runs as the sandbox has it; a program finds what it has said itself."""
+    said: dict[str, Any] = {"enabled": True, "threshold": (700, 10, 10)}
+
+    def set_threshold(*numbers: int) -> None:
+        said["threshold"] = (*numbers, *said["threshold"][len(numbers) :])
+
+    return {
+        "collect": lambda generation=2: 0,
+        "disable": lambda: said.update(enabled=False),
+        "enable": lambda: said.update(enabled=True),
+        "freeze": _nothing,
+        "get_threshold": lambda: said["threshold"],
+        "isenabled": lambda: said["enabled"],
+        "set_threshold": set_threshold,
+    }
 
 
 def _keyword_names() -> Names:

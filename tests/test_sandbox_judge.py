@@ -31,7 +31,56 @@ class Case:
     name: str = field(default="f")
 
 
+NAMED = (
+    "from typing import NamedTuple\nclass P(NamedTuple):\n    x: int\n    y: int = 2\n"
+    "    def twice(self): return P(self.x * 2, self.y)\n"
+)
+
 CASES = {
+    # Named tuples keep the names of their items
+    "a named tuple comes back": Case(
+        f"{NAMED}def f(): return P(1, 2)",
+        [
+            "assert f() == (1, 2) and f().x == 1 and f()._asdict() == {'x': 1, 'y': 2}",
+            "assert repr(f()) == 'P(x=1, y=2)' and type(f()) is not tuple and isinstance(f(), P)",
+            "assert f().x == 2",
+        ],
+        "passed passed wrong",
+    ),
+    "a named tuple goes back": Case(
+        f"{NAMED}def f(p): return p.twice().x if isinstance(p, P) else None",
+        ["assert f(P(3)) == 6 and f(P(3)._replace(x=5)) == 10", "assert f((3, 2)) is None"],
+        "passed",
+    ),
+    "a named tuple of the tests": Case(
+        "def f(p): return p.x + p[1]",
+        ["from collections import namedtuple\nQ = namedtuple('Q', 'x y')\nassert f(Q(1, 2)) == 3"],
+        "passed",
+    ),
+    "named tuples in containers": Case(
+        f"{NAMED}def f(): return [P(1)], {{P(1): P(3)}}, {{P(4)}}",
+        ["a, b, c = f()\nassert a[0].y == 2 and b[1, 2].x == 3 and {one.x for one in c} == {4}"],
+        "passed",
+    ),
+    "names that are none": Case(
+        "from collections import namedtuple\ndef f(): return namedtuple('A', 'class def', rename=True)(1, 2)",
+        ["assert f()._1 == 2"],
+        "passed",
+    ),
+    "a tuple is no named one for its claim": Case(
+        "class T(tuple): _fields = ('a', 'b')\ndef f(): return T((1,))",
+        ["assert f() == (1,)", "f().a"],
+        "passed wrong",
+    ),
+    "a tuple is no instance of a named one": Case(
+        f"{NAMED}def f(): return (3, 2)", ["assert not isinstance(f(), P)"], "passed"
+    ),
+    "a named tuple of more classes than anybody has": Case(
+        "from collections import namedtuple\ndef f(): return [namedtuple('A', f'x{i}')(1) for i in range(2000)]",
+        ["assert f()[0] == (1,)"],
+        "output_limit",
+        "^values of more than 1000 classes$",
+    ),
     # What is passed, wrong, an exception, or no evidence at all
     "every test passes": Case("def f(x): return x + 1", ["assert f(1) == 2", "assert candidate(2) == 3"], "passed"),
     "partial credit": Case(

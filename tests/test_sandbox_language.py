@@ -699,6 +699,95 @@ asyncio.run(main())
 """,
 )
 feature(
+    "asyncio locks and queues",
+    """
+import asyncio
+from collections import deque
+async def producer(q, n):
+    for i in range(n):
+        await q.put(i)
+        print('put', i, q.qsize(), q.full())
+    await q.put(None)
+async def consumer(q, name):
+    while (item := await q.get()) is not None:
+        print(name, item, q.empty())
+        q.task_done()
+    q.task_done()
+    await q.put(None)
+async def counted(lock, name, out):
+    async with lock:
+        out.append(name + ' in')
+        await asyncio.sleep(.1)
+        out.append(name + ' out')
+async def limited(s, name):
+    print(name, s.locked())
+    async with s:
+        print(name, 'has it', s.locked())
+        await asyncio.sleep(0)
+    print(name, 'has left')
+async def waiter(e, name):
+    print(name, e.is_set(), await e.wait(), e.is_set())
+async def main():
+    q = asyncio.Queue(maxsize=2)
+    await asyncio.gather(producer(q, 5), consumer(q, 'a'), consumer(q, 'b'))
+    lock, out = asyncio.Lock(), []
+    await asyncio.gather(*(counted(lock, name, out) for name in 'xyz'))
+    print(out, lock.locked())
+    try: lock.release()
+    except RuntimeError as error: print(error)
+    await asyncio.gather(*(limited(asyncio.Semaphore(1) if name == 'r' else s, name) for s in [asyncio.Semaphore(2)] for name in 'pqrstu'))
+    event = asyncio.Event()
+    tasks = [asyncio.create_task(waiter(event, name)) for name in 'mn']
+    await asyncio.sleep(0)
+    event.set()
+    print(event.is_set())
+    await asyncio.gather(*tasks)
+    event.clear()
+    work = asyncio.PriorityQueue()
+    for item in (3, 1, 2): work.put_nowait(item)
+    async def drain():
+        while not work.empty():
+            print(await work.get())
+            await asyncio.sleep(0)
+            work.task_done()
+    task = asyncio.create_task(drain())
+    await work.join()
+    print('joined', task.done())
+    try: asyncio.LifoQueue().get_nowait()
+    except asyncio.QueueEmpty: print('empty')
+    try: q.put_nowait(1); q.put_nowait(2); q.put_nowait(3)
+    except asyncio.QueueFull: print('full')
+    try: asyncio.Queue().task_done()
+    except ValueError as error: print(error)
+    print(asyncio.iscoroutinefunction(main), asyncio.iscoroutinefunction(print), asyncio.get_running_loop().is_running())
+asyncio.run(main())
+""",
+)
+feature(
+    "asyncio loops by hand",
+    """
+import asyncio
+async def f(x):
+    await asyncio.sleep(0)
+    return x + 1
+loop = asyncio.new_event_loop()
+asyncio.set_event_loop(loop)
+try:
+    print(loop.run_until_complete(f(1)), loop.is_running(), loop.run_until_complete(asyncio.wait_for(f(2), 1)))
+    task = loop.create_task(f(5))
+    print(loop.run_until_complete(task), task.done())
+finally:
+    loop.close()
+print(loop.is_closed())
+try: asyncio.get_running_loop()
+except RuntimeError as error: print(error)
+""",
+)
+feature(
+    "what the collector was told",
+    "import gc\nprint(gc.isenabled())\ngc.disable()\nprint(gc.isenabled())\ngc.set_threshold(5, 6)\nprint(gc.get_threshold()[:2])\ngc.enable()\nprint(gc.isenabled())",
+)
+feature(
     "coroutines by hand",
     "async def f(x): return x + 1\nasync def g(): return await f(1) + await f(2)\nc = g()\ntry: c.send(None)\nexcept StopIteration as e: print(e.value)",
 )

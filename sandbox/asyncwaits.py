@@ -1,0 +1,266 @@
+"""What coroutines of one program wait for besides each other: asyncio's Lock, Semaphore, Event and queues.
+
+Who waits is woken in the order in which CPython 3.11 to 3.13 wake them (Lib/asyncio/locks.py and queues.py).
+"""
+
+import heapq
+from collections import deque
+from collections.abc import Generator
+from typing import Any, Protocol
+
+
+class QueueEmpty(Exception):
+    """Raised when Queue.get_nowait() is called on an empty Queue."""
+
+
+class QueueFull(Exception):
+    """Raised when the Queue.put_nowait() method is called on a full Queue."""
+
+
+class Ready(Protocol):
+    """What this file needs of the loop."""
+
+    ready: "deque[Task]"
+
+
+class Task:
+    """asyncio.Task: a coroutine on its way."""
+
+    def __init__(self, coroutine: Any) -> None:
+        self._sandbox_coroutine = coroutine
+        self._sandbox_done = False
+        self._sandbox_value: Any = None
+        self._sandbox_error: BaseException | None = None
+        self._sandbox_waiting: list[Task] = []  # what goes on in `_sandbox_loop` when it is done
+        self._sandbox_loop: Ready | None = None
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        while not self._sandbox_done:
+            yield self
+        return self.result()
+
+    def done(self) -> bool:
+        return self._sandbox_done
+
+    def result(self) -> Any:
+        if self._sandbox_error is not None:
+            raise self._sandbox_error
+        return self._sandbox_value
+
+    def exception(self) -> BaseException | None:
+        return self._sandbox_error
+
+    def _sandbox_finish(self) -> None:
+        self._sandbox_done = True
+        if self._sandbox_loop is not None:
+            self._sandbox_loop.ready.extend(self._sandbox_waiting)
+        self._sandbox_waiting.clear()
+
+
+Task.__module__ = "asyncio"
+
+
+class _Waits:
+    """What has a line of coroutines that wait for it."""
+
+    def __init__(self) -> None:
+        self._sandbox_line: deque[Task] = deque()
+
+    async def _sandbox_wait(self, line: deque[Task]) -> None:
+        waiter = Task(None)
+        line.append(waiter)
+        try:
+            await waiter
+        finally:
+            line.remove(waiter)
+
+    def _sandbox_wake(self, line: deque[Task]) -> bool:
+        """Let the first go on that does not yet; False when there is none."""
+        waiter = next((one for one in line if not one.done()), None)
+        if waiter is not None:
+            waiter._sandbox_finish()
+        return waiter is not None
+
+
+class Event(_Waits):
+    """asyncio.Event."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sandbox_set = False
+
+    def is_set(self) -> bool:
+        return self._sandbox_set
+
+    def set(self) -> None:
+        self._sandbox_set = True
+        while self._sandbox_wake(self._sandbox_line):
+            pass
+
+    def clear(self) -> None:
+        self._sandbox_set = False
+
+    async def wait(self) -> bool:
+        if not self._sandbox_set:
+            await self._sandbox_wait(self._sandbox_line)
+        return True
+
+
+class Lock(_Waits):
+    """asyncio.Lock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sandbox_locked = False
+
+    def locked(self) -> bool:
+        return self._sandbox_locked
+
+    async def acquire(self) -> bool:
+        if self._sandbox_locked or self._sandbox_line:
+            await self._sandbox_wait(self._sandbox_line)
+        self._sandbox_locked = True
+        return True
+
+    def release(self) -> None:
+        if not self._sandbox_locked:
+            raise RuntimeError("Lock is not acquired.")
+        self._sandbox_locked = False
+        if self._sandbox_line and not self._sandbox_line[0].done():
+            self._sandbox_wake(self._sandbox_line)
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(self, *error: Any) -> None:
+        self.release()
+
+
+class Semaphore(_Waits):
+    """asyncio.Semaphore."""
+
+    def __init__(self, value: int = 1) -> None:
+        if value < 0:
+            raise ValueError("Semaphore initial value must be >= 0")
+        super().__init__()
+        self._sandbox_left = value
+
+    def locked(self) -> bool:
+        return self._sandbox_left == 0 or bool(self._sandbox_line)
+
+    async def acquire(self) -> bool:
+        if not self.locked():
+            self._sandbox_left -= 1
+            return True
+        await self._sandbox_wait(self._sandbox_line)
+        while self._sandbox_left > 0 and self._sandbox_next():
+            pass
+        return True
+
+    def release(self) -> None:
+        self._sandbox_left += 1
+        self._sandbox_next()
+
+    def _sandbox_next(self) -> bool:
+        woken = self._sandbox_wake(self._sandbox_line)
+        self._sandbox_left -= woken
+        return woken
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(self, *error: Any) -> None:
+        self.release()
+
+
+class Queue(_Waits):
+    """asyncio.Queue."""
+
+    def __init__(self, maxsize: int = 0) -> None:
+        super().__init__()
+        self.maxsize = maxsize
+        self._sandbox_putters: deque[Task] = deque()
+        self._sandbox_joiners: deque[Task] = deque()
+        self._sandbox_items: Any = self._sandbox_store()
+        self._sandbox_unfinished = 0
+
+    def _sandbox_store(self) -> Any:
+        return deque()
+
+    def _sandbox_put(self, item: Any) -> None:
+        self._sandbox_items.append(item)
+
+    def _sandbox_get(self) -> Any:
+        return self._sandbox_items.popleft()
+
+    def qsize(self) -> int:
+        return len(self._sandbox_items)
+
+    def empty(self) -> bool:
+        return not self._sandbox_items
+
+    def full(self) -> bool:
+        return 0 < self.maxsize <= len(self._sandbox_items)
+
+    async def put(self, item: Any) -> None:
+        while self.full():
+            await self._sandbox_wait(self._sandbox_putters)
+        self.put_nowait(item)
+
+    def put_nowait(self, item: Any) -> None:
+        if self.full():
+            raise QueueFull
+        self._sandbox_put(item)
+        self._sandbox_unfinished += 1
+        self._sandbox_wake(self._sandbox_line)
+
+    async def get(self) -> Any:
+        while self.empty():
+            await self._sandbox_wait(self._sandbox_line)
+        return self.get_nowait()
+
+    def get_nowait(self) -> Any:
+        if self.empty():
+            raise QueueEmpty
+        item = self._sandbox_get()
+        self._sandbox_wake(self._sandbox_putters)
+        return item
+
+    def task_done(self) -> None:
+        if self._sandbox_unfinished <= 0:
+            raise ValueError("task_done() called too many times")
+        self._sandbox_unfinished -= 1
+        while not self._sandbox_unfinished and self._sandbox_wake(self._sandbox_joiners):
+            pass
+
+    async def join(self) -> None:
+        if self._sandbox_unfinished:
+            await self._sandbox_wait(self._sandbox_joiners)
+
+
+class LifoQueue(Queue):
+    """asyncio.LifoQueue."""
+
+    def _sandbox_store(self) -> Any:
+        return []
+
+    def _sandbox_get(self) -> Any:
+        return self._sandbox_items.pop()
+
+
+class PriorityQueue(Queue):
+    """asyncio.PriorityQueue."""
+
+    def _sandbox_store(self) -> Any:
+        return []
+
+    def _sandbox_put(self, item: Any) -> None:
+        heapq.heappush(self._sandbox_items, item)
+
+    def _sandbox_get(self) -> Any:
+        return heapq.heappop(self._sandbox_items)
+
+
+KINDS = (Event, Lock, Semaphore, Queue, LifoQueue, PriorityQueue, QueueEmpty, QueueFull)
+for _kind in KINDS:
+    _kind.__module__ = "asyncio"
