@@ -209,19 +209,17 @@ def format_text(text: str, mapped: bool, args: Any, keywords: Mapping[str, Any])
 
 
 def _readable(value: Any, name: str) -> str:
-    rule = load_rule(name)
-    if rule == "refuse":
-        refuse("attribute", f"the attribute {name} may not be read")
-    if rule == "own":
-        own(value, name)
-    return name
+    return _allowed(value, name, load_rule(name), "read")
 
 
 def settable(value: Any, name: Any) -> str:
     name = exact_name(name)
-    rule = store_rule(name)
+    return _allowed(value, name, store_rule(name), "set or deleted")
+
+
+def _allowed(value: Any, name: str, rule: str, what: str) -> str:
     if rule == "refuse":
-        refuse("attribute", f"the attribute {name} may not be set or deleted")
+        refuse("attribute", f"the attribute {name} may not be {what}")
     if rule == "own":
         own(value, name)
     return name

@@ -9,7 +9,7 @@ from types import CodeType
 from typing import Any
 
 from sandbox.capture import run_captured
-from sandbox.codec import named_tuple
+from sandbox.codec import FUNCTION, named_tuple
 from sandbox.serve import Service, World
 from sandbox.verdict import Limits
 
@@ -119,6 +119,11 @@ class BareWorld:
         self.steps = 0
         self.stdout = ""
         self.named_tuple = named_tuple
+
+    def function(self, text: str) -> Any:
+        names: dict[str, Any] = {}
+        exec(text, names)
+        return names[FUNCTION]
 
     def run(self, code: CodeType) -> None:
         exec(code, self.namespace)

@@ -47,6 +47,7 @@ class Uncrossable(Exception):
     """A value that has no place on the other side."""
 
 
+FUNCTION = "f"  # what the text of a function that tests hand in calls it
 _PLAIN = frozenset({NoneType, bool, int, float, str})
 MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict, array, *STATES})
 # What tests ask of a lazy answer is whether it is one. The program's side gives a handle on nothing else these names.
@@ -258,7 +259,7 @@ class Unpacker:
     """Reads trees. `known` are this side's own containers that the other side may refer to by number.
 
     `handle(number, label)` gives what stands for the other side's object of that number, `named(name, fields)` the
-    class of a named tuple.
+    class of a named tuple, `made(text)` a function of the tests' (`functions`).
     """
 
     def __init__(
@@ -266,8 +267,9 @@ class Unpacker:
         handle: Callable[[int, str], Any],
         known: list[Any] | None = None,
         named: Callable[[str, tuple[str, ...]], type] = named_tuple,
+        made: Callable[[str], Any] | None = None,
     ) -> None:
-        self.handle, self.named = handle, named
+        self.handle, self.named, self.made = handle, named, made
         self.objects: list[Any] = list(known or ())
         self.aliased = False  # something in it stands in two places
         self.viewing = False  # there is a view of a dictionary in it
@@ -364,6 +366,13 @@ def _unpack_named(u: Unpacker, tree: Tree) -> Any:
     return tuple.__new__(u.named(name, tuple(fields)), values)
 
 
+def _unpack_function(u: Unpacker, tree: Tree) -> Any:
+    _, text = tree
+    if u.made is None or type(text) is not str:
+        raise Malformed("a function that nobody handed in")
+    return u.made(text)
+
+
 def _known(u: Unpacker, tree: Tree) -> Any:
     number = tree[1]
     if type(number) is not int or number < 0:
@@ -402,6 +411,7 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "E": lambda u, t: ...,
     "f": _unpack_nan,
     "h": _handle,
+    "j": _unpack_function,
     "r": _known,
     **UNPACK,
 }

@@ -269,7 +269,7 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
     entry = Entry(link, -1, prepared.entry_point)
     stubs = {"candidate": entry} | ({prepared.entry_point: entry} if prepared.entry_point else {})
     namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link, prepared.texts)} | stubs
-    link.entry_point = prepared.entry_point
+    link.entry_point, link.texts = prepared.entry_point, prepared.texts
     link.of_a_class = cache(partial(tell_of_a_class, prepared.texts, prepared.entry_point))
     link.early = any(foreseen)
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from sandbox import functions
 from sandbox.codec import (
     MUTABLE,
     Malformed,
@@ -68,8 +69,10 @@ class Link:
         self._expected = 0
         self._arrived: dict[int, bytes] = {}
         self._handles: dict[int, Remote] = {}
+        self._functions: dict[str, Any] = {}  # of the tests, as they went to the program
         self.named: set[str] = set()
         self.entry_point = ""
+        self.texts: tuple[str, ...] = ()  # of the tests
         self.of_a_class: Callable[[], bool] = lambda: False
         self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
         self.collected: set[int] = set()  # numbers of handles that came in a set, as a key or in what a view shows
@@ -171,6 +174,7 @@ class Link:
         self.error_types.clear()
         self._arrived.clear()
         self._handles.clear()
+        self._functions.clear()
         self.collected.clear()
         self._classes.clear()
         self.begin()
@@ -238,7 +242,7 @@ class Link:
         kind, self.steps = tree[0], max(self.steps, tree[1])
         if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
             self._end(tree[2], tree[3][:_MESSAGE_CHARS])
-        unpacker = Unpacker(self._remote, objects, self._named)
+        unpacker = Unpacker(self._remote, objects, self._named, self._functions.__getitem__)
         value, error, name = None, None, ""
         came: set[int] = set()
         self._came = came
@@ -316,6 +320,10 @@ class Link:
             return ["h", self._number_of(value), ""]
         if isinstance(value, Remote) and value._sandbox_link is self:
             return ["h", value._sandbox_number, ""]
+        text = functions.text_of(value, self.texts)
+        if text is not None:
+            self._functions[text] = value
+            return ["j", text]
         raise Uncrossable(f"a test passes a {type(value).__name__}, which cannot cross to the program")
 
     def _number_of(self, entry: Entry) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from sandbox import attributes, freeze, guards, modules, policy, standins
+from sandbox.codec import FUNCTION
 from sandbox.modules import Importer, hidden_import
 from sandbox.refused import Refused
 from sandbox.rules import is_dunder
@@ -80,6 +81,12 @@ class World:
         """As the program would make it."""
         kind: type = modules.named_tuple(name, fields, rename=True)
         return kind
+
+    def function(self, text: str) -> Any:
+        """What the text of a function of the tests' makes. The program's own names are not its."""
+        names: dict[str, Any] = {"__name__": "tests", "__builtins__": self.builtins}
+        exec(translate(text, allow_modules=self.allow_modules), names)
+        return names[FUNCTION]
 
     def _spent(self) -> NoReturn:
         stop(StepLimit(f"more than {self.limits.steps} steps"))

@@ -37,6 +37,71 @@ NAMED = (
 )
 
 CASES = {
+    # Functions that the tests hand in
+    "a lambda": Case(
+        "def f(g, x): return g(x)",
+        [
+            "assert f(lambda x: x * 2, 4) == 8",
+            "assert f(g=lambda x, n=3: x[0] + n, x=[4]) == 7",
+            "assert f(lambda x: x, 1) == 2",
+        ],
+        "passed passed wrong",
+    ),
+    "functions of the library": Case(
+        "def f(g, *x): return g(*x)",
+        [
+            "assert f(len, 'abc') == 3 and f(str.upper, 'a') == 'A' and f(print, 1) is None",
+            "import math, operator\nassert f(math.sqrt, 4) == 2 and f(operator.add, 1, 2) == 3",
+        ],
+        "passed",
+    ),
+    "functions in containers, defined where they are used, and recursive": Case(
+        "def f(gs, x): return [g(x) for g in gs]",
+        [
+            "def h(n: 'int') -> 'int':\n    return 1 if n < 2 else n * h(n - 1)\n"
+            "assert f([h, lambda x: -x, abs], 3) == [6, -3, 3]",
+            "import math as m\ndef check(g):\n    def inner(x):\n        return m.floor(x)\n"
+            "    assert f([inner], 1.5) == [1]\ncheck(f)",
+        ],
+        "passed",
+    ),
+    "a function of the tests that comes back": Case(
+        "def f(g): return g\ndef twice(g): return lambda x: g(g(x))",
+        [
+            "h = lambda x: x + 1\nassert f(h) is h and f([h])[0] is h and f(len) is len",
+            "h = lambda x: x + 3\nassert twice(h)(1) == 7",
+        ],
+        "passed",
+    ),
+    "what a function of the tests raises": Case(
+        "def f(g): return g(0)",
+        ["try:\n    f(lambda x: 1 // x)\nexcept ZeroDivisionError: pass\nelse:\n    assert False"],
+        "passed",
+    ),
+    "a program's own names are not its": Case(
+        "def len(x): return 5\ny = 1\ndef f(g): return g('ab')",
+        ["assert f(lambda x: len(x)) == 2 and f(len) == 2"],
+        "passed",
+    ),
+    "a function with more of the tests in it": Case(
+        "def f(g): return g(1)",
+        [
+            "seen = []\nf(lambda x: seen.append(x))",
+            "n = 2\ndef check():\n    m = 3\n    f(lambda x: x + m)\ncheck()",
+            "len = 3\nf(lambda x: len)",
+            "def h(x, seen=[]): return seen\nf(h)",
+            "def h(x):\n    global n\n    n = x\nf(h)",
+            "class C:\n    def g(self, x): return x\nf(C().g)",
+        ],
+        "infra_error",
+        "which cannot cross to the program$",
+    ),
+    "a function that the tests hand back is taken for a class": Case(
+        "class f:\n    def __eq__(self, other): return True",
+        ["x = f()\nassert isinstance(x, f)\nassert x != 5"],
+        "infra_error",
+        "^the test itself failed: Uncrossable: a test uses __eq__ of f",
+    ),
     # Named tuples keep the names of their items
     "a named tuple comes back": Case(
         f"{NAMED}def f(): return P(1, 2)",
@@ -174,7 +239,7 @@ CASES = {
     "a setup that fails": Case("def f(): pass", ["f()"] * 2, "infra_error", "^in the setup: .*Zero", setup="1 / 0"),
     "a setup that does not parse": Case("def f(): pass", ["f()"], "infra_error", "in the setup: .*compile", setup="if"),
     "a test that passes what cannot cross": Case(
-        "def f(x): return x", ["f(print)"], "infra_error", "passes a builtin_function_or_method, which cannot cross"
+        "def f(x): return x", ["f(open)"], "infra_error", "passes a builtin_function_or_method, which cannot cross"
     ),
     "a refused program": Case(
         "import subprocess\ndef f(): return 1",
