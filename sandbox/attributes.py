@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbox import policy
-from sandbox.classes import MADE, from_library, kind_of, made_by_program, name_of, own, own_class
+from sandbox.classes import IMMUTABLE, MADE, from_library, kind_of, made_by_program, name_of, own, own_class
 from sandbox.formats import attributes_read
 from sandbox.rules import exact_name, is_dunder, load_rule, store_rule
 from sandbox.stops import now, refuse
@@ -42,8 +42,11 @@ def attr(value: Any, name: str) -> Any:
 
 def _own_init(value: Any) -> Any:
     """super().__init__ of the program's own object. That of a class takes any object, such as the library's."""
-    if type(value) is not super or isinstance(object.__getattribute__(value, "__self__"), type):
+    owner = object.__getattribute__(value, "__self__") if type(value) is super else None
+    if type(value) is not super or isinstance(owner, type):
         refuse("attribute", "super().__init__ may only be read for an object")
+    if type(owner).__flags__ & IMMUTABLE:
+        refuse("attribute", "super().__init__ may only be read for an object of the program's own class")
     return value.__init__  # type: ignore[misc]
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from sandbox import (
@@ -132,7 +132,7 @@ def _warm() -> None:
 
 
 @functools.cache
-def _clearing() -> list[Callable[[], None]]:
+def _clearing() -> list[Any]:
     """What empties the caches of the library's functions."""
     import typing
 
@@ -213,6 +213,16 @@ def forget() -> None:
     vars(struct)["_clearcache"]()
     vars(_strptime)["_regex_cache"].clear()
     _clear_caches()
+
+
+def forgotten() -> bool:
+    """Whether the caches are empty still: what ended when they were emptied may have filled them again, be it with what
+    is no code of a program's, but ends in its turn when the next one needs the room."""
+    import _strptime
+    import re
+
+    tables = (vars(re)["_cache"], vars(re).get("_cache2"), vars(_strptime)["_regex_cache"])
+    return not any(tables) and not any(clear.__self__.cache_info().currsize for clear in _clearing())
 
 
 def _own_classes() -> list[type]:

@@ -3,10 +3,19 @@
 import io
 from typing import Any
 
-from sandbox.stops import OutputLimit, stop
+from sandbox.stops import OutputLimit, run_apart, stop
 
 
-class InputBuffer(io.BytesIO):
+class _Ending:
+    """A stream calls its own methods when it ends, which may be when the program is over."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if callable(value):
+            run_apart()
+        super().__setattr__(name, value)
+
+
+class InputBuffer(_Ending, io.BytesIO):
     """sys.stdin.buffer. No BufferedReader, which lends its memory to any `raw` that it is given, and then frees it."""
 
     mode = "rb"
@@ -24,13 +33,15 @@ class InputBuffer(io.BytesIO):
         return 0
 
 
-class Input(io.TextIOWrapper):
+class Input(_Ending, io.TextIOWrapper):
     """sys.stdin."""
 
     mode = "r"
     name = "<stdin>"
 
     def __init__(self, data: InputBuffer) -> None:
+        if type(data) is not InputBuffer:
+            run_apart()  # it closes an object of the program's when it ends
         super().__init__(data, encoding="utf-8")
 
     def fileno(self) -> int:
@@ -72,7 +83,7 @@ class Kept(Output):
             self.text.truncate()
 
 
-class TextOutput(io.TextIOBase):
+class TextOutput(_Ending, io.TextIOBase):
     """sys.stdout; with `output` None sys.stderr, which forgets."""
 
     encoding = "utf-8"
@@ -103,7 +114,7 @@ class TextOutput(io.TextIOBase):
         """Stays open: what was printed counts."""
 
 
-class BinaryOutput(io.BufferedIOBase):
+class BinaryOutput(_Ending, io.BufferedIOBase):
     """sys.stdout.buffer."""
 
     def __init__(self, output: Output | None, number: int) -> None:

@@ -319,8 +319,10 @@ class Zygote:
         if self.language.layer:
             # All code of a program's leads to its world. While that is there some may run still: in what a finalizer
             # left, or when the next world takes the place of something that this one set.
-            clean = clean and sys.getrefcount(self.mark) <= _REFERENCES
+            clean = clean and sys.getrefcount(self.mark) <= _REFERENCES and not stops.runs_apart()
             freeze.restore()  # what they changed
+            freeze.forget()  # what they left in the caches
+            clean = clean and freeze.forgotten()
         clean = clean and (not self.size or can_map((limits.memory_mb << 20) - self.size - _KEPT))
         self._enter(None)
         after = usage()

@@ -2300,6 +2300,36 @@ from typing import Protocol, runtime_checkable
 def reading(*names): return runtime_checkable(type('Protocol', (Protocol,), {'__match_args__': names}))
 Reading = reading('__in' + 'it__')
 """
+# No such program shares a process by its text: `type` is the type of a class, and a base is not what its name says.
+LATE_CACHING = """
+import functools, operator, re, sys
+Z = type(int)('Z', (int,), {'__hash__': int, '__eq__': operator.not_})
+"""
+LATE_PARTIAL = "close = functools.partial(re.compile, 'a', Z(2))\n"
+# What ends without code of the program's, one after the other, through what the library keeps.
+LATE_LINKS = """
+import collections, functools, heapq, itertools, operator, re, sys, typing
+heapq.merge.note = []
+def ending(last):
+    class Buffer:
+        readable = writable = seekable = flush = bool
+        closed = False
+        close = last
+    return STREAM
+def keeping(parts):
+    return functools.partial(collections.deque, map(operator.getitem, itertools.repeat(typing.Deque), parts), 0)
+last = [ending(functools.partial(heapq.merge.note.append, 5)) for i in range(140)]
+for level in range(2): last = [ending(keeping(last))]
+re.I.note = last.pop()
+"""
+LINKED = """
+import heapq, typing
+note = heapq.merge.note if hasattr(heapq.merge, 'note') else []
+before = len(note)
+for i in range(200): typing.Deque[i]
+print(len(note) - before)
+"""
+MATCHED = "import re\nprint(len(re.findall('a', 'aAa')))", "2"
 ONE = "from fractions import Fraction\nprint(Fraction(1, 2).numerator)", "1"
 CASE = "import re\nprint(bool(re.match('a', 'A', re.I)))", "True"
 VALUE = "from dataclasses import dataclass\nimport re\n@dataclass\nclass L: _value_: int\n"
@@ -2414,6 +2444,10 @@ CLEANED = {
     "what a property is said to be": ("import functools\nfrom fractions import Fraction\nclass W: 'W'\nfunctools.update_wrapper(Fraction.numerator, W())", "from fractions import Fraction\nprint(Fraction.numerator.__doc__)", "None"),
     "memory that a function holds": ("import json\njson.dumps.note = bytearray(300 << 20)", "try: print(len(bytearray(300 << 20)) >> 20)\nexcept Exception: print(0)", "300"),
     "how often its code has run": (OFTEN, OFTEN, {11: "495", 12: "497"}.get(sys.version_info.minor, "999")),
+    "a pattern that a stream compiles when it ends": (LATE_CACHING + "object = type(sys.stdin)\nclass X(object):\n    def close(self): re.compile('a', Z(2))\nx = [X(sys.stdin.buffer)]\nx.append(x)", *MATCHED),
+    "a pattern that standard output compiles when it ends": (LATE_CACHING + LATE_PARTIAL + "sys.stdout.close = close", *MATCHED),
+    "what ends by way of what ended": (LATE_LINKS.replace("STREAM", "type(sys.stdin)(Buffer())"), LINKED, "0"),
+    "what a stream is told to do when it ends": (LATE_LINKS.replace("    return STREAM", "    found = type(sys.stdout)(None, 1)\n    found.close = last\n    return found"), LINKED, "0"),
     "an atexit function": ("import atexit\natexit.register(print, 5)", "print(1)", "1"),
     "the environment": ("import os\nos.environ['A'] = '1'", "import os\nprint(len(os.environ))", "0"),
 }  # fmt: skip
@@ -2891,3 +2925,27 @@ def test_the_words_of_a_forged_ending_are_cut() -> None:
     program = Program("", "function", (Test(""),), "f")
     result = assemble(program, [Round(ending={"syntax": "a" * 10_000_000, "message": "b"})], Limits())
     assert (len(result.error_message or ""), len(result.error_type or "")) == (1000, 1000)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "type(int)('A', (), {})",
+        "import functools\nfunctools.partial(type(int), 'A', ())({})",
+        "import collections\nobject = collections.Counter\nclass A(object): pass",
+        "import typing\nobject = typing.Iterable[int]\nclass A(object): pass",
+        "class A: pass\ndef f(A):\n    class B(A): pass\nf(list)",
+        "import sys\nsys.stdin.close = print",
+    ],
+)
+def test_what_only_the_running_program_shows_to_be_no_plain_class_ends_its_process(source: str) -> None:
+    """By the one thing that stays: an attribute of a function that is no function."""
+    out = after(
+        "import heapq\nheapq.merge.note = 5\n" + source, "import heapq\nprint(hasattr(heapq.merge, 'note'))", "False"
+    )
+    assert out.status == "passed", out
+    plain = "class A(Exception): pass\nclass B(A): pass\nprint(B())"
+    out = after(
+        "import heapq\nheapq.merge.note = 5\n" + plain, "import heapq\nprint(hasattr(heapq.merge, 'note'))", "True"
+    )
+    assert out.status == "passed", out
