@@ -47,9 +47,10 @@ Not covered
   which says how many they were.
 * In `fast` mode hundreds of programs share one process, and no wall stands between them: where a program may be out to
   harm another, `isolated` is the mode. What we know of is seen to. Only programs of functions and plain classes share a
-  process (`policy.SHARED`); what such a one can change is put back, finalizers run before the next one starts, a
-  process in which code of a program's is left after that, or over 128 MB of its memory, runs no other, and what a dying
-  process says for a later program is not believed. An attribute without code that it gives a function of the library
+  process (`policy.SHARED`), what such a one can change is put back, finalizers run before the next one starts, and what
+  a dying process says for a later program is not believed. A process in which one object more is left than there was
+  before the program, of those that the garbage collector knows, and so of all that hold others or have code, runs no
+  other, nor does one that kept over 128 MB. A number or a text that it gives a function of the library as an attribute
   stays there, to be read by the next one; and whoever breaks out of the language layer has the programs after him in
   his hands, until the process is replaced. A sample is judged again in isolation, and a difference reported.
 * Programs are handed over in chunks: who breaks out of the language layer may read, in his copy of the zygote's memory,

@@ -1,5 +1,6 @@
 """Once per process, while files can still be read: import and warm what programs may use, and make it immutable."""
 
+import contextlib
 import ctypes
 import encodings
 import functools
@@ -9,7 +10,7 @@ import os
 import sys
 import types
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from sandbox import (
@@ -54,7 +55,7 @@ def prepare() -> None:
     _harmless_bases()
     _warm()
     copying.UNCOPIED.update(_uncopied())
-    _lasting()
+    _lasting(), _abstract()
     restore()  # so that the first program, too, finds what the later ones do
     classes = {*modules.library_classes(), *_own_classes(), *_more_classes()}
     freeze_types({base for kind in classes for base in kind.__mro__ if not issubclass(base, type)})
@@ -123,6 +124,7 @@ def _warm() -> None:
     re.compile(r"(?P<a>\w+)\s*[^a-z]|x{2,3}?")
     statistics.NormalDist().inv_cdf(0.5)
     string.Template("$a").substitute(a=1)
+    repr([repr({})])  # keeps a list of what is being shown
     unicodedata.lookup("LATIN SMALL LETTER A")
     format(1234.5, ",.2f")
     as_utf8 = ctypes.pythonapi.PyUnicode_AsUTF8
@@ -132,7 +134,7 @@ def _warm() -> None:
 
 
 @functools.cache
-def _clearing() -> list[Any]:
+def _clearing() -> list[Callable[[], None]]:
     """What empties the caches of the library's functions."""
     import typing
 
@@ -179,6 +181,21 @@ def _lasting() -> list[tuple[Any, Any]]:
 
 
 @functools.cache
+def _abstract() -> list[Any]:
+    """All abstract classes there are: one that is asked about a class asks those below it, listed or not."""
+    import abc
+
+    kinds: list[Any] = [object]
+    for kind in kinds:
+        kinds += [one for one in type.__subclasses__(kind) if one is not type]
+    found = [kind for kind in dict.fromkeys(kinds) if isinstance(kind, abc.ABCMeta)]
+    for kind in found:
+        with contextlib.suppress(TypeError):  # of a protocol, which says nothing of any class
+            issubclass(kind, kind), issubclass(types.SimpleNamespace, kind)  # the sets for what it says are there now
+    return found
+
+
+@functools.cache
 def _properties() -> list[tuple[Any, type, str]]:
     kinds = dict.fromkeys(base for kind in (*_library_kinds(), *_own_classes()) for base in kind.__mro__)
     return [(part, kind, name) for kind in kinds for name, part in vars(kind).items() if type(part) is property]
@@ -195,7 +212,11 @@ def _attributes(value: object) -> Any:
 
 def restore() -> None:
     """Put back what a program changed in objects of the library's without naming what the translator looks for."""
+    import abc
+
     standins.reset_limits()  # the next program is translated under them
+    for kind in _abstract():
+        vars(abc)["_reset_caches"](kind)  # of the classes that it was asked about
     for part, before in _lasting():
         part.clear()
         part.extend(before) if type(part) is list else part.update(before)
@@ -213,16 +234,6 @@ def forget() -> None:
     vars(struct)["_clearcache"]()
     vars(_strptime)["_regex_cache"].clear()
     _clear_caches()
-
-
-def forgotten() -> bool:
-    """Whether the caches are empty still: what ended when they were emptied may have filled them again, be it with what
-    is no code of a program's, but ends in its turn when the next one needs the room."""
-    import _strptime
-    import re
-
-    tables = (vars(re)["_cache"], vars(re).get("_cache2"), vars(_strptime)["_regex_cache"])
-    return not any(tables) and not any(clear.__self__.cache_info().currsize for clear in _clearing())
 
 
 def _own_classes() -> list[type]:

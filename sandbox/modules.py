@@ -17,7 +17,7 @@ from typing import Any
 
 from sandbox import attributes, classes, copying, guards, policy, records, rules
 from sandbox.rules import is_allowed_by_recipe, is_dunder, load_rule, module_message, module_rule
-from sandbox.stops import refuse, run_apart
+from sandbox.stops import refuse
 
 Names = dict[str, Any]
 # Stand-ins whose real module is never imported: asyncio would bring ssl, logging and subprocess into every zygote, and
@@ -293,7 +293,6 @@ def enum_of(
 
     if names is None:
         return call(base, value)
-    run_apart()
     if base.__members__:  # not left to `call`, which looks again, at what a program may have put there
         if sys.version_info < (3, 12):
             raise TypeError(f"{value!r} cannot extend {base!r}")

@@ -312,7 +312,7 @@ SHARED_WITHOUT_ATTRIBUTES = CHANGING_ATTRIBUTES.union(
     _words("""
     ChainMap UserDict UserList namedtuple tzinfo
     cached_property partialmethod singledispatch total_ordering update_wrapper wraps
-    JSONDecoder JSONEncoder NormalDist Random Template mro purge
+    JSONDecoder JSONEncoder NormalDist Random Template purge
     exc_info intern set_int_max_str_digits setrecursionlimit
     Generic NamedTuple NewType ParamSpec Protocol SupportsAbs SupportsBytes SupportsComplex SupportsFloat
     SupportsIndex SupportsInt SupportsRound TypeVar TypeVarTuple TypedDict final get_type_hints overload

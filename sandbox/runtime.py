@@ -45,9 +45,6 @@ class World:
     ) -> None:
         self.limits, self.allow_modules = limits, allow_modules
         self.stopped: BaseException | None = None
-        # By its references the worker sees that the world is gone. No weak one, which the collector clears before it
-        # runs the finalizers that may keep the world; and the collector does not know a plain object.
-        self.mark = object()
         self.steps_left = itertools.repeat(True, limits.steps + 1)  # the one too many is never given back
         self.counter = itertools.chain(self.steps_left, iter(self._spent, object()))
         self.output = Output(limits.output_bytes)

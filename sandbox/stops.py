@@ -56,6 +56,9 @@ class Over:
         return None
 
 
+OVER = Over()
+
+
 def enter(world: Running | None) -> Running | None:
     """Make `world` the running one; the one before it comes back."""
     before, _running[0] = _running[0], world
@@ -85,18 +88,6 @@ def stop(error: BaseException) -> NoReturn:
     if world is not None and world.stopped is None:
         world.stopped = error
     raise error
-
-
-_apart = [False]
-
-
-def run_apart() -> None:
-    """What runs in this process should have had one of its own, which its text did not show: it is to be the last."""
-    _apart[0] = True
-
-
-def runs_apart() -> bool:
-    return _apart[0]
 
 
 def refuse(rule: str, message: str) -> NoReturn:

@@ -3,19 +3,10 @@
 import io
 from typing import Any
 
-from sandbox.stops import OutputLimit, run_apart, stop
+from sandbox.stops import OutputLimit, stop
 
 
-class _Ending:
-    """A stream calls its own methods when it ends, which may be when the program is over."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if callable(value):
-            run_apart()
-        super().__setattr__(name, value)
-
-
-class InputBuffer(_Ending, io.BytesIO):
+class InputBuffer(io.BytesIO):
     """sys.stdin.buffer. No BufferedReader, which lends its memory to any `raw` that it is given, and then frees it."""
 
     mode = "rb"
@@ -33,15 +24,13 @@ class InputBuffer(_Ending, io.BytesIO):
         return 0
 
 
-class Input(_Ending, io.TextIOWrapper):
+class Input(io.TextIOWrapper):
     """sys.stdin."""
 
     mode = "r"
     name = "<stdin>"
 
     def __init__(self, data: InputBuffer) -> None:
-        if type(data) is not InputBuffer:
-            run_apart()  # it closes an object of the program's when it ends
         super().__init__(data, encoding="utf-8")
 
     def fileno(self) -> int:
@@ -83,7 +72,7 @@ class Kept(Output):
             self.text.truncate()
 
 
-class TextOutput(_Ending, io.TextIOBase):
+class TextOutput(io.TextIOBase):
     """sys.stdout; with `output` None sys.stderr, which forgets."""
 
     encoding = "utf-8"
@@ -114,7 +103,7 @@ class TextOutput(_Ending, io.TextIOBase):
         """Stays open: what was printed counts."""
 
 
-class BinaryOutput(_Ending, io.BufferedIOBase):
+class BinaryOutput(io.BufferedIOBase):
     """sys.stdout.buffer."""
 
     def __init__(self, output: Output | None, number: int) -> None:

@@ -34,7 +34,6 @@ _LARGE_SOURCE = 16_384
 _LARGE_TRANSLATION = 128 << 20
 _KEPT = 128 << 20  # of its memory that a series may lose, such as to a deep stack, before the next one takes over
 _GC_THRESHOLDS = (20_000, 20, 50)  # rarer than the interpreter's own: a collection touches every young page
-_REFERENCES = 2  # to the mark of a world that is gone: ours, and the one of who counts them
 _REHEARSALS = 20
 _REHEARSAL = "from typing import List\ndef f(x: List[int]):\n    for i in range(3):\n        x = x\n    return x\n"
 
@@ -96,7 +95,7 @@ class Zygote:
         self.translations = Translations(self.language)
         self.statuses: dict[type[BaseException], str] = {}
         self.blank: tuple[Limits, World] | None = None
-        self.mark: object = None  # held by the world of the last program of a series, and here
+        self.objects = 0  # that the collector knows before a program; 0 before the first one of a chunk
         self.alone = False  # this is the process of one program, and ends with it
         self.size = 0  # bytes of address space before any program; 0 where the system does not say
         self.pid = os.getpid()
@@ -273,11 +272,14 @@ class Zygote:
     def _programs(self) -> int:
         """The child of a series: chunk after chunk, until one of its programs ran into a limit."""
         judged = 0
+        gc.freeze()  # nothing of this is looked at again, in a collection or when objects are counted
         while judged < _SERIES:
             jobs, channels = receive_down(self.socket)
             limits = Limits(**jobs[0]["limits"])
             if not judged:
                 confine(limits, _SERIES_DESCRIPTORS)
+                # What a world leaves and the next one replaces, such as a decimal context, is there from the first on.
+                make_world("function", "", limits, self.language).call(int)
             judged += len(jobs)
             if not self._in_turn(jobs, channels, limits):
                 break
@@ -289,6 +291,7 @@ class Zygote:
         allow_seconds(limits.cpu_seconds, once=False)
         translations = [self._translate_early(job["source"]) for job in jobs]
         clean = True
+        self.objects = 0
         for job, channel, translated in zip(jobs, channels, translations, strict=True):
             reply: dict[str, Any] = {"again": True}
             if clean:
@@ -304,25 +307,26 @@ class Zygote:
     ) -> tuple[dict[str, Any], bool]:
         """The reply, and whether this process may go on."""
         before = usage()
-        translated = translated or self.translations.translate(job["source"])
+        if translated is None or (translated.apart and job["kind"] != "captured"):
+            return {"alone": True}, True
         if translated.problem:
             return translated.problem, True
-        if translated.apart and job["kind"] != "captured":
-            return {"alone": True}, True
+        if not self.objects:
+            gc.collect()
+            self.objects = len(gc.get_objects())
         clean = self._serve(job, translated, channel, limits)
         if self.language.layer:
             from sandbox import freeze, stops
 
-            self._enter(stops.Over())
+            self._enter(stops.OVER)
             freeze.forget()
         gc.collect()  # a program's finalizers run now, on its own account, and not in the next one's world
         if self.language.layer:
-            # All code of a program's leads to its world. While that is there some may run still: in what a finalizer
-            # left, or when the next world takes the place of something that this one set.
-            clean = clean and sys.getrefcount(self.mark) <= _REFERENCES and not stops.runs_apart()
             freeze.restore()  # what they changed
-            freeze.forget()  # what they left in the caches
-            clean = clean and freeze.forgotten()
+            # All that may run code when it ends, or holds what may, is known to the collector. While there is more than
+            # before, some of the program's may be left: what a finalizer put somewhere, or a cache was given.
+            before_it, self.objects = self.objects, len(gc.get_objects())
+            clean = clean and self.objects <= before_it
         clean = clean and (not self.size or can_map((limits.memory_mb << 20) - self.size - _KEPT))
         self._enter(None)
         after = usage()
@@ -335,7 +339,6 @@ class Zygote:
         try:
             if world is None:
                 world = make_world(job["kind"], job["stdin"], limits, self.language)
-            self.mark = getattr(world, "mark", None)
             # The collector counts from here to its next turn: what ends then may print, alike in every run.
             (gc.freeze if self.alone else gc.collect)()
             self._enter(world)
