@@ -180,7 +180,10 @@ def _nameable(name: str, fields: tuple[str, ...], items: int) -> bool:
 
 def named_tuple(name: str, fields: tuple[str, ...]) -> type:
     """A class for a named tuple that crossed; names that are none, as `rename` makes them, stay."""
-    return namedtuple(name, fields, rename=True, module="__main__")
+    try:
+        return namedtuple(name, fields, rename=True, module="__main__")
+    except SyntaxError:  # two names that the parser takes for one
+        return namedtuple(name, [""] * len(fields), rename=True, module="__main__")
 
 
 _UNHASHED = frozenset(kind for kind in (*STATES, *VIEWS) if kind.__hash__ is None)
@@ -259,7 +262,8 @@ class Unpacker:
     """Reads trees. `known` are this side's own containers that the other side may refer to by number.
 
     `handle(number, label)` gives what stands for the other side's object of that number, `named(name, fields)` the
-    class of a named tuple, `made(text)` a function of the tests' (`functions`).
+    class of a named tuple, `made(number, *text)` a function of the tests'
+    (`functions`).
     """
 
     def __init__(
@@ -267,7 +271,7 @@ class Unpacker:
         handle: Callable[[int, str], Any],
         known: list[Any] | None = None,
         named: Callable[[str, tuple[str, ...]], type] = named_tuple,
-        made: Callable[[str], Any] | None = None,
+        made: Callable[..., Any] | None = None,
     ) -> None:
         self.handle, self.named, self.made = handle, named, made
         self.objects: list[Any] = list(known or ())
@@ -367,10 +371,10 @@ def _unpack_named(u: Unpacker, tree: Tree) -> Any:
 
 
 def _unpack_function(u: Unpacker, tree: Tree) -> Any:
-    _, text = tree
-    if u.made is None or type(text) is not str:
+    _, number, *text = tree
+    if u.made is None or type(number) is not int or number < 0:
         raise Malformed("a function that nobody handed in")
-    return u.made(text)
+    return u.made(number, *text)
 
 
 def _known(u: Unpacker, tree: Tree) -> Any:

@@ -9,6 +9,7 @@ import ast
 import builtins
 import dis
 import importlib
+import random
 from collections.abc import Iterator
 from functools import lru_cache
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorType, ModuleType
@@ -27,22 +28,57 @@ _PLAIN = (type(None), bool, int, float, str)
 
 
 def text_of(value: Any, texts: tuple[str, ...]) -> str | None:
-    """A module's text in which this function is `FUNCTION`; None if there is none. `texts` are those of the tests."""
+    """A module's text in which this function is `FUNCTION`; None if there is none. `texts` are those of the tests.
+
+    What a test changed of it since, but for its defaults, no text says.
+    """
     if type(value) is not FunctionType:
         return _library().get(id(value)) if isinstance(value, BuiltinFunctionType | MethodDescriptorType) else None
-    defaults = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
-    if value.__closure__ or not all(type(default) in _PLAIN for default in defaults):
+    if value.__closure__ or vars(value) or value.__name__ != value.__code__.co_name:
         return None
     own = _own(value.__code__, texts)
-    lines = [_line(name, value) for name in _globals(value.__code__)] if own else [None]
-    return None if None in lines else "\n".join([*filter(None, lines), str(own)])
+    lines = [_line(name, value, texts) for name in _globals(value.__code__)] if own else [None]
+    made = None if own is None or None in lines else _written(own, value)
+    return None if made is None else "\n".join([*filter(None, lines), made])
 
 
-def _line(name: str, function: FunctionType) -> str | None:
+def _written(node: ast.Lambda | ast.FunctionDef, function: FunctionType) -> str | None:
+    """The text of the function with its defaults as they are: what they were written as may be another value there."""
+    given, named = function.__defaults__ or (), function.__kwdefaults__ or {}
+    if not all(type(default) in _PLAIN and default == default for default in (*given, *named.values())):
+        return None
+    if len(given) > len(node.args.posonlyargs) + len(node.args.args):
+        return None
+    parts = dict(ast.iter_fields(node.args))
+    parts["defaults"] = list(map(ast.Constant, given))
+    parts["kw_defaults"] = [ast.Constant(named[one.arg]) if one.arg in named else None for one in node.args.kwonlyargs]
+    if isinstance(node, ast.Lambda):
+        return f"{FUNCTION} = {_unparsed(ast.Lambda(ast.arguments(**parts), node.body))}"
+    kinds = {name: _annotation(kind) for name, kind in function.__annotations__.items()}
+    for part in ("posonlyargs", "args", "kwonlyargs"):
+        parts[part] = [ast.arg(one.arg, kinds.get(one.arg)) for one in parts[part]]
+    for part in ("vararg", "kwarg"):
+        parts[part] = parts[part] and ast.arg(parts[part].arg, kinds.get(parts[part].arg))
+    made = ast.FunctionDef(node.name, ast.arguments(**parts), node.body, [], kinds.get("return"))
+    return f"{_unparsed(made)}\n{FUNCTION} = {node.name}"
+
+
+def _unparsed(node: ast.AST) -> str:
+    return ast.unparse(ast.fix_missing_locations(node))
+
+
+def _annotation(kind: Any) -> ast.Name | None:
+    """One that a program may ask for, where it is a builtin: others are left out."""
+    name = getattr(kind, "__name__", "")
+    return ast.Name(name) if name in TYPES and vars(builtins).get(name) is kind else None
+
+
+def _line(name: str, function: FunctionType, texts: tuple[str, ...]) -> str | None:
     """What a text of the function's must begin with for this global of its; None where nothing does."""
     found = function.__globals__.get(name, function)
     if isinstance(found, ModuleType) and found.__name__ in policy.MODULES:
-        return f"import {found.__name__} as {name}"
+        seeded = found is random and any("seed" in text for text in texts)  # it means the tests' chance
+        return None if seeded or name == FUNCTION else f"import {found.__name__} as {name}"
     known = name == function.__name__ or (name in _BUILTINS and name not in function.__globals__)
     return "" if found is function and known else None
 
@@ -62,40 +98,47 @@ def _library() -> dict[int, str]:
 
 
 @lru_cache(maxsize=64)
-def _own(code: CodeType, texts: tuple[str, ...]) -> str | None:
-    """The text of the `lambda` or `def` that has this code."""
+def _own(code: CodeType, texts: tuple[str, ...]) -> ast.Lambda | ast.FunctionDef | None:
+    """The `lambda` or `def` that has this code. Two that have it differ in what the function itself says, if at all."""
     for text in texts:
-        for line, made in _functions(text):
-            if line == code.co_firstlineno and _same(code, made[1]):
-                return made[0]
+        for node, own in _functions(text):
+            if node.lineno == code.co_firstlineno and _same(code, own):
+                return node
     return None
 
 
 @lru_cache(maxsize=256)
-def _functions(text: str) -> list[tuple[int, tuple[str, CodeType]]]:
-    """Where in the text a function stands, a text that makes it, and its code."""
+def _functions(text: str) -> list[tuple[ast.Lambda | ast.FunctionDef, CodeType]]:
+    """The functions that stand in the text, and their code."""
     try:
         tree = ast.parse(text)
         imports = [node for node in tree.body if isinstance(node, ast.Import)]
         names = [alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names]
         before = "".join(f"import {name}\n" for name in names)
         nodes = list(ast.walk(tree))
-        return [(node.lineno, _made(node, before)) for node in nodes if isinstance(node, ast.Lambda | ast.FunctionDef)]
+        return [(node, _compiled(node, before)) for node in nodes if isinstance(node, ast.Lambda | ast.FunctionDef)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
 
 
-def _made(node: ast.Lambda | ast.FunctionDef, imports: str) -> tuple[str, CodeType]:
+def _compiled(node: ast.Lambda | ast.FunctionDef, imports: str) -> CodeType:
     """CPython calls attributes of what the same text imports in a way of its own."""
     if isinstance(node, ast.Lambda):
-        text = f"{FUNCTION} = {ast.unparse(node)}"
+        bare: ast.stmt = ast.Expr(ast.Lambda(_bare(node.args), node.body))
     else:
-        node.decorator_list, node.returns = [], None
-        for part in ast.walk(node.args):
-            if isinstance(part, ast.arg):
-                part.annotation = None
-        text = f"{ast.unparse(node)}\n{FUNCTION} = {node.name}"
-    return text, _inner(compile(imports + text, "<function>", "exec", dont_inherit=True, optimize=0))[-1]
+        bare = ast.FunctionDef(node.name, _bare(node.args), node.body, [], None)
+    text = imports + _unparsed(bare)
+    return _inner(compile(text, "<function>", "exec", dont_inherit=True, optimize=0))[-1]
+
+
+def _bare(args: ast.arguments) -> ast.arguments:
+    """Without what runs where the function is made."""
+    parts = dict(ast.iter_fields(args))
+    for part in ("posonlyargs", "args", "kwonlyargs"):
+        parts[part] = [ast.arg(one.arg) for one in parts[part]]
+    for part in ("vararg", "kwarg"):
+        parts[part] = parts[part] and ast.arg(parts[part].arg)
+    return ast.arguments(**parts | {"defaults": [], "kw_defaults": [None] * len(args.kwonlyargs)})
 
 
 def _inner(code: CodeType) -> list[CodeType]:
@@ -109,9 +152,10 @@ def _same(one: CodeType, other: CodeType) -> bool:
 def _described(code: CodeType) -> tuple[Any, ...]:
     constants = [repr(value) for value in code.co_consts if not isinstance(value, CodeType)]
     counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & ~_NESTED
-    return code.co_code, code.co_names, code.co_varnames, constants, counts
+    return code.co_name, code.co_code, code.co_names, code.co_varnames, constants, counts
 
 
+@lru_cache(maxsize=64)
 def _globals(code: CodeType) -> list[str]:
     """The names that it looks up outside itself; one that no text can have for what it does otherwise."""
     return list(dict.fromkeys(_looked_up(code)))

@@ -69,7 +69,9 @@ class Link:
         self._expected = 0
         self._arrived: dict[int, bytes] = {}
         self._handles: dict[int, Remote] = {}
-        self._functions: dict[str, Any] = {}  # of the tests, as they went to the program
+        self.functions: list[Any] = []  # of the tests, as they went to the program
+        self.given_back = False  # one of them came from it
+        self._function_numbers: dict[int, int] = {}  # by their ids
         self.named: set[str] = set()
         self.entry_point = ""
         self.texts: tuple[str, ...] = ()  # of the tests
@@ -174,7 +176,8 @@ class Link:
         self.error_types.clear()
         self._arrived.clear()
         self._handles.clear()
-        self._functions.clear()
+        self.functions.clear()
+        self._function_numbers.clear()
         self.collected.clear()
         self._classes.clear()
         self.begin()
@@ -242,7 +245,7 @@ class Link:
         kind, self.steps = tree[0], max(self.steps, tree[1])
         if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
             self._end(tree[2], tree[3][:_MESSAGE_CHARS])
-        unpacker = Unpacker(self._remote, objects, self._named, self._functions.__getitem__)
+        unpacker = Unpacker(self._remote, objects, self._named, self._given_back)
         value, error, name = None, None, ""
         came: set[int] = set()
         self._came = came
@@ -297,6 +300,10 @@ class Link:
                 self._end("output_limit", f"values of more than {_MOST_CLASSES} classes")
         return kind
 
+    def _given_back(self, number: int) -> Any:
+        self.given_back = True
+        return self.functions[number]
+
     def _exception(self, names: Tree, message: Tree, args: Tree, unpacker: Unpacker) -> BaseException:
         """What the candidate raised, with its arguments where they cross: of its class, or of the nearest known here.
 
@@ -322,8 +329,10 @@ class Link:
             return ["h", value._sandbox_number, ""]
         text = functions.text_of(value, self.texts)
         if text is not None:
-            self._functions[text] = value
-            return ["j", text]
+            number = self._function_numbers.setdefault(id(value), len(self.functions))
+            if number == len(self.functions):
+                self.functions.append(value)
+            return ["j", number, text]
         raise Uncrossable(f"a test passes a {type(value).__name__}, which cannot cross to the program")
 
     def _number_of(self, entry: Entry) -> int:

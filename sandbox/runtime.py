@@ -54,6 +54,7 @@ class World:
         self.importer.loaded["sys"] = self.system.sys  # the one whose stdin and stdout count
         self.builtins = guards.shared_builtins() | self._own_builtins()
         self.namespace: dict[str, Any] = {"__name__": name, "__doc__": None, "__builtins__": self.builtins}
+        self.functions: dict[str, types.CodeType] = {}  # of the tests, by their texts
         self.main = name == "__main__"
         if self.main:
             self.namespace["__file__"] = "program.py"
@@ -82,7 +83,9 @@ class World:
     def function(self, text: str) -> Any:
         """What the text of a function of the tests' makes. The program's own names are not its."""
         names: dict[str, Any] = {"__name__": "tests", "__builtins__": self.builtins}
-        exec(translate(text, allow_modules=self.allow_modules), names)
+        if text not in self.functions:
+            self.functions[text] = translate(text, allow_modules=self.allow_modules)
+        exec(self.functions[text], names)
         return names[FUNCTION]
 
     def _spent(self) -> NoReturn:

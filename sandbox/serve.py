@@ -9,7 +9,7 @@ Nothing here is trusted by the other side: whoever breaks out of the language la
 import operator
 from array import array
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any, Protocol
 
 from sandbox.codec import LAZY, Malformed, Packer, Tree, Unpacker, fields_of, from_bytes, to_bytes, type_name
@@ -86,7 +86,8 @@ class Service:
         self.steps = 0  # the program's when it last came to an answer of its own
         self.held: list[Any] = []
         self.held_numbers: dict[int, int] = {}
-        self.functions: dict[str, Any] = {}
+        self.functions: dict[int, Any] = {}  # that the tests handed in, by the numbers that they have there
+        self.function_numbers: dict[int, int] = {}  # by their ids
 
     def run(self, code: CodeType) -> bool:
         """Execute the program's module; the reply has number 0. True when its functions may be called."""
@@ -210,15 +211,18 @@ class Service:
             return own
         return self.world.named_tuple(name, fields)
 
-    def _made(self, text: str) -> Any:
-        """A function that the tests hand in: the same one for the same text."""
-        if text not in self.functions:
-            self.functions[text] = self.world.call(self.world.function, (text,))
-        return self.functions[text]
+    def _made(self, number: int, text: str) -> Any:
+        """A function that the tests hand in: the same one for the same of theirs."""
+        if number not in self.functions:
+            self.functions[number] = function = self.world.call(self.world.function, (text,))
+            self.function_numbers.setdefault(id(function), number)
+        return self.functions[number]
 
     def _foreign(self, value: Any) -> Tree:
-        given = next((text for text, function in self.functions.items() if function is value), None)
-        if given is not None:
+        given = self.function_numbers.get(id(value))
+        if given is not None and not (
+            type(value) is FunctionType and vars(value)
+        ):  # else it holds what theirs does not
             return ["j", given]
         number = self.held_numbers.setdefault(id(value), len(self.held))
         if number == len(self.held):

@@ -83,6 +83,52 @@ CASES = {
         ["assert f(lambda x: len(x)) == 2 and f(len) == 2"],
         "passed",
     ),
+    "defaults are what they were when the function was made": Case(
+        "def f(g, x): return g(x)",
+        [
+            "assert [f(g, 1) for g in [lambda x, i=i: x + i for i in range(3)]] == [1, 2, 3]",
+            "n = 1\ndef h(x, n=n): return x + n\nn = 10\nassert f(h, 1) == 2",
+            "a, b = lambda x, n=1: x + n, lambda x, n=2: x + n\nassert f(a, 1) == 2 and f(b, 1) == 3",
+            "a, b = lambda x, *, n=1: x + n, lambda x, *, n=2: x + n\nassert f(a, 1) == 2 and f(b, 1) == 3",
+            "def h(x): return x\nh.__defaults__ = (7,)\nassert f(h, 1) == 1",
+            "a, b = lambda x, n=1: x + n, lambda x, n=2: x + n\nassert f(a, 1) == 3",
+        ],
+        "passed passed passed passed passed wrong",
+    ),
+    "functions of the same text are as many": Case(
+        "def f(a, b): return a if a is not b else None",
+        [
+            "a, b = lambda x: x, lambda x: x\nassert f(a, b) is a and f(a, a) is None",
+            "assert f(lambda x: x, lambda x: x) is not None",
+        ],
+        "passed",
+    ),
+    "the name and the annotations of a function of the tests": Case(
+        "def f(g): return g.__name__, g.__annotations__",
+        [
+            "def plus(a, b): return a + b\nassert f(plus) == ('plus', {})",
+            "def h(a: int, *b: str) -> list: pass\nassert f(h) == ('h', {'a': int, 'b': str, 'return': list})",
+        ],
+        "passed",
+        setup="def add(a, b): return a + b",
+    ),
+    "attributes that a program gives a function of the tests": Case(
+        "def f(g):\n    g.seen = 3\n    return g",
+        ["h = f(lambda x: x + 1)\nassert h.seen == 3 and h(1) == 2"],
+        "passed",
+    ),
+    "attributes that a program gives a function of the tests, and no more": Case(
+        "def f(g): g.seen = 3",
+        ["def h(): pass\nf(h)\nassert h.seen == 3"],
+        "infra_error",
+        "no attribute 'seen'$",
+    ),
+    "attributes of a function of the tests that it never had": Case(
+        "def f(g): return g",
+        ["assert f(lambda: 1).answer == 3"],
+        "wrong",
+        "no attribute 'answer'$",
+    ),
     "a function with more of the tests in it": Case(
         "def f(g): return g(1)",
         [
@@ -92,6 +138,11 @@ CASES = {
             "def h(x, seen=[]): return seen\nf(h)",
             "def h(x):\n    global n\n    n = x\nf(h)",
             "class C:\n    def g(self, x): return x\nf(C().g)",
+            "def h(x): h.calls += 1\nh.calls = 0\nf(h)",
+            "def h(x): pass\nh.__name__ = 'other'\nf(h)",
+            "def h(x, n=float('nan')): return n\nf(h)",
+            "import random\nrandom.seed(1)\nf(lambda x: random.random())",
+            "import math as f\ncandidate(lambda x: f.sqrt(x))",
         ],
         "infra_error",
         "which cannot cross to the program$",
@@ -111,6 +162,9 @@ CASES = {
             "assert f().x == 2",
         ],
         "passed passed wrong",
+    ),
+    "names of items that the parser takes for one": Case(
+        "class P(tuple): _fields = ('\ufb01', 'fi')\ndef f(): return P((1, 2))", ["assert f() == (1, 2)"], "passed"
     ),
     "a named tuple goes back": Case(
         f"{NAMED}def f(p): return p.twice().x if isinstance(p, P) else None",
