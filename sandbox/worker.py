@@ -35,6 +35,7 @@ _LARGE_TRANSLATION = 128 << 20
 _KEPT = 128 << 20  # of its memory that a series may lose, such as to a deep stack, before the next one takes over
 _GC_THRESHOLDS = (20_000, 20, 50)  # rarer than the interpreter's own: a collection touches every young page
 _REHEARSALS = 20
+_BLANK_WORLDS = 16
 _REHEARSAL = "from typing import List\ndef f(x: List[int]):\n    for i in range(3):\n        x = x\n    return x\n"
 
 
@@ -94,7 +95,7 @@ class Zygote:
         self.language = Language(options.language_layer, frozenset(options.allow_modules))
         self.translations = Translations(self.language)
         self.statuses: dict[type[BaseException], str] = {}
-        self.blank: tuple[Limits, World] | None = None
+        self.blank: dict[Limits, World] = {}
         self.objects = 0  # that the collector knows before a program; 0 before the first one of a chunk
         self.alone = False  # this is the process of one program, and ends with it
         self.size = 0  # bytes of address space before any program; 0 where the system does not say
@@ -220,6 +221,7 @@ class Zygote:
 
     def _fork(self, work: Callable[[], int]) -> int:
         gc.collect()  # it empties the free lists, which count too; in the child it would copy the pages they are in
+        gc.freeze()  # the next one need not look at what is here now, nor write to its pages
         child = harden.fork()
         if child:
             return child
@@ -235,14 +237,15 @@ class Zygote:
         finally:
             os._exit(code)
 
-    def _blank_world(self, limits: Limits) -> World:
+    def _blank_world(self, limits: Limits) -> World | None:
         """A world that every child gets its own copy of by the fork; never used here.
 
-        Built in the child it would cost 400 page faults, most of what a small program takes in all.
+        Built in the child it would cost 400 page faults, most of what a small program takes in all. They stay, since
+        they are frozen: where there are too many limits to have one for each, None.
         """
-        if self.blank is None or self.blank[0] != limits:
-            self.blank = limits, make_world("function", "", limits, self.language)
-        return self.blank[1]
+        if limits not in self.blank and len(self.blank) < _BLANK_WORLDS:
+            self.blank[limits] = make_world("function", "", limits, self.language)
+        return self.blank.get(limits)
 
     def _program(
         self,
