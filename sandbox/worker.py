@@ -96,7 +96,7 @@ class Zygote:
         self.translations = Translations(self.language)
         self.statuses: dict[type[BaseException], str] = {}
         self.blank: dict[Limits, World] = {}
-        self.objects = 0  # that the collector knows before a program; 0 before the first one of a chunk
+        self.objects = 0  # that the collector knows of what a program leaves which leaves nothing, such as a context
         self.alone = False  # this is the process of one program, and ends with it
         self.size = 0  # bytes of address space before any program; 0 where the system does not say
         self.pid = os.getpid()
@@ -275,14 +275,15 @@ class Zygote:
     def _programs(self) -> int:
         """The child of a series: chunk after chunk, until one of its programs ran into a limit."""
         judged = 0
-        gc.freeze()  # nothing of this is looked at again, in a collection or when objects are counted
         while judged < _SERIES:
             jobs, channels = receive_down(self.socket)
             limits = Limits(**jobs[0]["limits"])
             if not judged:
                 confine(limits, _SERIES_DESCRIPTORS)
-                # What a world leaves and the next one replaces, such as a decimal context, is there from the first on.
+                gc.freeze()
                 make_world("function", "", limits, self.language).call(int)
+                gc.collect()
+                self.objects = len(gc.get_objects())
             judged += len(jobs)
             if not self._in_turn(jobs, channels, limits):
                 break
@@ -294,7 +295,7 @@ class Zygote:
         allow_seconds(limits.cpu_seconds, once=False)
         translations = [self._translate_early(job["source"]) for job in jobs]
         clean = True
-        self.objects = 0
+        gc.collect()  # or what the translator left in cycles is frozen with the rest
         for job, channel, translated in zip(jobs, channels, translations, strict=True):
             reply: dict[str, Any] = {"again": True}
             if clean:
@@ -314,9 +315,9 @@ class Zygote:
             return {"alone": True}, True
         if translated.problem:
             return translated.problem, True
-        if not self.objects:
-            gc.collect()
-            self.objects = len(gc.get_objects())
+        # Nothing that is there now is counted afterwards. What goes would make room for what is left, and so would
+        # tuples within tuples, such as constants, which the collector gives up one after the other.
+        gc.freeze()
         clean = self._serve(job, translated, channel, limits)
         if self.language.layer:
             from sandbox import freeze, stops
@@ -326,10 +327,9 @@ class Zygote:
         gc.collect()  # a program's finalizers run now, on its own account, and not in the next one's world
         if self.language.layer:
             freeze.restore()  # what they changed
-            # All that may run code when it ends, or holds what may, is known to the collector. While there is more than
-            # before, some of the program's may be left: what a finalizer put somewhere, or a cache was given.
-            before_it, self.objects = self.objects, len(gc.get_objects())
-            clean = clean and self.objects <= before_it
+            # All that may run code when it ends, or holds what may, is known to the collector. Where there is more than
+            # a world leaves, some of the program's may be left: what a finalizer put somewhere, or a cache was given.
+            clean = clean and len(gc.get_objects()) <= self.objects
         clean = clean and (not self.size or can_map((limits.memory_mb << 20) - self.size - _KEPT))
         self._enter(None)
         after = usage()

@@ -2390,6 +2390,23 @@ class A:
 try: str(A())
 except RecursionError: print(depth)
 """
+# What ends makes itself anew, for the next collection.
+LATE_AGAIN = """
+import sys
+made = []
+def again():
+    streams = [type(sys.stdin)(Buffer())]
+    streams.append(streams)
+    made.append(1)
+    if len(made) > 4: open('/x')
+class Buffer:
+    readable = writable = seekable = flush = bool
+    closed = False
+    def close(self): again()
+again()
+"""
+# Constants that the collector gives up one after the other, the inner ones first.
+GIVEN_UP = "".join(f"x = (({i}, 'a'), 'b')\n" for i in range(500))
 NAMED = "import json\nx = []\nfor i in range(90000): x.append([i])\nprint(json.loads.__name__)", "loads"
 CLEANED = {
     "what is a number": (BELOW, *NUMBER),
@@ -2399,6 +2416,8 @@ CLEANED = {
     "a property by a pattern": (FOLLOWED + "from fractions import Fraction\nmatch Fraction.numerator:\n    case Reading(i): i(lambda s: 42)", *ONE),
     "a flag's value by a pattern": (FOLLOWED + VALUE + "match L:\n    case Reading(i): i(re.I, 0)", *CASE),
     "the digits limit": ("import sys\nsys.set_int_max_str_digits(0)", "try: int('9' * 5000)\nexcept ValueError: print(2)", "2"),
+    "what ends again and again": (LATE_AGAIN, "x = []\nfor i in range(90000): x.append([i])\nprint(1)", "1"),
+    "what ends again and again, in the room of constants": (GIVEN_UP + LATE_AGAIN, "x = []\nfor i in range(90000): x.append([i])\nprint(1)", "1"),
     "the decimal context": ("import decimal\ndecimal.setcontext(decimal.Context(prec=2))", "from decimal import Decimal\nprint(Decimal(1) / 3)", "0.3333333333333333333333333333"),
     "the seed": ("import random\nrandom.seed(7)", "import random\nprint(random.random())", "0.8444218515250481"),
     "the recursion limit": ("import sys\nsys.setrecursionlimit(50000)", "import sys\nprint(sys.getrecursionlimit())", "1000"),
