@@ -19,7 +19,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from keyword import iskeyword
-from types import GeneratorType, NoneType
+from types import FunctionType, GeneratorType, NoneType
 from typing import Any
 
 from sandbox.library_values import (
@@ -145,10 +145,15 @@ class Packer:
         for base in _BASES:
             if issubclass(kind, base):
                 name, fields = type_name(kind), fields_of(kind)
+                if not self.bounded:
+                    self.subclass(kind, base, name, fields)
                 if base is tuple and _nameable(name, fields, tuple.__len__(value)):
                     return ["V", name, list(fields), *self.pack_all(list(tuple.__iter__(value)))]
                 return self.pack(_exact(base, value))
         return self.foreign(value)
+
+    def subclass(self, kind: type, base: type, name: str, fields: tuple[str, ...]) -> None:
+        """A value of this class is about to cross as one of `base`."""
 
     def contents(self, value: Any) -> list[Tree]:
         """The items of a numbered container, to fill its twin on the other side with."""
@@ -227,17 +232,18 @@ def _items(value: dict[Any, Any]) -> Any:
 
 
 def _pack_factory(packer: Packer, factory: Any) -> Tree:
-    """A name, or, from the program's side alone, a handle on a function such as a lambda.
+    """A name, or a function of the tests', or, from the program's side alone, a handle on one of its own.
 
-    That function is not given back, and a test's own cannot cross to the program at all.
+    That one is not given back.
     """
     if factory is None or id(factory) in _FACTORY_NAMES:
         return _FACTORY_NAMES.get(id(factory))
-    if packer.bounded:
-        return packer.foreign(factory)
-    if not hasattr(factory, _OF_PROGRAM):
-        raise Uncrossable("a test passes a defaultdict with a function of its own, which cannot cross to the program")
-    return None
+    if not packer.bounded and type(factory) is FunctionType and hasattr(factory, _OF_PROGRAM):
+        return None
+    tree = packer.foreign(factory)
+    if not packer.bounded and tree[0] != "j":
+        raise Uncrossable("a test passes a defaultdict with what the program gave, which cannot cross to it")
+    return tree
 
 
 _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
@@ -347,6 +353,8 @@ def _unpack_dict(u: Unpacker, tree: Tree, empty: Any = None, start: int = 1) -> 
 def _unpack_default(u: Unpacker, tree: Tree) -> Any:
     if type(tree[1]) is not list:
         return _unpack_dict(u, tree, defaultdict(None if tree[1] is None else _FACTORIES[tree[1]]), 2)
+    if tree[1][0] == "j":
+        return _unpack_dict(u, tree, defaultdict(u.unpack(tree[1])), 2)
     remote = _handle(u, tree[1])
 
     def factory() -> Any:  # a function of ours, which tests may copy

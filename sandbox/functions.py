@@ -127,8 +127,10 @@ def _compiled(node: ast.Lambda | ast.FunctionDef, imports: str) -> CodeType:
         bare: ast.stmt = ast.Expr(ast.Lambda(_bare(node.args), node.body))
     else:
         bare = ast.FunctionDef(node.name, _bare(node.args), node.body, [], None)
-    text = imports + _unparsed(bare)
-    return _inner(compile(text, "<function>", "exec", dont_inherit=True, optimize=0))[-1]
+    # With its lines as they are: CPython leaves a place to stop at for one that has no more than `try:`.
+    made = ast.fix_missing_locations(ast.copy_location(bare, node))
+    module = ast.Module([*ast.parse(imports).body, made], [])
+    return _inner(compile(module, "<function>", "exec", dont_inherit=True, optimize=0))[-1]
 
 
 def _bare(args: ast.arguments) -> ast.arguments:

@@ -31,7 +31,7 @@ from typing import Any
 
 from sandbox.codec import Malformed, Uncrossable, from_bytes
 from sandbox.foresee import bound_names
-from sandbox.handles import Ended, Entry
+from sandbox.handles import TESTS, Ended, Entry
 from sandbox.lasting import WARM, settings, state, warm_codecs
 from sandbox.library_values import TYPES
 from sandbox.prepared import EARLY, Prepared, prepare_tests, reads_attributes, tell_of_a_class
@@ -268,7 +268,7 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
     _start_anew(prepared)
     entry = Entry(link, -1, prepared.entry_point)
     stubs = {"candidate": entry} | ({prepared.entry_point: entry} if prepared.entry_point else {})
-    namespace: dict[str, Any] = {"__name__": "tests", "__builtins__": _ProgramNames(link, prepared.texts)} | stubs
+    namespace: dict[str, Any] = {"__name__": TESTS, "__builtins__": _ProgramNames(link, prepared.texts)} | stubs
     link.entry_point, link.texts = prepared.entry_point, prepared.texts
     link.of_a_class = cache(partial(tell_of_a_class, prepared.texts, prepared.entry_point))
     link.early = any(foreseen)

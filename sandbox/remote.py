@@ -1,6 +1,7 @@
 """The judge's view of a candidate that lives in another process: calls go out, laundered values come back."""
 
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from sandbox import functions
@@ -17,7 +18,7 @@ from sandbox.codec import (
     to_bytes,
     written_out,
 )
-from sandbox.handles import Ended, Entry, Remote, attributes_of_kind, of_the_answer
+from sandbox.handles import TEST, TESTS, Ended, Entry, Remote, attributes_of_kind, of_the_answer
 from sandbox.raised import made, nearest, said
 from sandbox.wire import Channel, Closed
 
@@ -100,13 +101,13 @@ class Link:
 
     def ask(self, operation: str, *parts: Any, plain: tuple[Any, ...] = ()) -> Any:
         """One operation on the other side: `plain` goes as it is, `parts` are packed."""
-        packer = Packer(self._pack_foreign)
+        packer = _TestsPacker(self)
         data = to_bytes(packer, lambda: [operation, *plain, *map(packer.pack, parts)])
         return self._exchange(data, packer.objects, operation == "next")
 
     def call(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a global by name (str) or a handle."""
-        packer = Packer(self._pack_foreign)
+        packer = _TestsPacker(self)
 
         def build() -> Tree:
             where = target if type(target) is str else packer.pack(target)
@@ -296,9 +297,17 @@ class Link:
         kind = self._classes.get((name, fields))
         if kind is None:
             kind = self._classes[name, fields] = named_tuple(name, fields)
+            of_program: Any = kind
+            of_program.__getattr__ = lambda value, name: self._of_named(value, name)  # a method, with its value
             if len(self._classes) > _MOST_CLASSES:
                 self._end("output_limit", f"values of more than {_MOST_CLASSES} classes")
         return kind
+
+    def _of_named(self, value: Any, name: str) -> Any:
+        """What the program's class of this named tuple has besides its items: a method, say."""
+        if name[:1] == "_":  # such as the library looks for
+            raise AttributeError(f"{type(value).__name__!r} object has no attribute {name!r}")
+        return self.borrow("getattr", value, name)
 
     def _given_back(self, number: int) -> Any:
         self.given_back = True
@@ -341,6 +350,34 @@ class Link:
         if not isinstance(remote, Remote):
             raise TypeError(f"{entry._sandbox_label} is no function")  # the program made it so
         return int(remote._sandbox_number)
+
+
+class _TestsPacker(Packer):
+    """Writes what tests hand to the program."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(link._pack_foreign)
+        self.link = link
+
+    def subclass(self, kind: type, base: type, name: str, fields: tuple[str, ...]) -> None:
+        """A plain named tuple of the tests' comes back as one; what else a class of theirs adds, no program would find.
+
+        Nor would they find what it does to a list that is no exact one.
+        """
+        own = [one for one in kind.__mro__ if one.__module__ == TESTS and one is not base]
+        if own and (base in MUTABLE or any(_adds(one, fields) for one in own)):
+            raise Uncrossable(f"a test passes a {name}, a class of its own, which cannot cross to the program")
+        if own and fields:
+            self.link._classes[name, fields] = kind
+
+
+def _adds(kind: type, fields: tuple[str, ...]) -> bool:
+    """Has this class of the tests' any name but those of its items, or a method that they wrote?"""
+    return any(
+        (name[0] != "_" and name not in fields)
+        or (isinstance(value, FunctionType) and value.__code__.co_filename == TEST)
+        for name, value in vars(kind).items()
+    )
 
 
 def _hollowed(tree: Tree) -> Tree:

@@ -73,6 +73,15 @@ CASES = {
         ],
         "passed",
     ),
+    "functions of the tests with several lines in one": Case(
+        "def f(g): return [g('1'), g('z')]",
+        [
+            "def h(x):\n    try: return int(x)\n    except ValueError: return -1\nassert f(h) == [1, -1]",
+            "def h(x):\n    match x:\n        case '1': return 1\n        case _: return 2\nassert f(h) == [1, 2]",
+            "def h(x):\n    try: return int(x)\n    except ValueError: return -1\nassert f(h) == [1, 1]",
+        ],
+        "passed passed wrong",
+    ),
     "what a function of the tests raises": Case(
         "def f(g): return g(0)",
         ["try:\n    f(lambda x: 1 // x)\nexcept ZeroDivisionError: pass\nelse:\n    assert False"],
@@ -175,6 +184,37 @@ CASES = {
         "def f(p): return p.x + p[1]",
         ["from collections import namedtuple\nQ = namedtuple('Q', 'x y')\nassert f(Q(1, 2)) == 3"],
         "passed",
+    ),
+    "a named tuple of the tests comes back as one": Case(
+        "def f(p): return [p._replace(x=p.y), tuple(p)]",
+        [
+            "from collections import namedtuple\nQ = namedtuple('Q', 'x y')\na, b = f(Q(1, 2))\n"
+            "assert type(a) is Q and a == (2, 2) and not isinstance(b, Q)",
+            "from typing import NamedTuple\nclass Q(NamedTuple):\n    x: int\n    y: int = 2\n"
+            "assert isinstance(f(Q(1))[0], Q)",
+        ],
+        "passed",
+    ),
+    "what a class of the tests adds to a value": Case(
+        "def f(p): return p + p",
+        [
+            "from typing import NamedTuple\nclass Q(NamedTuple):\n    x: int\n    def two(self): return self\nf(Q(1))",
+            "class L(list): pass\nf(L([1]))",
+            "class I(int):\n    def __add__(self, other): return 7\nf(I(1))",
+            "from enum import IntEnum\nclass E(IntEnum):\n    A = 1\nf(E.A)",
+            "class S(str): pass\nassert f(S('a')) == 'aa'",
+        ],
+        "infra_error infra_error infra_error infra_error passed",
+    ),
+    "methods of the program's named tuples": Case(
+        f"{NAMED}    @property\n    def sum(self): return self.x + self.y\ndef f(): return [P(1)]",
+        [
+            "assert f()[0].twice() == P(2) and P(3).twice().twice().sum == 14 and not hasattr(P(3), 'z')",
+            "import copy\nassert copy.deepcopy(f()) == f()",
+            "assert P(3).twice().sum == 9",
+            "f()[0].thrice()",
+        ],
+        "passed passed wrong exception",
     ),
     "named tuples in containers": Case(
         f"{NAMED}def f(): return [P(1)], {{P(1): P(3)}}, {{P(4)}}",
@@ -643,8 +683,20 @@ CASES = {
         [
             "from collections import defaultdict\nassert f(defaultdict(list)) == {'a': [1]}",
             "from collections import defaultdict\nassert f(defaultdict(lambda: [])) == {'a': [1]}",
+            "from collections import defaultdict\nd = defaultdict(lambda: [])\nassert f(d) is d and d['b'] == []",
+            "from collections import defaultdict\nn = [1]\nassert f(defaultdict(lambda: n)) == {'a': [1]}",
+            "from collections import defaultdict\nassert f(defaultdict(f)) == {'a': [1]}",
         ],
-        "passed infra_error",
+        "passed passed passed infra_error infra_error",
+    ),
+    "a defaultdict with a function that the test handed in": Case(
+        "from collections import defaultdict\ndef f(g):\n    d = defaultdict(g)\n    d[1]\n    return d",
+        [
+            "assert f(lambda: 7) == {1: 7} and f(lambda: 7)[2] == 7",
+            "h = lambda: 7\nassert f(h).default_factory is h and f(f(h).default_factory) == {1: 7}",
+            "assert f(lambda: 7) == {1: 8}",
+        ],
+        "passed passed wrong",
     ),
     "a defaultdict with a function that comes back": Case(
         "from collections import defaultdict\ndef f(x=None): return defaultdict(lambda: 7, x or {})",
