@@ -25,7 +25,8 @@ WARM = (
 )
 _CODECS = (
     "ascii base64 charmap cp037 cp1252 cp437 hex idna iso8859-1 latin-1 punycode raw_unicode_escape rot13 "
-    "unicode_escape utf-16 utf-16-be utf-16-le utf-32 utf-32-be utf-32-le utf-7 utf-8 utf-8-sig"
+    "unicode_escape utf-16 utf-16-be utf-16-le utf-32 utf-32-be utf-32-le utf-7 utf-8 utf-8-sig "
+    "iso-8859-1 latin1 latin_1 l1 u8 us-ascii utf utf8 utf16 utf_16 utf32 utf_32 utf_8 utf_8_sig"
 )
 
 
