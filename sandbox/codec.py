@@ -180,7 +180,8 @@ def fields_of(kind: type) -> tuple[str, ...]:
 def _nameable(name: str, fields: tuple[str, ...], items: int) -> bool:
     if type(name) is not str or not name.isidentifier() or iskeyword(name) or set(map(type, fields)) != {str}:
         return False
-    return len(fields) == items and sum(map(len, fields), len(name)) <= _FIELDS_CHARS
+    # And one for each: a class of a million empty names takes the reader minutes, or all its memory.
+    return len(fields) == items and sum(map(len, fields), len(name) + items) <= _FIELDS_CHARS
 
 
 def named_tuple(name: str, fields: tuple[str, ...]) -> type:

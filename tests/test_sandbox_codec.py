@@ -355,6 +355,15 @@ def test_a_named_tuple_keeps_the_names_of_its_items_and_nothing_of_its_class() -
     assert type(found).__mro__[1:] == (tuple, object)
 
 
+def test_a_tuple_of_more_named_items_than_a_class_is_made_for_is_a_plain_one() -> None:
+    class Long(tuple[int, ...]):
+        _fields = ("",) * 5000
+
+    assert type(cross(Long([0] * 5000))) is tuple
+    with pytest.raises(Malformed):
+        Unpacker(no_handle).unpack(["V", "Long", [""] * 5000, *[0] * 5000])
+
+
 @pytest.mark.parametrize(
     "tree",
     [

@@ -240,6 +240,11 @@ CASES = {
         "output_limit",
         "^values of more than 1000 classes$",
     ),
+    "a named tuple of more items than anybody names": Case(
+        "class T(tuple): _fields = ('',) * 200_000\ndef f(): return T((0,) * 200_000)",
+        ["assert f() == (0,) * 200_000 and type(f()) is tuple"],
+        "passed",
+    ),
     # What is passed, wrong, an exception, or no evidence at all
     "every test passes": Case("def f(x): return x + 1", ["assert f(1) == 2", "assert candidate(2) == 3"], "passed"),
     "partial credit": Case(
