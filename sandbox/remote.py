@@ -31,6 +31,7 @@ _REMEMBERED = 8
 _MOST_CALLS = 50_000
 # Items of a result with what is in it twice counted twice: comparing or printing it walks all of them.
 _MOST_ITEMS = 10_000_000
+_RESUMING = ("send", "throw", "__next__")  # a generator's, which say by StopIteration that it has ended
 _MESSAGE_CHARS = 500  # of a name or a message that a program gives: both go into the verdict on every test
 _TOO_DEEP = "a result that is nested too deep to be read"
 MORE_THAN_IT_HOLDS = "results that are more than the judge can hold"
@@ -78,6 +79,7 @@ class Link:
         self.texts: tuple[str, ...] = ()  # of the tests
         self.of_a_class: Callable[[], bool] = lambda: False
         self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
+        self._resuming: set[int] = set()  # numbers of handles on methods by which a test takes a generator's next item
         self.collected: set[int] = set()  # numbers of handles that came in a set, as a key or in what a view shows
         self._came: set[int] | None = None  # numbers of the handles in the reply that is being read
         self.lent: list[tuple[Any, bytes]] = []  # containers that attributes hold, as they came
@@ -113,7 +115,8 @@ class Link:
             where = target if type(target) is str else packer.pack(target)
             return ["call", where, packer.pack_all(args), list(kwargs), packer.pack_all(list(kwargs.values()))]
 
-        return self._exchange(to_bytes(packer, build), packer.objects)
+        resumes = type(target) is not str and target._sandbox_number in self._resuming
+        return self._exchange(to_bytes(packer, build), packer.objects, resumes)
 
     def fetch(self, args: tuple[Any, ...]) -> Any:
         """The answer to a call that `start` asked for, of which `args` are the arguments."""
@@ -177,6 +180,7 @@ class Link:
         self.error_types.clear()
         self._arrived.clear()
         self._handles.clear()
+        self._resuming.clear()
         self.functions.clear()
         self._function_numbers.clear()
         self.collected.clear()
@@ -192,6 +196,9 @@ class Link:
         """`ask` for what an object of the program's holds, and remember it: changing it does not reach the program."""
         before = self.taken
         value = self.ask(operation, *parts)
+        if operation == "getattr" and isinstance(value, Remote) and parts[1] in _RESUMING:
+            if isinstance(parts[0], Remote) and parts[0]._sandbox_label == "generator":
+                self._resuming.add(value._sandbox_number)
         if type(value) in MUTABLE and self.taken - before < _LENT_BYTES and len(self.lent) < _MOST_LENT:
             text = _written(value)
             if text:  # else it is nested too deep for where the test stands; later, from elsewhere, it need not be

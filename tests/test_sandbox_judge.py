@@ -940,6 +940,21 @@ CASES = {
         "exception",
         error_type="RecursionError",
     ),
+    "a generator that is sent values": Case(
+        "def f():\n    t = 0\n    while True:\n        x = yield t\n        if x is None: return t\n        t += x",
+        [
+            "g = f()\nnext(g)\nassert [g.send(3), g.send(4)] == [3, 7]\n"
+            "try: g.send(None)\nexcept StopIteration as end: assert end.value == 7\nelse: assert False",
+            "g = f()\nassert g.__next__() == 0\ntry: g.throw(StopIteration)\nexcept RuntimeError: pass",
+        ],
+        "passed",
+    ),
+    "a StopIteration of what is only called send": Case(
+        "class G:\n    def send(self, x): raise StopIteration\ndef f(): return G()",
+        ["assert list(map(f().send, [1, 2])) == []"],
+        "exception",
+        error_type="StopIteration",
+    ),
     "a StopIteration that would end the test's own loop": Case(
         "def f(x): raise StopIteration",
         ["for a, b in zip(map(f, [1, 2]), [3, 4]): assert a == b", "assert all(map(f, [1]))"],
