@@ -41,8 +41,9 @@ Not covered
 * Tests are believed. They cannot leave the judge's walls, and what they set by mistake is seen or set anew; but one
   judge holds the tests of several problems, and hostile ones could decide over programs of the others. Judge a data
   set whose tests you do not trust in a run of its own.
-* Arguments cross by value. A list that a test handed in is brought up to date when the call returns, and not when an
-  object that kept it changes it in a later one: a test that looks for that judges a copy.
+* Lists, dictionaries and the like that a test and the program both hold are two, kept alike at every call (`shared`):
+  up to some thousands of items of what both still hold. What is more than that is a copy, and so is what a test puts
+  things into that cannot cross; a test that looks for what becomes of it judges a copy.
 * Tests are not hidden from a program that guesses them: it sees the arguments it is called with.
 * A program can always choose to be no evidence: one line that is refused is enough. `refused`, `killed` and
   `infra_error` count as not solved in an evaluation, make no pair, and are left out of `pairwright judge`'s pass@k,

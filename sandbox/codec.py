@@ -2,8 +2,8 @@
 
 A value becomes a JSON tree: None, bool, int, float and str stand for themselves; everything else is a list whose first
 item is a tag of one letter (`_PACK` below, and `library_values` for types of the library's). Mutable containers are
-numbered in the order they are met, so that cycles and aliases survive, and so that an argument the candidate changed in
-place is the same object again on the judge's side. Subclasses of a builtin cross as that builtin (`_BASES`), which is
+numbered in the order they are met, so that cycles and aliases survive, and so that one which comes back is the same
+object again (`shared`). Subclasses of a builtin cross as that builtin (`_BASES`), which is
 what disarms an `__eq__` that is always True; a named tuple with the names of its items, and nothing of its class.
 The reading side trusts nothing: any tree that the writing side could not have made is `Malformed`.
 """
@@ -27,11 +27,8 @@ from sandbox.library_values import (
     STATES,
     UNPACK,
     VIEWS,
-    array_text,
     exact,
     hex_int,
-    read_array,
-    set_state,
     state,
     viewed,
 )
@@ -77,7 +74,8 @@ _scan = json.JSONDecoder(object_pairs_hook=_refuse_object).raw_decode
 
 
 class Packer:
-    """Writes values as trees. `known` are the containers the other side has numbered already, in their order.
+    """Writes values as trees. `known` are the containers the other side has numbered already, in their order; those
+    that it is told of now are added to them.
 
     `foreign(value)` gives the tree of a value that has no exact builtin type, or raises `Uncrossable`. With `bounded`
     it is also asked about what a receiver could not use in reasonable time: Decimal("1e999999999").
@@ -87,9 +85,18 @@ class Packer:
         self, foreign: Callable[[Any], Tree], known: list[Any] | None = None, *, bounded: bool = False
     ) -> None:
         self.foreign, self.bounded = foreign, bounded
-        self.objects: list[Any] = list(known or ())  # also keeps them alive, so that an id stays theirs
+        self.objects: list[Any] = [] if known is None else known  # also keeps them alive, so that an id stays theirs
         self.numbers = {id(value): number for number, value in enumerate(self.objects)}
         self.rare = False  # whether ints too long for decimals, or NaNs, which are themselves only, are to be expected
+
+    def number(self, value: Any) -> None:
+        self.numbers[id(value)] = len(self.objects)
+        self.objects.append(value)
+
+    def back_to(self, number: int) -> None:
+        """Forget the containers from this number on: the tree that they are in is not sent."""
+        del self.objects[number:]
+        self.numbers = {id(value): index for index, value in enumerate(self.objects)}
 
     def pack(self, value: Any) -> Tree:
         kind = type(value)
@@ -99,8 +106,7 @@ class Packer:
             number = self.numbers.get(id(value))
             if number is not None:
                 return ["r", number]
-            self.numbers[id(value)] = len(self.objects)
-            self.objects.append(value)
+            self.number(value)
         if kind in _PACK:
             return _PACK[kind](self, value)
         return self.pack_foreign(value)
@@ -116,8 +122,7 @@ class Packer:
                 return ["f", number]
         if id(value) in self.numbers:
             return ["r", self.numbers[id(value)]]
-        self.numbers[id(value)] = len(self.objects)
-        self.objects.append(value)
+        self.number(value)
         return ["f"]
 
     def pack_all(self, values: Any) -> list[Tree]:
@@ -149,21 +154,16 @@ class Packer:
                     self.subclass(kind, base, name, fields)
                 if base is tuple and _nameable(name, fields, tuple.__len__(value)):
                     return ["V", name, list(fields), *self.pack_all(list(tuple.__iter__(value)))]
-                return self.pack(_exact(base, value))
+                if base not in MUTABLE:
+                    return self.pack(_exact(base, value))
+                if id(value) in self.numbers:
+                    return ["r", self.numbers[id(value)]]
+                self.number(value)  # itself, and not the copy of an exact type
+                return _PACK[base](self, _exact(base, value))
         return self.foreign(value)
 
     def subclass(self, kind: type, base: type, name: str, fields: tuple[str, ...]) -> None:
         """A value of this class is about to cross as one of `base`."""
-
-    def contents(self, value: Any) -> list[Tree]:
-        """The items of a numbered container, to fill its twin on the other side with."""
-        if type(value) is array:
-            return [array_text(value)]
-        if type(value) in STATES:
-            return [self.pack(state(value))]
-        if isinstance(value, dict):
-            return self.pack_pairs(_items(value))
-        return self.pack_keys(list(value)) if isinstance(value, set) else self.pack_all(list(value))
 
 
 def type_name(kind: type) -> str:
@@ -217,7 +217,7 @@ def _exact(base: type, value: Any) -> Any:
         return complex(*(complex.__dict__[part].__get__(value) for part in ("real", "imag")))
     if base in (Counter, OrderedDict, dict):
         plain: dict[Any, Any] = base()
-        _update(plain, list(_items(value)))
+        update_pairs(plain, list(items_of(value)))
         return plain
     if base is defaultdict:
         return defaultdict(defaultdict.__dict__["default_factory"].__get__(value), list(dict.items(value)))
@@ -228,7 +228,7 @@ def _exact(base: type, value: Any) -> Any:
     return exact(base, value)
 
 
-def _items(value: dict[Any, Any]) -> Any:
+def items_of(value: dict[Any, Any]) -> Any:
     return (OrderedDict if isinstance(value, OrderedDict) else dict).items(value)
 
 
@@ -266,11 +266,10 @@ _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
 
 
 class Unpacker:
-    """Reads trees. `known` are this side's own containers that the other side may refer to by number.
+    """Reads trees. `known` are this side's containers that the other side may refer to by number; new ones are added.
 
     `handle(number, label)` gives what stands for the other side's object of that number, `named(name, fields)` the
-    class of a named tuple, `made(number, *text)` a function of the tests'
-    (`functions`).
+    class of a named tuple, `made(number, *text)` a function of the tests' (`functions`).
     """
 
     def __init__(
@@ -281,7 +280,7 @@ class Unpacker:
         made: Callable[..., Any] | None = None,
     ) -> None:
         self.handle, self.named, self.made = handle, named, made
-        self.objects: list[Any] = list(known or ())
+        self.objects: list[Any] = [] if known is None else known
         self.aliased = False  # something in it stands in two places
         self.viewing = False  # there is a view of a dictionary in it
 
@@ -302,31 +301,15 @@ class Unpacker:
         self.objects.append(value)
         return value
 
-    def fill(self, number: int, trees: list[Tree]) -> None:
-        """Give the container of that number the contents its twin has on the other side."""
-        target = self.objects[number]
-        items = self.unpack_all(trees)
-        if type(target) is array:
-            target[:] = read_array(target.typecode, *items)
-            return
-        if type(target) in STATES:
-            set_state(target, *items)
-            return
-        if isinstance(target, list | bytearray):
-            target[:] = items
-            return
-        target.clear()
-        if isinstance(target, dict):
-            _update(target, _pairs(items))
-        elif isinstance(target, set):
-            target.update(items)
-        else:
-            target.extend(items)
 
-
-def _update(target: dict[Any, Any], pairs: Any) -> None:
-    """Set the pairs; Counter.update would add, and dict.update would not keep an OrderedDict's order."""
-    (OrderedDict if isinstance(target, OrderedDict) else dict).update(target, pairs)
+def update_pairs(target: dict[Any, Any], pairs: Any) -> None:
+    """Set the pairs; Counter.update would add, dict.update would not keep an OrderedDict's order, and its own would ask
+    a subclass."""
+    if not isinstance(target, OrderedDict):
+        dict.update(target, pairs)
+        return
+    for key, value in pairs:
+        OrderedDict.__setitem__(target, key, value)
 
 
 def _pairs(items: list[Any]) -> Any:
@@ -347,7 +330,7 @@ def _unpack_set(u: Unpacker, tree: Tree) -> Any:
 
 def _unpack_dict(u: Unpacker, tree: Tree, empty: Any = None, start: int = 1) -> Any:
     value: dict[Any, Any] = u.numbered({} if empty is None else empty)
-    _update(value, _pairs(u.unpack_all(tree[start:])))
+    update_pairs(value, _pairs(u.unpack_all(tree[start:])))
     return value
 
 
@@ -444,7 +427,7 @@ def written_out(values: list[Any]) -> float:
         elif id(value) not in sizes:
             sizes[id(value)] = 1  # while it is open
             pending.append((value, True))
-            pending += [(item, False) for item in _inside(value)]
+            pending += [(item, False) for item in _inside(value) if type(item) not in _PLAIN]
     return max(sizes.values(), default=0)
 
 
@@ -481,8 +464,7 @@ def to_bytes(packer: Packer, build: Callable[[], Tree]) -> bytes:
         except ValueError:  # an int beyond it
             text = "NaN"
         if "NaN" in text:
-            del packer.objects[number:]
-            packer.numbers = {id(value): index for index, value in enumerate(packer.objects)}
+            packer.back_to(number)
             packer.rare = True
             text = _dumps(build())
         return text.encode("utf-8", "surrogatepass")

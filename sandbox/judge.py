@@ -244,7 +244,7 @@ class _ProgramNames(dict[str, Any]):
 
     def __missing__(self, name: str) -> Any:
         try:
-            found = self._link.ask("global", plain=(name,))
+            found = self._link.find(name)
         except NameError:
             raise KeyError(name) from None
         # A test that relies on the program's `import math` gets the real one, or any class of that name would judge.

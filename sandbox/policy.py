@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from sandbox.verdict import Limits
 
-TRANSLATOR_VERSION = 24  # raise it when the same source would translate, count steps or end differently
+TRANSLATOR_VERSION = 25  # raise it when the same source would translate, count steps or end differently
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from sandbox.codec import (
 )
 from sandbox.handles import TEST, TESTS, Ended, Entry, Remote, attributes_of_kind, of_the_answer
 from sandbox.raised import made, nearest, said
+from sandbox.shared import Twins, fill, update
 from sandbox.wire import Channel, Closed
 
 # What a candidate's process may say ended it; anything else is a lie.
@@ -38,7 +39,6 @@ MORE_THAN_IT_HOLDS = "results that are more than the judge can hold"
 _END = b'["end"]'
 _SHORT = 1 << 12  # bytes of a reply that gives a handle, or says what ended the program
 _MOST_CLASSES = 1_000  # made for one program's values: each takes some time and memory
-_LENT_BYTES, _MOST_LENT = 1 << 16, 100  # of a container that an attribute holds, and of these, that are compared later
 
 
 class Link:
@@ -82,7 +82,8 @@ class Link:
         self._resuming: set[int] = set()  # numbers of handles on methods by which a test takes a generator's next item
         self.collected: set[int] = set()  # numbers of handles that came in a set, as a key or in what a view shows
         self._came: set[int] | None = None  # numbers of the handles in the reply that is being read
-        self.lent: list[tuple[Any, bytes]] = []  # containers that attributes hold, as they came
+        self.twins = Twins()
+        self.aliased = False  # something that the program gave stands in two places
         self._classes: dict[Any, type] = {}  # made for this program: of its handles, and of its own exceptions
 
     def names(self, label: str) -> bool:
@@ -99,33 +100,72 @@ class Link:
 
     def start(self) -> None:
         """Wait until the module has run."""
-        self._receive(0, [])
+        self._receive(0, [], None)
 
-    def ask(self, operation: str, *parts: Any, plain: tuple[Any, ...] = ()) -> Any:
-        """One operation on the other side: `plain` goes as it is, `parts` are packed."""
-        packer = _TestsPacker(self)
-        data = to_bytes(packer, lambda: [operation, *plain, *map(packer.pack, parts)])
-        return self._exchange(data, packer.objects, operation == "next")
+    def ask(self, operation: str, *parts: Any) -> Any:
+        """One operation on the other side."""
+        return self._exchange(operation, lambda packer: packer.pack_all(parts), operation == "next")
+
+    def find(self, name: str) -> Any:
+        """What the program has by this name."""
+        return self._exchange("global", lambda packer: [name])
 
     def call(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a global by name (str) or a handle."""
-        packer = _TestsPacker(self)
 
-        def build() -> Tree:
+        def build(packer: Packer) -> list[Tree]:
             where = target if type(target) is str else packer.pack(target)
-            return ["call", where, packer.pack_all(args), list(kwargs), packer.pack_all(list(kwargs.values()))]
+            return [where, packer.pack_all(args), list(kwargs), packer.pack_all(list(kwargs.values()))]
 
         resumes = type(target) is not str and target._sandbox_number in self._resuming
-        return self._exchange(to_bytes(packer, build), packer.objects, resumes)
+        return self._exchange("call", build, resumes)
 
     def fetch(self, args: tuple[Any, ...]) -> Any:
         """The answer to a call that `start` asked for, of which `args` are the arguments."""
         assert self.prefetched is not None
         number, self.prefetched = self.prefetched, None
         self.calls += 1
-        return self._receive(number, numbered(args))
+        return self._receive(number, numbered(args), None)
 
-    def _exchange(self, data: bytes, objects: list[Any], is_next: bool = False) -> Any:
+    def _exchange(
+        self, operation: str, build: Callable[[Packer], list[Tree]], is_next: bool = False, *, alone: bool = False
+    ) -> Any:
+        """The answer to one request, of which `build` gives the parts.
+
+        It brings along what the test changed of what the program holds too; not `alone`, of which the program runs
+        nothing.
+        """
+        if alone:
+            packer = _TestsPacker(self, [])
+            data = to_bytes(packer, lambda: [operation, None, None, *build(packer)])
+            return self._asked(data, packer.objects, None, is_next)
+        self.twins.look()
+        request = None
+        while request is None:
+            packer = _TestsPacker(self, self.twins.objects())
+            request = self._request(packer, operation, build)
+        self.twins.told()
+        return self._asked(request, packer.objects, len(packer.objects), is_next)
+
+    def _request(self, packer: Packer, operation: str, build: Callable[[Packer], list[Tree]]) -> bytes | None:
+        """None where a container cannot be shared any more: the others have other numbers then."""
+        try:
+            return to_bytes(packer, lambda: [operation, self.twins.numbers(), self._updates(packer), *build(packer)])
+        except _Apart as apart:
+            self.twins.part(apart.number)
+            return None
+
+    def _updates(self, packer: Packer) -> list[Tree]:
+        found = []
+        for change in self.twins.changed:
+            try:
+                found.append(update(packer, change))
+            except (Uncrossable, RecursionError):
+                raise _Apart(change[0]) from None
+        return found
+
+    def _asked(self, data: bytes, objects: list[Any], shared: int | None, is_next: bool) -> Any:
+        """The answer to `data`, in which these containers have numbers; so many of them, if any, are `shared`."""
         self._number += 1
         self.calls += 1
         if self.final is not None:
@@ -136,7 +176,7 @@ class Link:
         if self.calls > _MOST_CALLS:
             self._end("step_limit", f"the tests asked for more than {_MOST_CALLS} operations on what it gave")
         self._send(self._number, data)
-        return self._receive(self._number, objects, is_next)
+        return self._receive(self._number, objects, shared, is_next)
 
     def _send(self, number: int, data: bytes) -> None:
         try:
@@ -145,13 +185,13 @@ class Link:
             # Not final yet: answers it gave before it went may still be waiting to be read.
             pass
 
-    def _receive(self, number: int, objects: list[Any], is_next: bool = False) -> Any:
+    def _receive(self, number: int, objects: list[Any], shared: int | None, is_next: bool = False) -> Any:
         try:
             while number not in self._arrived:
                 if self.final is not None:
                     raise Ended
                 self._arrived.update([self._next()])
-            return self._read(self._arrived.pop(number), objects, is_next)
+            return self._read(self._arrived.pop(number), objects, shared, is_next)
         except Closed:
             self._end("gone", "")
         except MemoryError:  # one answer cannot be that large, but a test may keep many
@@ -186,23 +226,19 @@ class Link:
         self.collected.clear()
         self._classes.clear()
         self.begin()
+        self.twins.forget()
 
     def begin(self) -> None:
         """Another test."""
         self.hashed.clear()
-        self.lent.clear()
+        self.twins.lent.clear()
 
     def borrow(self, operation: str, *parts: Any) -> Any:
-        """`ask` for what an object of the program's holds, and remember it: changing it does not reach the program."""
-        before = self.taken
+        """`ask` for what an object of the program's holds."""
         value = self.ask(operation, *parts)
         if operation == "getattr" and isinstance(value, Remote) and parts[1] in _RESUMING:
             if isinstance(parts[0], Remote) and parts[0]._sandbox_label == "generator":
                 self._resuming.add(value._sandbox_number)
-        if type(value) in MUTABLE and self.taken - before < _LENT_BYTES and len(self.lent) < _MOST_LENT:
-            text = _written(value)
-            if text:  # else it is nested too deep for where the test stands; later, from elsewhere, it need not be
-                self.lent.append((value, text))
         return value
 
     def hashes(self, remote: Remote) -> None:
@@ -215,7 +251,7 @@ class Link:
 
     def misled(self) -> str:
         """What the test at hand did with objects of the program's that only in its own process has an effect."""
-        if any(_written(value) != before for value, before in self.lent):
+        if self.twins.lent_changed():
             return "it changes what the program holds, where it has a copy"
         try:
             apart = next((label for label, one in self.hashed.items() if self.ask("defines", one, "__eq__")), None)
@@ -223,9 +259,9 @@ class Link:
             apart = None
         return f"it collects objects of {apart}, which only the program can compare" if apart is not None else ""
 
-    def _read(self, data: bytes, objects: list[Any], is_next: bool) -> Any:
+    def _read(self, data: bytes, objects: list[Any], shared: int | None, is_next: bool) -> Any:
         """The value of a reply; raises the exception that the candidate raised, or `Ended`."""
-        value, error, name = self._unpacked(data, objects)
+        value, error, name = self._unpacked(data, objects, shared)
         del data
         if error is None:
             return value
@@ -240,8 +276,11 @@ class Link:
         finally:
             del error  # its traceback holds this frame
 
-    def _unpacked(self, data: bytes, objects: list[Any]) -> tuple[Any, BaseException | None, str]:
+    def _unpacked(self, data: bytes, objects: list[Any], shared: int | None) -> tuple[Any, BaseException | None, str]:
         """The value of a reply, or the exception and what the candidate calls it."""
+        if self.hollow:
+            self.twins.forget()
+            shared = None
         if self.hollow and len(data) > _SHORT:  # no handle, and to read it takes time that is not the tests'
             return None, RuntimeError("something long") if data.startswith(b'["e"') else None, "RuntimeError"
         try:
@@ -255,19 +294,23 @@ class Link:
             self._end(tree[2], tree[3][:_MESSAGE_CHARS])
         unpacker = Unpacker(self._remote, objects, self._named, self._given_back)
         value, error, name = None, None, ""
+        filled: list[int] = []
         came: set[int] = set()
         self._came = came
         try:
             if kind == "v":
-                _, _, value, updates = tree
+                _, _, value, updates, held = tree
+                again = type(value) is list and value[:1] == ["r"]
                 value = unpacker.unpack(_hollowed(value) if self.hollow else value)
+                unpacker.aliased = unpacker.aliased and not again
             elif kind == "e":
-                _, _, names, message, args, updates = tree
+                _, _, names, message, args, updates, held = tree
                 error, name = self._exception(names, message, [] if self.hollow else args, unpacker), names[0]
             else:
                 raise Malformed("a reply of no known kind")
-            for number, trees in () if self.hollow else updates:
-                unpacker.fill(number, trees)
+            filled = [fill(unpacker, one) for one in ([] if self.hollow else updates)]
+            if shared is not None:
+                self.twins.settle(objects, shared, filled, held)
         except RecursionError:
             self._end("output_limit", _TOO_DEEP)
         except (IndexError, TypeError, ValueError, AttributeError, Uncrossable) as fault:  # such as a range of handles
@@ -276,7 +319,8 @@ class Link:
             self._came = None
         if unpacker.viewing:  # to compare a view with a set is to look for what it shows
             self.collected |= came
-        if unpacker.aliased and written_out(unpacker.objects) > _MOST_ITEMS:
+        self.aliased = self.aliased or unpacker.aliased
+        if self.aliased and (unpacker.aliased or filled) and written_out(objects) > _MOST_ITEMS:
             self._end("output_limit", f"a result that is more than {_MOST_ITEMS} items when written out")
         return value, error, name
 
@@ -353,17 +397,24 @@ class Link:
 
     def _number_of(self, entry: Entry) -> int:
         self.named.add(entry._sandbox_label)
-        remote = self.ask("global", plain=(entry._sandbox_label,))
+        remote = self._exchange("global", lambda packer: [entry._sandbox_label], alone=True)
         if not isinstance(remote, Remote):
             raise TypeError(f"{entry._sandbox_label} is no function")  # the program made it so
         return int(remote._sandbox_number)
 
 
+class _Apart(Exception):
+    """The test gave a container that is shared what cannot cross: it is no longer."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
 class _TestsPacker(Packer):
     """Writes what tests hand to the program."""
 
-    def __init__(self, link: Link) -> None:
-        super().__init__(link._pack_foreign)
+    def __init__(self, link: Link, known: list[Any]) -> None:
+        super().__init__(link._pack_foreign, known)
         self.link = link
 
     def subclass(self, kind: type, base: type, name: str, fields: tuple[str, ...]) -> None:
@@ -390,11 +441,3 @@ def _adds(kind: type, fields: tuple[str, ...]) -> bool:
 def _hollowed(tree: Tree) -> Tree:
     """A handle; None for anything else."""
     return tree if type(tree) is list and tree[:1] == ["h"] else None
-
-
-def _written(value: Any) -> bytes:
-    packer = Packer(lambda one: ["h", id(one), ""])
-    try:
-        return to_bytes(packer, lambda: packer.pack(value))
-    except (ValueError, TypeError, RecursionError):
-        return b""

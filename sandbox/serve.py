@@ -1,19 +1,22 @@
 """The candidate's side of a judgement: run the program once, then answer the judge's calls until it hangs up.
 
-Replies (trees of `codec`): `["v", steps, value, updates]`, `["e", steps, names, message, args, updates]` for an
-exception, `["x", steps, status, message]` when a limit or a refusal ends the program, `["o", steps, stdout]` for a
-stdio run. `updates` gives the new contents of arguments that the candidate changed in place.
+Requests (trees of `codec`): `[operation, kept, updates, ...]`, where `kept` are the numbers of the containers that the
+tests still hold (`shared`), `updates` what they changed of these, and None for both leaves them alone; or
+`["batch", name, calls]`. Replies: `["v", steps, value, updates, held]`, `["e", steps, names, message, args, updates,
+held]` for an exception, `["x", steps, status, message]` when a limit or a refusal ends the program, `["o", steps,
+stdout]` for a stdio run. `updates` is what the program changed of these containers and of its arguments, `held` which
+of them, and of those in the value, it holds.
 Nothing here is trusted by the other side: whoever breaks out of the language layer may send what he likes.
 """
 
 import operator
-from array import array
 from collections.abc import Callable
+from contextlib import suppress
 from types import CodeType, FunctionType
 from typing import Any, Protocol
 
 from sandbox.codec import LAZY, Malformed, Packer, Tree, Unpacker, fields_of, from_bytes, to_bytes, type_name
-from sandbox.library_values import STATES, state
+from sandbox.shared import Change, Snapshot, changes, fill, held, snapshot, update
 from sandbox.verdict import Limits
 from sandbox.wire import Channel, Closed
 
@@ -84,8 +87,9 @@ class Service:
         self.world, self.channel, self.limits, self.statuses = world, channel, limits, statuses
         self.clean = True  # nothing but answers and exceptions so far
         self.steps = 0  # the program's when it last came to an answer of its own
-        self.held: list[Any] = []
-        self.held_numbers: dict[int, int] = {}
+        self.handles: list[Any] = []  # what the judge has handles on
+        self.handle_numbers: dict[int, int] = {}  # by their ids
+        self.shared: list[Any] = []  # containers that the tests may still hold as well
         self.functions: dict[int, Any] = {}  # that the tests handed in, by the numbers that they have there
         self.function_numbers: dict[int, int] = {}  # by their ids
 
@@ -96,11 +100,12 @@ class Service:
             self.world.run(code)
         except BaseException as error:  # a candidate may raise anything
             failure = error
+        packer = Packer(self._foreign, bounded=True)
         if failure is None:
             self.steps = self.world.steps
-            self._send(0, Packer(self._foreign, bounded=True), lambda packer: ["v", self.steps, None, []])
+            self._send(0, packer, lambda packer: ["v", self.steps, None, [], []])
         else:
-            self._send_failure(0, Packer(self._foreign, bounded=True), failure, lambda packer: [])
+            self._send_failure(0, packer, failure, [])
         return failure is None
 
     def run_stdio(self, code: CodeType) -> None:
@@ -109,7 +114,7 @@ class Service:
             self.world.run(code)
         except BaseException as error:
             if not (isinstance(error, SystemExit) and (error.code is None or _is_zero(error.code))):
-                self._send_failure(0, Packer(self._foreign, bounded=True), error, lambda packer: [])
+                self._send_failure(0, Packer(self._foreign, bounded=True), error, [])
                 return
         self._send(0, Packer(self._foreign, bounded=True), lambda packer: ["o", self.world.steps, self.world.stdout])
 
@@ -137,60 +142,78 @@ class Service:
             if operation == "batch":
                 name, calls = parts
                 for offset, arguments in enumerate(calls):
-                    self._answer_one(number + offset, "call", [name, arguments, [], []])
+                    self._answer_one(number + offset, "call", None, None, [name, arguments, [], []])
             else:
-                self._answer_one(number, operation, parts)
+                kept, updates, *parts = parts
+                self._answer_one(number, operation, kept, updates, parts)
 
-    def _answer_one(self, number: int, operation: str, parts: list[Tree]) -> None:
-        unpacker = Unpacker(self._held, named=self._named, made=self._made)
-        value: Any = None
+    def _answer_one(
+        self, number: int, operation: str, kept: list[int] | None, updates: list[Tree] | None, parts: list[Tree]
+    ) -> None:
+        objects: list[Any] = []
+        if kept is not None:
+            self.shared = objects = [self.shared[one] for one in kept]
+        unpacker = Unpacker(self._handle, objects, named=self._named, made=self._made)
+        answer: list[Any] = []  # and no variable, which would be one more that holds it
         failure: BaseException | None = None
-        before: list[Any] = []
+        changed: list[Change] = []
+        call: Any = None
+        before: list[Snapshot] | None = None
         try:
-            function, args, kwargs = self._resolve(operation, parts, unpacker)
-            before = [_snapshot(value) for value in unpacker.objects]
-            value = self.world.call(function, args, kwargs)
+            for one in updates or ():
+                fill(unpacker, one)
+            call = self._resolve(operation, parts, unpacker)
+            before = [snapshot(one) for one in objects]
+            answer.append(self.world.call(*call))
         except BaseException as error:
             failure = error
+        del call  # or these would be holding the arguments
         if not isinstance(failure, MemoryError):
             self.steps = self.world.steps
-        changed: list[int] = []
         try:
             # Under the program's limits too: an OrderedDict asks for the hashes of its keys.
-            changed = self.world.call(_changed, (before, unpacker.objects)) if before else []
+            changed = self.world.call(changes, (before, objects)) if before else []
         except BaseException as error:
-            failure = failure or error
-        packer = Packer(self._foreign, unpacker.objects, bounded=True)
-
-        def updates(packer: Packer) -> Tree:
-            return [[i, packer.contents(packer.objects[i])] for i in changed]
-
+            failure, before = failure or error, None
+        packer = Packer(self._foreign, objects, bounded=True)
+        known, told = len(objects), before is not None  # or the judge has numbers for what was not read to the end
+        del before
         if failure is not None:
-            self._send_failure(number, packer, failure, updates)
+            BaseException.with_traceback(failure, None)  # it holds what the program's functions held, and this frame
+            self._send_failure(number, packer, failure, changed if told else None)
             return
 
         def build(packer: Packer) -> Tree:
-            return ["v", self.world.steps, packer.pack(value), updates(packer)]
+            tree = packer.pack(answer[0])
+            new = [update(packer, one) for one in changed]
+            return ["v", self.world.steps, tree, new, self._held(packer, answer)]
 
-        if not changed and type(value) in _PLAIN:
+        if not changed and type(answer[0]) in _PLAIN:
             self._send(number, packer, build)
             return
         try:
             # Reading a value may run the program: the `__hash__` of a key, say. So it is done under its limits.
             data = self.world.call(to_bytes, (packer, lambda: build(packer)))
         except BaseException as error:
-            self._send_failure(number, Packer(self._foreign, bounded=True), error, lambda p: [])
+            packer.back_to(known)
+            self._send_failure(number, packer, error, changed)
         else:
             self._transmit(number, data)
+
+    def _held(self, packer: Packer, answer: list[Any]) -> list[int]:
+        objects = packer.objects
+        return held(objects, answer) if objects is self.shared and objects else []
 
     def _resolve(self, operation: str, parts: list[Tree], unpacker: Unpacker) -> tuple[Any, list[Any], dict[str, Any]]:
         if operation == "global":
             return self._global, [parts[0]], {}
         if operation == "call":
             target, args, names, values = parts
-            function = self._global(target) if type(target) is str else unpacker.unpack(target)
+            named = type(target) is str
+            function = self.world.namespace.get(target, _NO_NAME) if named else unpacker.unpack(target)
             args = unpacker.unpack_all(args)
-            return function, args, dict(zip(names, unpacker.unpack_all(values), strict=True))
+            keywords = dict(zip(names, unpacker.unpack_all(values), strict=True))
+            return (self._global, [target], {}) if function is _NO_NAME else (function, args, keywords)
         if operation not in _OPERATIONS:
             raise Malformed(f"no operation {operation!r}")
         return _OPERATIONS[operation], unpacker.unpack_all(parts), {}
@@ -201,8 +224,8 @@ class Service:
             raise NameError(f"name {name!r} is not defined")
         return value
 
-    def _held(self, number: int, label: str) -> Any:
-        return self.held[number]
+    def _handle(self, number: int, label: str) -> Any:
+        return self.handles[number]
 
     def _named(self, name: str, fields: tuple[str, ...]) -> type:
         """The program's own class of named tuples, where it has one of that name, or a new one."""
@@ -220,13 +243,12 @@ class Service:
 
     def _foreign(self, value: Any) -> Tree:
         given = self.function_numbers.get(id(value))
-        if given is not None and not (
-            type(value) is FunctionType and vars(value)
-        ):  # else it holds what theirs does not
+        own = type(value) is FunctionType and vars(value)  # then it holds what theirs does not
+        if given is not None and not own:
             return ["j", given]
-        number = self.held_numbers.setdefault(id(value), len(self.held))
-        if number == len(self.held):
-            self.held.append(value)
+        number = self.handle_numbers.setdefault(id(value), len(self.handles))
+        if number == len(self.handles):
+            self.handles.append(value)
         return ["h", number, _label(type(value))]
 
     def _send(self, number: int, packer: Packer, build: Callable[[Packer], Tree]) -> None:
@@ -238,9 +260,8 @@ class Service:
             data = to_bytes(Packer(self._foreign, bounded=True), lambda: ["x", self.world.steps, "output_limit", text])
         self.channel.send(number, data)
 
-    def _send_failure(
-        self, number: int, packer: Packer, error: BaseException, updates: Callable[[Packer], Tree]
-    ) -> None:
+    def _send_failure(self, number: int, packer: Packer, error: BaseException, changed: list[Change] | None) -> None:
+        """The exception that the program ended a call with, and what it changed; None: nothing more is shared."""
         stopped = self.stopped_by(error)
         if stopped is not None:
             status, text = stopped
@@ -252,21 +273,23 @@ class Service:
         names = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)]
         if isinstance(error, SystemExit):
             names = ["SystemExit", "BaseException"]
-
         given = BaseException.args.__get__(error)  # type: ignore[attr-defined]  # not a property of the program's
+        known = len(packer.objects)
 
         def build() -> Tree:
             args = packer.pack_all(list(given)) if len(given) < 10 else []
-            return ["e", self.world.steps, names, message, args, updates(packer)]
+            new = [update(packer, one) for one in changed or ()]
+            return ["e", self.world.steps, names, message, args, new, self._held(packer, [])]
 
-        try:
-            data = self.world.call(to_bytes, (packer, build))
-        except BaseException:
-            self._send(
-                number, Packer(self._foreign, bounded=True), lambda p: ["e", self.world.steps, names, message, [], []]
-            )
-        else:
+        data = None
+        if changed is not None:
+            with suppress(BaseException):
+                data = self.world.call(to_bytes, (packer, build))
+        if data is not None:
             self._transmit(number, data)
+            return
+        packer.back_to(known)
+        self._send(number, packer, lambda packer: ["e", self.world.steps, names, message, [], [], []])
 
     def _message(self, error: BaseException) -> str:
         try:
@@ -285,26 +308,3 @@ def _label(kind: type) -> str:
 def _is_zero(code: object) -> bool:
     """An exit status of zero, as a plain int: no `__eq__` of the program's is asked."""
     return type(code) in (int, bool) and code == 0
-
-
-def _snapshot(value: Any) -> Any:
-    """The items of a container as they are now; of a dict its keys and values in turn."""
-    if isinstance(value, dict):
-        return [half for pair in value.items() for half in pair]
-    if type(value) in STATES:
-        return [state(value)]
-    if type(value) is float:  # a NaN, which is numbered to stay the object that it is
-        return []
-    return bytes(value) if isinstance(value, bytearray | array) else list(value)
-
-
-def _changed(before: list[Any], objects: list[Any]) -> list[int]:
-    """Which containers no longer hold what they held."""
-    return [number for number, old in enumerate(before) if not _same(old, _snapshot(objects[number]))]
-
-
-def _same(old: Any, new: Any) -> bool:
-    """Are these the very same items, in the same order? By identity: no method of a candidate's object is asked."""
-    if isinstance(old, bytes):
-        return bool(old == new)
-    return len(old) == len(new) and all(map(operator.is_, old, new))

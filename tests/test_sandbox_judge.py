@@ -659,8 +659,7 @@ CASES = {
             "a = f()\na.items = [1]\nassert a.items == [1] and a.pop() == 1",
             "a = f()\nassert a.items == [1]",
         ],
-        "infra_error infra_error passed wrong",
-        "where it has a copy",
+        "passed passed passed wrong",
     ),
     "what kind of object it is": Case(
         "class A: pass\nclass generator: pass\n"
@@ -1330,15 +1329,3 @@ def test_what_a_test_filled_the_memory_with_is_let_go_of_before_anything_is_said
     text = f"everywhere = Kept()\n{fills}\nfills()"
     judge._execute(compile(text, "<test>", "exec"), {"Kept": Kept}, link)
     assert alive == [None, None]
-
-
-def test_what_is_too_deep_to_be_written_is_not_compared_later() -> None:
-    """From another depth of the stack it can be: as if the test had changed it, which is no evidence."""
-    link = remote.Link(None)  # type: ignore[arg-type]
-    for depth, wanted in ((5, 1), (2000, 0)):
-        value: list[Any] = []
-        for _ in range(depth):
-            value = [value]
-        link.begin()
-        link.ask = lambda *_, found=value: found  # type: ignore[method-assign]
-        assert link.borrow("getitem") is value and len(link.lent) == wanted
