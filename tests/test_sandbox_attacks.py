@@ -2179,7 +2179,7 @@ def test_a_crash_is_not_forgotten_for_an_exit_in_the_flush() -> None:
 
 
 def test_steps_that_a_broken_out_program_claims_stay_within_the_limit() -> None:
-    source = FRAMES + "def f(x):\n    frame(1, b'[\"v\",%d,2,[]]' % 10**30)\n    return 1\n"
+    source = FRAMES + "def f(x):\n    frame(1, b'[\"v\",%d,2,[],[]]' % 10**30)\n    return 1\n"
     source = source.replace("% 10**30", "% (10**30)")
     program = Program(source, "function", (Test("n = 1\nassert f(n) == 2"),), "f")
     (result,) = run_with([program], Settings(limits=LIMITS, language_layer=False), workers=1)
@@ -2763,13 +2763,13 @@ class _Replies:
         return next(self.replies)
 
 
-_BEGUN = b'["v",0,null,[]]'
+_BEGUN = b'["v",0,null,[],[]]'
 
 
 def test_what_takes_long_to_read_is_not_read_to_see_whether_tests_end_without_it() -> None:
     """Who broke out says the same at no cost: a hundred of these would take longer than tests may, and blame them."""
     long = b',["L"' + b",[]" * 10_000 + b"]"
-    link = remote.Link(_Replies(_BEGUN, b'["v",0' + long + b",[]]", b'["e",0,["E"],""' + long + b",[]]"))  # type: ignore[arg-type]
+    link = remote.Link(_Replies(_BEGUN, b'["v",0' + long + b",[],[]]", b'["e",0,["E"],""' + long + b",[],[]]"))  # type: ignore[arg-type]
     link.hollow = True
     link.start()
     assert link.ask("len") is None
@@ -2780,13 +2780,13 @@ def test_what_takes_long_to_read_is_not_read_to_see_whether_tests_end_without_it
 
 def test_a_reply_that_asks_for_a_handle_while_it_is_read_is_no_test_of_operators() -> None:
     """A range of handles is what no packer makes, even of a class that the test names."""
-    handle = b'["v",0,["h",0,"P"],[]]'
-    said = (_BEGUN, handle, b'["v",0,["N",["h",0,"P"],1,1],[]]', b'["v",0,true,[]]')
+    handle = b'["v",0,["h",0,"P"],[],[]]'
+    said = (_BEGUN, handle, b'["v",0,["N",["h",0,"P"],1,1],[],[]]', b'["v",0,true,[],[]]')
     link = remote.Link(_Replies(*said))  # type: ignore[arg-type]
     link.start()
-    link.ask("global", plain=("P",))
+    link.find("P")
     with pytest.raises(handles.Ended):
-        link.ask("global", plain=("P",))
+        link.find("P")
     assert link.final is not None and link.final[0] == "killed", link.final
 
 
@@ -2856,7 +2856,7 @@ def test_the_judge_keeps_nothing_that_a_program_before_gave() -> None:
 
     class Answers:
         def receive(self) -> tuple[int, bytes]:
-            return 0, b'["e",0,["ValueError"],"",[["S",1]],[]]'
+            return 0, b'["e",0,["ValueError"],"",[["S",1]],[],[]]'
 
     link = remote.Link(Answers())  # type: ignore[arg-type]
     gc.disable()  # what holds itself would be found in the end, but not when the next program needs it

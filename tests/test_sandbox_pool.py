@@ -169,13 +169,16 @@ def frame(number, payload, nonce=None):
     os.write(channel.fd, struct.pack('<8sII', nonce or channel.nonce, number, len(payload)) + payload)
 """
 FORGERIES: dict[str, tuple[str, str]] = {
-    "a wrong nonce": ("frame(1, b'[\"v\",0,2,[]]', b'12345678')", "protocol violation: a frame with a foreign nonce"),
+    "a wrong nonce": (
+        "frame(1, b'[\"v\",0,2,[],[]]', b'12345678')",
+        "protocol violation: a frame with a foreign nonce",
+    ),
     "a number too far": (
-        "frame(9, b'[\"v\",0,2,[]]')",
+        "frame(9, b'[\"v\",0,2,[],[]]')",
         "protocol violation: expected the answer to call 1, found one to 9",
     ),
     "a number gone by": (
-        "frame(0, b'[\"v\",0,2,[]]')",
+        "frame(0, b'[\"v\",0,2,[],[]]')",
         "protocol violation: expected the answer to call 1, found one to 0",
     ),
     "no JSON": ("frame(1, b'nonsense')", "protocol violation: no tree: JSONDecodeError"),
@@ -187,18 +190,25 @@ FORGERIES: dict[str, tuple[str, str]] = {
         "protocol violation: a reply of no known",
     ),
     "a status that is none": ('frame(1, b\'["x",0,[],""]\')', "protocol violation: a reply of no known"),
-    "an unknown tag": ('frame(1, b\'["v",0,["zz"],[]]\')', "protocol violation: a tree that no packer makes"),
-    "steps below zero": ("frame(1, b'[\"v\",-5,2,[]]')", "protocol violation: not a reply"),
-    "an update of nothing": ("frame(1, b'[\"v\",0,2,[[7,[1]]]]')", "protocol violation"),
-    "updates that are none": ("frame(1, b'[\"v\",0,2,7]')", "protocol violation"),
+    "an unknown tag": ('frame(1, b\'["v",0,["zz"],[],[]]\')', "protocol violation: a tree that no packer makes"),
+    "steps below zero": ("frame(1, b'[\"v\",-5,2,[],[]]')", "protocol violation: not a reply"),
+    "an update of nothing": ("frame(1, b'[\"v\",0,2,[[7,0,0,[1]]],[]]')", "protocol violation"),
+    "updates that are none": ("frame(1, b'[\"v\",0,2,7,[]]')", "protocol violation"),
+    "an update of more than there is": ("frame(1, b'[\"v\",0,2,[[0,1,1,[]]],[]]')", "protocol violation"),
     "a deep nest": ("frame(1, b'[' * 100000)", "nested too deep to be read"),
-    "an exception without a name": ('frame(1, b\'["e",0,[],"",[],[]]\')', "protocol violation: an exception without"),
+    "an exception without a name": (
+        'frame(1, b\'["e",0,[],"",[],[],[]]\')',
+        "protocol violation: an exception without",
+    ),
     "a giant frame": (
         "os.write(channel.fd, struct.pack('<8sII', channel.nonce, 1, 1 << 31))",
         "protocol violation: a frame of 2147483648 bytes, at most",
     ),
     "half a frame": ("os.write(channel.fd, channel.nonce); os._exit(0)", "ended by itself"),
-    "an int without end": ("frame(1, b'[\"v\",0,' + b'9' * 5000 + b',[]]')", "protocol violation: no tree: ValueError"),
+    "an int without end": (
+        "frame(1, b'[\"v\",0,' + b'9' * 5000 + b',[],[]]')",
+        "protocol violation: no tree: ValueError",
+    ),
 }
 
 
@@ -240,7 +250,7 @@ def test_a_forged_frame_is_seen_and_never_counts(name: str, forged: dict[str, li
 
 
 def test_an_honest_looking_forgery_can_only_change_what_the_program_itself_answers() -> None:
-    source = FRAMES + "def f(x):\n    frame(1, b'[\"v\",0,2,[]]')\n    return 1\n"
+    source = FRAMES + "def f(x):\n    frame(1, b'[\"v\",0,2,[],[]]')\n    return 1\n"
     result, after = bare(
         Program(source, "function", (Test("n = 1\nassert f(n) == 2"), Test("assert f(2) == 3")), "f"), GOOD
     )

@@ -430,6 +430,16 @@ def test_the_judge_forgets_what_no_test_holds_once_the_program_knows_what_it_cha
     assert twins.numbers() == [1] and twins.changed == [] and twins.objects() == kept
 
 
+def test_what_a_program_says_that_it_holds_may_be_junk() -> None:
+    twins = shared.Twins()
+    for nothing in (7, None):
+        with pytest.raises(TypeError):
+            twins.settle([[1]], 1, [], nothing)  # type: ignore[arg-type]
+    junk: Any = [-1, 0.0, True, "0", None, [], {}, 2, 10**30, 1]
+    twins.settle([[1], [2]], 1, [], junk)
+    assert twins.numbers() == [1]
+
+
 def test_what_is_too_large_to_be_kept_alike_is_looked_at_when_a_test_has_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
