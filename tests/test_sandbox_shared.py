@@ -18,6 +18,7 @@ import pytest
 from sandbox import shared
 from sandbox.child import BareWorld
 from sandbox.codec import Malformed, Packer, Uncrossable, Unpacker, from_bytes, numbered, to_bytes
+from sandbox.handles import Entry
 from sandbox.pool import run_many
 from sandbox.remote import Link
 from sandbox.serve import Service
@@ -221,12 +222,18 @@ def link() -> Iterator[Link]:
     world = BareWorld()
     service = Service(world, Channel(theirs.fileno(), bytes(8), 1 << 20), LIMITS, {})
     source = (
-        "kept = []\n"
+        "from collections import OrderedDict\nkept = []\n"
         "def keep(x): kept.append(x)\n"
         "def use(x):\n    x.append(1)\n    return x, [x]\n"
         "def fail(x):\n    x.append(1)\n    raise ValueError(x[0])\n"
         "def fresh(): return [[1], {2: [3]}]\n"
         "def last(): return kept[-1]\n"
+        "class K:\n    fails = False\n"
+        "    def __hash__(self):\n        if K.fails: raise OSError('hash')\n        return 1\n"
+        "def key(): return K()\n"
+        "def fails(now): K.fails = now\n"
+        "def bad():\n    kept[-1].append(7)\n    d = OrderedDict({K(): 1})\n"
+        "    K.fails = True\n    return [[1], [2], d]\n"
     )
     assert service.run(compile(source, "<program>", "exec"))
     side = threading.Thread(target=service.answer)
@@ -276,6 +283,73 @@ def test_a_call_of_nothing_leaves_what_is_shared(link: Link) -> None:
         call(link, "nothing_such", [1], [2])
     mine.append(3)
     assert call(link, "last") is mine and link.twins.objects() == [mine]
+
+
+def test_a_request_that_could_not_be_read_leaves_nothing_shared(link: Link) -> None:
+    """Each side would have other numbers for what comes next."""
+    mine: list[Any] = []
+    call(link, "keep", mine)
+    key = call(link, "key")
+    call(link, "fails", True)
+    with pytest.raises(OSError, match="hash"):
+        call(link, "use", [[1], {key: [2]}, [3]])
+    assert link.twins.objects() == []
+    call(link, "fails", False)
+    other = call(link, "last")
+    assert other == [] and other is not mine
+    other.append(1)
+    assert call(link, "last") is other and other == [1]
+
+
+def test_an_answer_that_could_not_be_written_leaves_the_numbers_as_they_were(link: Link) -> None:
+    mine: list[Any] = []
+    call(link, "keep", mine)
+    with pytest.raises(OSError, match="hash"):
+        call(link, "bad")
+    assert mine == [7] and link.twins.objects() == [mine]
+    other = [5]
+    call(link, "keep", other)
+    assert call(link, "last") is other and link.twins.objects() == [mine, other]
+
+
+def test_what_is_nested_too_deep_for_a_request_is_no_longer_shared(link: Link) -> None:
+    mine: list[Any] = []
+    call(link, "keep", mine)
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    mine.append(deep)
+    assert call(link, "last") == [] and link.twins.objects() == [[]]
+
+
+def test_a_function_of_the_program_s_that_is_handed_back_changes_no_numbers(link: Link) -> None:
+    one, two = [1], [2]
+    call(link, "keep", one)
+    call(link, "keep", two)
+    del one
+    two.append(3)
+    call(link, "keep", Entry(link, -1, "use"))
+    call(link, "fresh")
+    assert link.twins.objects() == [two]
+    call(link, "keep", two)
+    assert call(link, "last") is two and not link.aliased
+
+
+def test_with_hollow_answers_nothing_is_shared(link: Link) -> None:
+    link.hollow = True
+    mine: list[Any] = []
+    call(link, "keep", mine)
+    assert link.twins.objects() == []
+
+
+def test_an_answer_that_grows_in_two_places_at_once_is_counted_with_both() -> None:
+    source = (
+        "low = []\ntop = low\nfor _ in range(4):\n    top = [top] * 30\n"
+        "def f(): return top\ndef grow():\n    low.extend(range(20))\n    return 1"
+    )
+    test = Test("x = f()\nassert len(x) == 30\nassert grow() == 1\nassert len(x) == 31")
+    (result,) = run_many([Program(source, "function", (test,), "f")], limits=LIMITS, workers=1)
+    assert result.status == "output_limit", result
 
 
 # The parts
@@ -345,6 +419,10 @@ def test_a_change_is_seen_and_makes_the_twin_alike(container: Any) -> None:
     tree = from_bytes(to_bytes(packer, lambda: shared.update(packer, change)))
     shared.fill(Unpacker(no_handle, numbered((theirs,))), tree)
     assert theirs == ours and type(theirs) is type(ours)
+
+
+def test_one_and_true_are_not_the_same() -> None:
+    assert shared.changes([[1]], [[True]]) == [(0, 0, 0)]
 
 
 def test_what_stayed_at_either_end_does_not_cross_again() -> None:
@@ -428,6 +506,34 @@ def test_the_judge_forgets_what_no_test_holds_once_the_program_knows_what_it_cha
     twins.settle(twins.objects(), 2, [], [0, 1])
     twins.look()
     assert twins.numbers() == [1] and twins.changed == [] and twins.objects() == kept
+
+
+def test_what_only_a_forgotten_one_held_is_forgotten_with_it() -> None:
+    twins, outer = shared.Twins(), [[1]]
+    twins.settle([outer, outer[0]], 2, [], [0, 1])
+    del outer
+    twins.look()
+    assert twins.numbers() == []
+
+
+def test_one_of_the_program_s_that_is_shared_no_more_is_looked_at_when_a_test_has_failed() -> None:
+    twins, given = shared.Twins(), [1]
+    twins.settle([given], 0, [], [0])
+    given.append(2)
+    twins.look()
+    twins.part(0)
+    assert twins.numbers() == twins.changed == [] and twins.lent_changed()
+
+
+def test_one_that_grows_too_large_is_no_longer_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared, "_WORK", 0)
+    twins, one, two = shared.Twins(), list(range(100)), [2]
+    twins.settle([one, two], 2, [], [0, 1])
+    one.extend(range(9_700))
+    twins.look()
+    twins.told()
+    twins.settle([one, two], 2, [], [0, 1])
+    assert twins.objects() == [one]
 
 
 def test_what_a_program_says_that_it_holds_may_be_junk() -> None:
