@@ -274,7 +274,6 @@ class Service:
         if isinstance(error, SystemExit):
             names = ["SystemExit", "BaseException"]
         given = BaseException.args.__get__(error)  # type: ignore[attr-defined]  # not a property of the program's
-        known = len(packer.objects)
 
         def build() -> Tree:
             args = packer.pack_all(list(given)) if len(given) < 10 else []
@@ -288,7 +287,6 @@ class Service:
         if data is not None:
             self._transmit(number, data)
             return
-        packer.back_to(known)
         self._send(number, packer, lambda packer: ["e", self.world.steps, names, message, [], [], []])
 
     def _message(self, error: BaseException) -> str:
