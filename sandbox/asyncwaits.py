@@ -3,10 +3,11 @@
 Who waits is woken in the order in which CPython 3.11 to 3.13 wake them (Lib/asyncio/locks.py and queues.py).
 """
 
-import heapq
 from collections import deque
 from collections.abc import Generator
 from typing import Any, Protocol
+
+from sandbox import concurrency
 
 
 class QueueEmpty(Exception):
@@ -106,7 +107,17 @@ class Event(_Waits):
         return True
 
 
-class Lock(_Waits):
+class _Acquired(_Waits):
+    """What `async with` acquires and releases."""
+
+    async def __aenter__(self: Any) -> None:
+        await self.acquire()
+
+    async def __aexit__(self: Any, *error: Any) -> None:
+        self.release()
+
+
+class Lock(_Acquired):
     """asyncio.Lock."""
 
     def __init__(self) -> None:
@@ -129,14 +140,8 @@ class Lock(_Waits):
         if self._sandbox_line and not self._sandbox_line[0].done():
             self._sandbox_wake(self._sandbox_line)
 
-    async def __aenter__(self) -> None:
-        await self.acquire()
 
-    async def __aexit__(self, *error: Any) -> None:
-        self.release()
-
-
-class Semaphore(_Waits):
+class Semaphore(_Acquired):
     """asyncio.Semaphore."""
 
     def __init__(self, value: int = 1) -> None:
@@ -166,41 +171,28 @@ class Semaphore(_Waits):
         self._sandbox_left -= woken
         return woken
 
-    async def __aenter__(self) -> None:
-        await self.acquire()
-
-    async def __aexit__(self, *error: Any) -> None:
-        self.release()
-
 
 class Queue(_Waits):
     """asyncio.Queue."""
+
+    _sandbox_kind = concurrency.Queue  # that of one thread, which holds the items in their order
 
     def __init__(self, maxsize: int = 0) -> None:
         super().__init__()
         self.maxsize = maxsize
         self._sandbox_putters: deque[Task] = deque()
         self._sandbox_joiners: deque[Task] = deque()
-        self._sandbox_items: Any = self._sandbox_store()
+        self._sandbox_items = self._sandbox_kind()
         self._sandbox_unfinished = 0
 
-    def _sandbox_store(self) -> Any:
-        return deque()
-
-    def _sandbox_put(self, item: Any) -> None:
-        self._sandbox_items.append(item)
-
-    def _sandbox_get(self) -> Any:
-        return self._sandbox_items.popleft()
-
     def qsize(self) -> int:
-        return len(self._sandbox_items)
+        return self._sandbox_items.qsize()
 
     def empty(self) -> bool:
-        return not self._sandbox_items
+        return self._sandbox_items.empty()
 
     def full(self) -> bool:
-        return 0 < self.maxsize <= len(self._sandbox_items)
+        return 0 < self.maxsize <= self._sandbox_items.qsize()
 
     async def put(self, item: Any) -> None:
         while self.full():
@@ -210,7 +202,7 @@ class Queue(_Waits):
     def put_nowait(self, item: Any) -> None:
         if self.full():
             raise QueueFull
-        self._sandbox_put(item)
+        self._sandbox_items._sandbox_put(item)
         self._sandbox_unfinished += 1
         self._sandbox_wake(self._sandbox_line)
 
@@ -222,7 +214,7 @@ class Queue(_Waits):
     def get_nowait(self) -> Any:
         if self.empty():
             raise QueueEmpty
-        item = self._sandbox_get()
+        item = self._sandbox_items._sandbox_get()
         self._sandbox_wake(self._sandbox_putters)
         return item
 
@@ -241,24 +233,13 @@ class Queue(_Waits):
 class LifoQueue(Queue):
     """asyncio.LifoQueue."""
 
-    def _sandbox_store(self) -> Any:
-        return []
-
-    def _sandbox_get(self) -> Any:
-        return self._sandbox_items.pop()
+    _sandbox_kind = concurrency.LifoQueue
 
 
 class PriorityQueue(Queue):
     """asyncio.PriorityQueue."""
 
-    def _sandbox_store(self) -> Any:
-        return []
-
-    def _sandbox_put(self, item: Any) -> None:
-        heapq.heappush(self._sandbox_items, item)
-
-    def _sandbox_get(self) -> Any:
-        return heapq.heappop(self._sandbox_items)
+    _sandbox_kind = concurrency.PriorityQueue
 
 
 KINDS = (Event, Lock, Semaphore, Queue, LifoQueue, PriorityQueue, QueueEmpty, QueueFull)

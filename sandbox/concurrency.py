@@ -1,4 +1,4 @@
-"""queue, threading and asyncio for a program that is alone: everything runs in turn, in one thread."""
+"""queue and threading for a program that is alone: everything runs in turn, in one thread."""
 
 import heapq
 from collections import deque
@@ -12,8 +12,6 @@ Names = dict[str, Any]
 
 class Machine(Protocol):
     """What this file needs of `standins.System`."""
-
-    slept: float
 
     def set_recursion_limit(self, limit: int, /) -> None: ...
 
@@ -203,9 +201,3 @@ def threading_names(machine: Machine) -> Names:
         "current_thread": lambda: main,
         "main_thread": lambda: main,
     }
-
-
-def asyncio_names(machine: Machine) -> Names:
-    from sandbox.asyncloop import names
-
-    return names(machine)
