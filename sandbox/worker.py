@@ -281,6 +281,8 @@ class Zygote:
             if not judged:
                 confine(limits, _SERIES_DESCRIPTORS)
                 gc.freeze()
+                # What a world leaves and the next one replaces, such as a decimal context, is there from the first on,
+                # and is what may be there after every program.
                 make_world("function", "", limits, self.language).call(int)
                 gc.collect()
                 self.objects = len(gc.get_objects())
