@@ -159,9 +159,9 @@ def _library_kinds() -> list[type]:
 @functools.cache
 def _lasting() -> list[tuple[Any, Any]]:
     """The dictionaries and lists in classes of the library, the attributes of its enum.property objects and of the
-    objects that its modules have, such as flags, and what all these hold. A program gets at them without the names by
-    which `examine` knows it: patterns, copy, dataclasses and contextmanager() read whatever attribute they are told to,
-    and an attribute of any other name may be set.
+    objects that its modules have, such as flags, and what all these hold. Programs that share a process get at them
+    without a name that sets them apart: attributes of other names may be set, `re.I | re.M` makes a member that its
+    class keeps, and patterns with a class that type() made read attributes that the text does not name.
     """
     import enum
 

@@ -129,7 +129,6 @@ CLASS_MACHINERY = frozenset(
 CHANGING_ATTRIBUTES = frozenset(
     _words("attrgetter delattr eval exec getattr methodcaller register setattr unicode_whitespace_trans vars")
 )
-CHANGING_STORES = CHANGING_ATTRIBUTES | {"format"}  # calendar.day_name has one
 
 # Underscored names of the standard library that are documented interfaces.
 PUBLIC_UNDERSCORED = frozenset(

@@ -195,7 +195,7 @@ class Translator:
     def attribute(self, node: ast.Attribute) -> ast.expr:
         loading = node.ctx.__class__ is ast.Load
         name = self.mangled(node.attr)
-        self._look_for_changes(node, name, loading)
+        self.apart |= _sets_apart(node, name)
         rule = load_rule(name) if loading else store_rule(name)
         if loading and is_own_init(node):
             rule = "guard"
@@ -215,14 +215,6 @@ class Translator:
         verb = "read" if loading else "set or deleted"
         self.refuse(node, "attribute", f"the attribute {name} may not be {verb}")
         return node
-
-    def _look_for_changes(self, node: ast.Attribute, name: str, loading: bool) -> None:
-        if not name.startswith("_"):
-            self.apart |= name in policy.SHARED_WITHOUT_ATTRIBUTES or (not loading and name in policy.CHANGING_STORES)
-        elif is_dunder(name):
-            self.apart |= not loading or (name != "__name__" and not is_own_init(node))
-        else:
-            self.apart |= name in library_inner()
 
     def aug_assign(self, node: ast.AugAssign) -> ast.AST | list[ast.stmt]:
         target = node.target
@@ -336,7 +328,7 @@ class Translator:
     def innermost_decorator(self, node: ast.expr) -> ast.expr:
         """It is given the function that stands below; any other may be given one that is not decorated at all."""
         if isinstance(node, ast.Attribute) and node.attr in _DECORATING and load_rule(node.attr) == "free":
-            self._look_for_changes(node, node.attr, True)
+            self.apart |= _sets_apart(node, node.attr)
             node.value = self.visit(node.value)
             return node
         return node if isinstance(node, ast.Name) and node.id in _DECORATING else self.visit(node)
@@ -529,6 +521,15 @@ class Translator:
         self.bind(node, local)
         target = ast.Name(id=local, ctx=STORE, **HERE)
         return ast.copy_location(ast.Assign(targets=[target], value=value, **HERE), node)
+
+
+def _sets_apart(node: ast.Attribute, name: str) -> bool:
+    """Whether a program with this attribute, whose name is `name` once mangled, is to have a process of its own."""
+    if not name.startswith("_"):
+        return name in policy.SHARED_WITHOUT_ATTRIBUTES
+    if is_dunder(name):
+        return node.ctx.__class__ is not ast.Load or (name != "__name__" and not is_own_init(node))
+    return name in library_inner()
 
 
 def _tick_lambda(node: ast.Lambda, strict: bool) -> None:
