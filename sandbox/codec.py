@@ -45,6 +45,7 @@ class Uncrossable(Exception):
 
 
 FUNCTION = "f"  # what the text of a function that tests hand in calls it
+TESTS = "tests"  # the module that the code of tests is said to be of
 _PLAIN = frozenset({NoneType, bool, int, float, str})
 MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict, array, *STATES})
 # What tests ask of a lazy answer is whether it is one. The program's side gives a handle on nothing else these names.

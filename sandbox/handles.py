@@ -22,7 +22,6 @@ _DOC: Any = property(lambda self: self.__getattr__("__doc__"))
 
 
 TEST = "<test>"  # the file that the code of tests is said to be of
-TESTS = "tests"  # and its module
 
 
 class Ended(BaseException):

@@ -29,9 +29,9 @@ from functools import cache, partial
 from types import CodeType
 from typing import Any
 
-from sandbox.codec import Malformed, Uncrossable, from_bytes
+from sandbox.codec import TESTS, Malformed, Uncrossable, from_bytes
 from sandbox.foresee import bound_names
-from sandbox.handles import TESTS, Ended, Entry
+from sandbox.handles import Ended, Entry
 from sandbox.lasting import WARM, settings, state, warm_codecs
 from sandbox.library_values import TYPES
 from sandbox.prepared import EARLY, Prepared, prepare_tests, reads_attributes, tell_of_a_class

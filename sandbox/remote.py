@@ -7,6 +7,7 @@ from typing import Any
 from sandbox import functions
 from sandbox.codec import (
     MUTABLE,
+    TESTS,
     Malformed,
     Packer,
     Tree,
@@ -18,7 +19,7 @@ from sandbox.codec import (
     to_bytes,
     written_out,
 )
-from sandbox.handles import TEST, TESTS, Ended, Entry, Remote, attributes_of_kind, of_the_answer
+from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, of_the_answer
 from sandbox.raised import made, nearest, said
 from sandbox.shared import Twins, fill, update
 from sandbox.wire import Channel, Closed

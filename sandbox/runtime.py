@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from sandbox import attributes, freeze, guards, modules, policy, standins
-from sandbox.codec import FUNCTION
+from sandbox.codec import FUNCTION, TESTS
 from sandbox.modules import Importer, hidden_import
 from sandbox.refused import Refused
 from sandbox.rules import is_dunder
@@ -82,7 +82,7 @@ class World:
 
     def function(self, text: str) -> Any:
         """What the text of a function of the tests' makes. The program's own names are not its."""
-        names: dict[str, Any] = {"__name__": "tests", "__builtins__": self.builtins}
+        names: dict[str, Any] = {"__name__": TESTS, "__builtins__": self.builtins}
         if text not in self.functions:
             self.functions[text] = translate(text, allow_modules=self.allow_modules)
         exec(self.functions[text], names)
