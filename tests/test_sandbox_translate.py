@@ -535,6 +535,15 @@ def test_what_calls_nothing() -> None:
         ("x.__class__", True),
         ("f.__name__ = 'a'", True),
         ("from operator import attrgetter", True),
+        ("import functools\nfunctools.update_wrapper(f, g)", True),
+        ("import re\nre.I._value_ = 0", True),
+        ("import typing\ntyping.Iterable.register(int)", True),
+        ("match x:\n    case object(register=f): f(int)", True),
+        ("match x:\n    case object(_value_=y): pass", True),
+        ("class A:\n    def f(self): super().__setattr__(x, 'y', 0)", True),
+        ("class A(property): pass", True),
+        ("x.y.__init__(f)", True),
+        ("globals()['getattr']", True),
     ],
 )
 def test_fast_mode_has_programs_of_functions_and_plain_classes_share_a_process(source: str, apart: bool) -> None:
