@@ -225,13 +225,14 @@ def restore() -> None:
 
 
 def forget() -> None:
-    """Empty the library's caches: a program's keys in them would be asked for their hash and `==` by the next one."""
+    """Empty the library's caches: a program's keys in them would be asked for their hash and `==` by the next one.
+
+    Not that of struct, which no program of a shared process has.
+    """
     import _strptime
     import re
-    import struct
 
     re.purge()
-    vars(struct)["_clearcache"]()
     vars(_strptime)["_regex_cache"].clear()
     _clear_caches()
 

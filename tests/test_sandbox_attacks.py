@@ -8,6 +8,8 @@ the operating system's walls with the language layer off. `test_sandbox_escapes`
 import collections
 import contextlib
 import ctypes
+import fractions
+import functools
 import gc
 import multiprocessing
 import platform
@@ -32,6 +34,7 @@ from sandbox import (
     copying,
     execute,
     execution,
+    freeze,
     handles,
     modules,
     policy,
@@ -2276,9 +2279,11 @@ CLEANED = {
     "a class that C code made": ("try: ExceptionGroup.split = 3\nexcept TypeError: pass", "print(callable(ExceptionGroup('a', [ValueError()]).split))", "True"),
     "what deepcopy keeps": ("import copy\nmemo = {}\ncopy.deepcopy([[1]], memo)\ntry: type(memo[id(memo)]).x = 1\nexcept TypeError: pass", "import copy\nmemo = {}\ncopy.deepcopy([[1]], memo)\nprint('x' in dir(memo[id(memo)]))", "False"),
     "the members of a class": (GET + "import re\nget(re.RegexFlag, '_member_names_').clear()", "import re\nprint(re.I in list(re.RegexFlag))", "True"),
+    "the value of a member": (GET + "import functools, re\nkinds = [functools.cache(kind) for kind in get(re.RegexFlag, '__mro__')]\nfor kind in kinds:\n    if 'value' in dir(kind): kind.value.fget = id", "import re\nprint(re.I.value)", "2"),
     "an abstract class's register": (GET + "import typing\nget(typing.Iterable, 'register')(int)", "import typing\nprint(isinstance(1, typing.Iterable))", "False"),
     "a property by another super": ("from fractions import Fraction\nsuper = lambda: Fraction.numerator\nsuper().__init__(lambda s: 42)", "from fractions import Fraction\nprint(Fraction(1, 2).numerator)", "1"),
     "an attribute of a flag": ("import re\nre.I.note = 1", "import re\nprint(hasattr(re.I, 'note'))", "False"),
+    "an attribute of flags together": ("import re\n(re.X | re.M | re.S).note = 1", "import re\nprint(hasattr(re.X | re.M | re.S, 'note'))", "False"),
     "attributes of other objects": ("import typing\ntyping.AnyStr.note = typing.Literal.note = 1", "import typing\nprint([hasattr(x, 'note') for x in (typing.AnyStr, typing.Literal)].count(True))", "0"),
     "what a finalizer gives to flags": ("import re, sys\nclass Buffer:\n    readable = writable = seekable = flush = bool\n    closed = False\n    def close(self): re.I.note = lambda: open('/x')\nx = [type(sys.stdin)(Buffer())]\nx.append(x)", "import re\nprint(hasattr(re.I, 'note') and re.I.note())", "False"),
     "what a function of the library holds": ("import json\ndef f(): return open('/x')\njson.dumps.held = f", "import json\nprint(hasattr(json.dumps, 'held') and json.dumps.held())", "False"),
@@ -2346,6 +2351,19 @@ def test_what_asked_for_encodings_leaves_no_names() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == "1 0\n", done.stderr
+
+
+def test_what_a_function_of_the_library_keeps_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As fractions do from Python 3.12 on: the next program's would be compared with it."""
+    kept = functools.lru_cache(abs)
+    monkeypatch.setattr(fractions, "kept", kept, raising=False)
+    freeze._clearing.cache_clear()
+    try:
+        kept(1)
+        freeze.forget()
+    finally:
+        freeze._clearing.cache_clear()
+    assert kept.cache_info().currsize == 0
 
 
 def test_code_that_has_run_is_not_run_again_after_a_source_that_is_translated_late() -> None:
