@@ -54,11 +54,14 @@ class Remote:
     that the test names.
     """
 
-    __slots__ = _PRIVATE
+    __slots__ = (*_PRIVATE, "__weakref__")
 
     def __init__(self, link: Link, number: int, label: str) -> None:
         for name, value in zip(_PRIVATE, (link, number, label), strict=True):
             object.__setattr__(self, name, value)
+
+    def __del__(self) -> None:
+        self._sandbox_link.dropped.add(self._sandbox_number)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._sandbox_link.call(self, args, kwargs)
@@ -206,6 +209,9 @@ class Entry(Remote):
     """The function under test, looked up by name in the program at every call."""
 
     __slots__ = ()
+
+    def __del__(self) -> None:
+        """It has no number."""
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         link = self._sandbox_link

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
+from weakref import WeakValueDictionary
 
 from sandbox import functions
 from sandbox.codec import (
@@ -71,7 +72,8 @@ class Link:
         self._number = 0
         self._expected = 0
         self._arrived: dict[int, bytes] = {}
-        self._handles: dict[int, Remote] = {}
+        self._handles: WeakValueDictionary[int, Remote] = WeakValueDictionary()
+        self.dropped: set[int] = set()  # numbers of handles that the tests hold no more, and the program does not know
         self.functions: list[Any] = []  # of the tests, as they went to the program
         self.given_back = False  # one of them came from it
         self._function_numbers: dict[int, int] = {}  # by their ids
@@ -138,7 +140,7 @@ class Link:
         """
         if alone:
             packer = _TestsPacker(self, [])
-            data = to_bytes(packer, lambda: [operation, None, None, *build(packer)])
+            data = to_bytes(packer, lambda: [operation, None, None, None, *build(packer)])
             return self._asked(data, packer.objects, None, is_next)
         self.twins.look()
         request = None
@@ -150,11 +152,14 @@ class Link:
 
     def _request(self, packer: Packer, operation: str, build: Callable[[Packer], list[Tree]]) -> bytes | None:
         """None where a container cannot be shared any more: the others have other numbers then."""
+        kept, dropped = self.twins.numbers(), set(self.dropped)
         try:
-            return to_bytes(packer, lambda: [operation, self.twins.numbers(), self._updates(packer), *build(packer)])
+            data = to_bytes(packer, lambda: [operation, kept, self._updates(packer), sorted(dropped), *build(packer)])
         except _Apart as apart:
             self.twins.part(apart.number)
             return None
+        self.dropped -= dropped
+        return data
 
     def _updates(self, packer: Packer) -> list[Tree]:
         found = []
@@ -332,6 +337,7 @@ class Link:
         if remote is None:
             kind = self._class_for(label, Remote, attributes_of_kind(label))
             remote = self._handles[number] = kind(self, number, label)
+            self.dropped.discard(number)  # an earlier answer's, to what was asked for before the first was read
         return remote
 
     def _class_for(self, name: str, base: type, attributes: dict[str, Any]) -> Any:

@@ -1,16 +1,17 @@
 """The candidate's side of a judgement: run the program once, then answer the judge's calls until it hangs up.
 
-Requests (trees of `codec`): `[operation, kept, updates, ...]`, where `kept` are the numbers of the containers that the
-tests still hold (`shared`), `updates` what they changed of these, and None for both leaves them alone; or
-`["batch", name, calls]`. Replies: `["v", steps, value, updates, held]`, `["e", steps, names, message, args, updates,
-held]` for an exception, `["x", steps, status, message]` when a limit or a refusal ends the program, `["o", steps,
-stdout]` for a stdio run. `updates` is what the program changed of these containers and of its arguments, `held` which
-of them, and of those in the value, it holds.
+Requests (trees of `codec`): `[operation, kept, updates, dropped, ...]`: the numbers of the containers that the tests
+still hold (`shared`), what they changed of these, and the numbers of the handles that they hold no more; all are None
+where nothing changes hands. Or `["batch", name, calls]`.
+Replies: `["v", steps, value, updates, held]`, `["e", steps, names, message, args, updates, held]` for an exception,
+`["x", steps, status, message]` when a limit or a refusal ends the program, `["o", steps, stdout]` for a stdio run.
+`updates` is what the program changed of these containers and of its arguments, `held` which of them, and of those in
+the value, it holds.
 Nothing here is trusted by the other side: whoever breaks out of the language layer may send what he likes.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import CodeType, FunctionType
 from typing import Any, Protocol
@@ -87,8 +88,9 @@ class Service:
         self.world, self.channel, self.limits, self.statuses = world, channel, limits, statuses
         self.clean = True  # nothing but answers and exceptions so far
         self.steps = 0  # the program's when it last came to an answer of its own
-        self.handles: list[Any] = []  # what the judge has handles on
+        self.handles: dict[int, Any] = {}  # what the judge has handles on, by numbers that are not given again
         self.handle_numbers: dict[int, int] = {}  # by their ids
+        self.next_handle = 0
         self.shared: list[Any] = []  # containers that the tests may still hold as well
         self.functions: dict[int, Any] = {}  # that the tests handed in, by the numbers that they have there
         self.function_numbers: dict[int, int] = {}  # by their ids
@@ -144,11 +146,24 @@ class Service:
                 for offset, arguments in enumerate(calls):
                     self._answer_one(number + offset, "call", None, None, [name, arguments, [], []])
             else:
-                kept, updates, *parts = parts
-                self._answer_one(number, operation, kept, updates, parts)
+                kept, updates, dropped, *parts = parts
+                self._answer_one(number, operation, kept, updates, parts, dropped or ())
+
+    def _drop(self, numbers: Iterable[int]) -> None:
+        """What nobody else holds ends now, as it would have in the tests' own process."""
+        for number in numbers:
+            if number in self.handles:
+                del self.handle_numbers[id(self.handles[number])]
+                del self.handles[number]
 
     def _answer_one(
-        self, number: int, operation: str, kept: list[int] | None, updates: list[Tree] | None, parts: list[Tree]
+        self,
+        number: int,
+        operation: str,
+        kept: list[int] | None,
+        updates: list[Tree] | None,
+        parts: list[Tree],
+        dropped: Iterable[int] = (),
     ) -> None:
         objects: list[Any] = []
         if kept is not None:
@@ -164,6 +179,7 @@ class Service:
                 fill(unpacker, one)
             call = self._resolve(operation, parts, unpacker)
             before = [snapshot(one) for one in objects]
+            self._drop(dropped)  # one of them may be asked for in the same request, and what ends may change something
             answer.append(self.world.call(*call))
         except BaseException as error:
             failure = error
@@ -246,9 +262,10 @@ class Service:
         own = type(value) is FunctionType and vars(value)  # then it holds what theirs does not
         if given is not None and not own:
             return ["j", given]
-        number = self.handle_numbers.setdefault(id(value), len(self.handles))
-        if number == len(self.handles):
-            self.handles.append(value)
+        number = self.handle_numbers.setdefault(id(value), self.next_handle)
+        if number == self.next_handle:
+            self.handles[number] = value
+            self.next_handle += 1
         return ["h", number, _label(type(value))]
 
     def _send(self, number: int, packer: Packer, build: Callable[[Packer], Tree]) -> None:

@@ -65,6 +65,22 @@ CASES = {
         "def f(a):\n    try:\n        yield 1\n    finally:\n        a.append('end')\n",
         "a = []\nit = f(a)\nassert next(it) == 1 and a == []\nassert list(it) == [] and a == ['end']",
     ),
+    "a generator that is given up": (
+        "def f(a):\n    try:\n        yield 1\n    finally:\n        a.append('end')\ndef g(): return 1\n",
+        "a = []\nit = f(a)\nnext(it)\ndel it\ng()\nassert a == ['end']\nfor x in f(a): break\ng()\n"
+        "assert a == ['end'] * 2",
+    ),
+    "objects that come and go": (
+        "live = []\ndef lives(n):\n    live.append(n)\n    try:\n        yield\n    finally:\n        live.remove(n)\n"
+        "class f:\n    def __init__(self, n): self.n, self.life = n, lives(n); next(self.life)\n"
+        "    def me(self): return self\ndef g(): return len(live)\n",
+        "for i in range(50): f(i).me().me()\nx = f(50)\ny = x.me()\nassert g() == 1 and x is y\ndel x\n"
+        "assert g() == 1 and y.n == 50\ndel y\nassert g() == 0",
+    ),
+    "a function that is handed back and given up": (
+        "def f(x): return x\ndef g(h): return h(3)\n",
+        "h = f(g)\nassert h is g\ndel h\nassert g(f) == 3 and f(g)(f) == 3 and f(f)(f)(7) == 7 and g(f(f)) == 3",
+    ),
     "an instance of a subclass stays one": (
         "class S(list): pass\nkeep = S([1])\ndef f(): return keep\ndef g(): return type(keep).__name__, sum(keep)\n",
         "a = f()\na.append(2)\nassert g() == ('S', 3) and f() is a",
