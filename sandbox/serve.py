@@ -187,6 +187,8 @@ class Service:
         if not isinstance(failure, MemoryError):
             self.steps = self.world.steps
         try:
+            if failure is not None:
+                self.world.call(_let_go, (failure,))
             # Under the program's limits too: an OrderedDict asks for the hashes of its keys.
             changed = self.world.call(changes, (before, objects)) if before else []
         except BaseException as error:
@@ -195,7 +197,6 @@ class Service:
         known, told = len(objects), before is not None  # or the judge has numbers for what was not read to the end
         del before
         if failure is not None:
-            BaseException.with_traceback(failure, None)  # it holds what the program's functions held, and this frame
             self._send_failure(number, packer, failure, changed if told else None)
             return
 
@@ -312,6 +313,18 @@ class Service:
         except BaseException as second:  # its own __str__ failed, or ran into the limit
             text = f"(no message: {str.__str__(type(second).__name__)})"  # a name may have a `__format__`
         return str.__str__(text)[:_MESSAGE_CHARS]  # str() may give a subclass of the program's
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Let go of what the functions held that it ended, and our own frame; their generators may have last words."""
+    seen: set[int] = set()
+    pending = [error]
+    while pending:
+        error = pending.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            BaseException.with_traceback(error, None)
+            pending += [BaseException.__dict__[name].__get__(error) for name in ("__context__", "__cause__")]
 
 
 def _label(kind: type) -> str:

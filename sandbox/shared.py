@@ -22,7 +22,9 @@ from sandbox.library_values import STATES, array_text, read_array, set_state, st
 _ROOM, _EACH = 10_000, 100
 _WORK, _AT_ONCE = 10_000_000, 20
 _MOST_LENT = 100
-Change = tuple[int, int, int]  # a container's number, and how many of its first and of its last items stayed
+_STEPS = 10**8  # items to set one by one in a deque, times its length
+# A container's number, and how many of its first and of its last items stayed; of a dict how many of its first keys.
+Change = tuple[int, int, int]
 Snapshot = list[Any] | bytes
 
 
@@ -63,8 +65,10 @@ def _stayed(value: Any, old: Snapshot, new: Snapshot) -> tuple[int, int]:
     """How many of the first and of the last items are the same as before.
 
     These need not cross, and are on the other side what they were: a tuple the same one. Only where both sides have
-    the items in one order.
+    the items in one order. Of a dict these are keys: nor do they leave their places, or loops over them would fail.
     """
+    if issubclass(type(value), dict):
+        return _alike(old[::2], new[::2][: len(old) // 2]), 0
     if not issubclass(type(value), list | deque):
         return 0, 0
     most = min(len(old), len(new))
@@ -75,7 +79,7 @@ def _stayed(value: Any, old: Snapshot, new: Snapshot) -> tuple[int, int]:
 
 def _alike(old: Snapshot, new: Snapshot) -> int:
     same = map(operator.is_, old, new)
-    return next((number for number, alike in enumerate(same) if not alike), len(old))
+    return next((number for number, alike in enumerate(same) if not alike), min(len(old), len(new)))
 
 
 def update(packer: Packer, change: Change) -> Tree:
@@ -88,7 +92,8 @@ def update(packer: Packer, change: Change) -> Tree:
     elif kind in STATES:
         items = [packer.pack(state(value))]
     elif issubclass(kind, dict):
-        items = packer.pack_pairs(items_of(value))
+        pairs = list(items_of(value))
+        items = [*packer.pack_all([one for _, one in pairs[:first]]), *packer.pack_pairs(pairs[first:])]
     elif issubclass(kind, set):
         items = packer.pack_keys(list(set.__iter__(value)))
     else:
@@ -114,22 +119,41 @@ def fill(unpacker: Unpacker, change: Tree) -> int:
     if issubclass(kind, list):
         list.__setitem__(target, slice(None), items)
     elif issubclass(kind, deque):
-        deque.clear(target)
-        deque.extend(target, items)
+        _fill_deque(target, items, first, len(items) - last)
     elif issubclass(kind, bytearray):
         bytearray.__setitem__(target, slice(None), bytes(items))
     elif issubclass(kind, array):
         array.__setitem__(target, slice(None), read_array(target.typecode, *items))
     elif issubclass(kind, dict):
-        pairs = list(zip(items[::2], items[1::2], strict=True))
-        (OrderedDict if issubclass(kind, OrderedDict) else dict).clear(target)
-        update_pairs(target, pairs)
+        _fill_dict(target, items, first)
     elif issubclass(kind, set):
         set.clear(target)
         set.update(target, items)
     else:
         set_state(target, *items)
     return int(number)
+
+
+def _fill_deque(target: "deque[Any]", items: list[Any], start: int, stop: int) -> None:
+    """Items replaced by others are set in their places: it has not changed for who loops over it."""
+    if len(items) == deque.__len__(target) and (stop - start) * len(items) <= _STEPS:
+        for place in range(start, stop):
+            deque.__setitem__(target, place, items[place])
+    else:
+        deque.clear(target)
+        deque.extend(target, items)
+
+
+def _fill_dict(target: dict[Any, Any], items: list[Any], first: int) -> None:
+    """So many of the keys stay, in their places; `items` are their values, and then pairs."""
+    base: Any = OrderedDict if isinstance(target, OrderedDict) else dict
+    keys = list(base.keys(target))
+    if first > min(len(keys), len(items)):
+        raise ValueError("a change that keeps more than there is")
+    pairs = list(zip(items[first::2], items[first + 1 :: 2], strict=True))
+    if first < len(keys):
+        base.clear(target)
+    update_pairs(target, [*zip(keys, items[:first], strict=False), *pairs])
 
 
 def held(objects: list[Any], answer: list[Any]) -> list[int]:

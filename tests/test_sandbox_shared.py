@@ -103,6 +103,38 @@ CASES = {
         "def g(): kept[-1].append(2)\n",
         "a = []\ntry:\n    f(a)\nexcept KeyError as error:\n    assert error.args[0] is a\ng()\nassert a == [1, 2]",
     ),
+    "loops over what each call changes the items of": (
+        "def f(d, k): d[k] += 1\n",
+        "from collections import OrderedDict, deque\n"
+        "for d in ({0: 1, 1: 2}, OrderedDict({0: 1, 1: 2}), deque([1, 2]), [1, 2]):\n"
+        "    for k, _ in enumerate(d): f(d, k)\n"
+        "    assert list(d.values() if isinstance(d, dict) else d) == [2, 3]",
+    ),
+    "a generator's loop over what the test changes the items of": (
+        "def f(d):\n    for k in d: yield d[k]\n",
+        "from collections import OrderedDict, deque\n"
+        "for d in ({0: 0, 1: 2}, OrderedDict({0: 0, 1: 2}), deque([0, 1]), [0, 1]):\n"
+        "    it = f(d)\n    assert next(it) == 0\n    d[1] = 1\n    assert next(it) == 1 or type(d) in (list, deque)",
+    ),
+    "loops over a dict from which keys are gone": (
+        "class f:\n    def __init__(self): self.d = {0: 0, 1: 1, 2: 2}\n    def add(self, k): self.d[k] += 10\n",
+        "s = f()\nd = s.d\ndel d[0]\nfor k in d: s.add(k)\nassert d == {1: 11, 2: 12}",
+    ),
+    "a dict's keys stay what they are": (
+        "keep = {(1,): 0, True: 0, 'b': 0}\nfirst = list(keep)\ndef f(): return keep\n"
+        "def g(): return [x is y for x, y in zip(keep, first)], repr(keep)\n",
+        "d, found = f(), []\n"
+        "d[1] = 5\nfound.append(g())\nd['b'] = 6\nd['c'] = 7\nfound.append(g())\n"
+        "del d[True]\nd[1] = 8\nfound.append(g())\nd.clear()\nd['x'] = 1\nfound.append((g(), repr(d)))\n"
+        "assert found == {found}",
+    ),
+    "the last words of a generator of a function that failed": (
+        "def g(x):\n    try: yield\n    finally: x.append('end')\n"
+        "def h(x):\n    it = g(x)\n    next(it)\n    raise KeyError\n"
+        "def f(x, how):\n    if how: h(x)\n    try: h(x)\n    except KeyError: raise ValueError\n",
+        "a = []\nfor how in (0, 1):\n    try: f(a, how)\n    except (KeyError, ValueError): pass\n"
+        "    assert a == ['end'] * (how + 1)",
+    ),
     "every kind of container": (
         "kept = {}\ndef f(k, x): kept[k] = x\n"
         "def g():\n    kept[0].append(1); kept[1][1] = 1; kept[2].add(1); kept[3].appendleft(1); kept[4][1] += 1\n"
@@ -442,6 +474,30 @@ def test_a_change_is_seen_and_makes_the_twin_alike(container: Any) -> None:
 
 def test_one_and_true_are_not_the_same() -> None:
     assert shared.changes([[1]], [[True]]) == [(0, 0, 0)]
+
+
+def test_of_a_dict_only_the_values_cross_again_where_the_keys_stayed() -> None:
+    key = (1, 2)
+    for kind in (dict, OrderedDict):
+        ours = kind({key: 1, "b": 2})
+        before = [shared.snapshot(ours)]
+        ours["b"] = 3
+        ours["c"] = 4
+        assert shared.changes(before, [ours]) == [(0, 2, 0)]
+        assert shared.update(Packer(refuse, [ours]), (0, 2, 0)) == [0, 2, 0, [1, 3, "c", 4]]
+        theirs = kind({key: 1, "b": 2})
+        shared.fill(Unpacker(no_handle, [theirs]), [0, 2, 0, [1, 3, "c", 4]])
+        assert theirs == ours and next(iter(theirs)) is key
+        for junk in ([0, 4, 0, [1, 2, 3, 4]], [0, 2, 0, [1]], [0, 1, 0, [1, 2]]):
+            with pytest.raises(ValueError):
+                shared.fill(Unpacker(no_handle, [theirs]), junk)
+        assert theirs == ours
+
+
+def test_a_long_deque_is_filled_in_time() -> None:
+    target = deque(range(300_000))
+    shared.fill(Unpacker(no_handle, [target]), [0, 0, 0, list(range(1, 300_001))])
+    assert target[0] == 1 and len(target) == 300_000
 
 
 def test_what_stayed_at_either_end_does_not_cross_again() -> None:
