@@ -35,6 +35,8 @@ def _pause(wish: Any) -> Generator[Any, Any, Any]:
 class Loop:
     """Tasks that can go on, and tasks that sleep, by waking time and then by order."""
 
+    kind = Task
+
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.ready: deque[Task] = deque()
@@ -49,7 +51,7 @@ class Loop:
             if not hasattr(awaitable, "__await__"):
                 raise TypeError("An asyncio.Future, a coroutine or an awaitable is required")
             awaitable = _awaiting(awaitable)
-        task = Task(awaitable)
+        task = self.kind(awaitable)
         self.ready.append(task)
         return task
 
@@ -75,10 +77,13 @@ class Loop:
         finally:
             self.running = False
 
+    def stuck(self) -> None:
+        refuse("waiting", "every coroutine waits for another one")
+
     def _turn(self) -> None:
         if not self.ready:
             if not self.sleeping:
-                refuse("waiting", "every coroutine waits for another one")
+                self.stuck()
             at, _, task = heapq.heappop(self.sleeping)
             self.clock.slept = max(self.clock.slept, at)
             self.ready.append(task)
@@ -145,9 +150,8 @@ def _iscoroutinefunction(value: Any) -> bool:
     return type(function) is types.FunctionType and bool(function.__code__.co_flags & CO_COROUTINE)
 
 
-def names(clock: Clock) -> dict[str, Any]:
+def names(loop: Loop) -> dict[str, Any]:
     """asyncio's functions over one loop. What is not here is refused by name."""
-    loop = Loop(clock)
 
     async def sleep(delay: float, result: Any = None) -> Any:
         await _pause(float(delay))

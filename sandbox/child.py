@@ -125,6 +125,11 @@ class BareWorld:
         exec(text, names)
         return names[FUNCTION]
 
+    def asyncio(self) -> dict[str, Any]:
+        import asyncio
+
+        return vars(asyncio)
+
     def run(self, code: CodeType) -> None:
         exec(code, self.namespace)
 

@@ -19,7 +19,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from keyword import iskeyword
-from types import FunctionType, GeneratorType, NoneType
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, NoneType
 from typing import Any
 
 from sandbox.library_values import (
@@ -49,7 +49,9 @@ TESTS = "tests"  # the module that the code of tests is said to be of
 _PLAIN = frozenset({NoneType, bool, int, float, str})
 MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict, array, *STATES})
 # What tests ask of a lazy answer is whether it is one. The program's side gives a handle on nothing else these names.
-LAZY: dict[str, type] = {kind.__name__: kind for kind in (GeneratorType, map, filter, zip, enumerate)}
+LAZY: dict[str, type] = {
+    kind.__name__: kind for kind in (GeneratorType, CoroutineType, AsyncGeneratorType, map, filter, zip, enumerate)
+}
 _FACTORIES: dict[str, Any] = {"int": int, "list": list, "set": set, "dict": dict, "str": str, "float": float}
 _FACTORY_NAMES = {id(factory): name for name, factory in _FACTORIES.items()}
 _OF_PROGRAM = "_sandbox_of_program"  # mark of a factory that stands for the program's

@@ -6,7 +6,7 @@ Comparisons and operators are not asked of the program: it would see the expecte
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -108,10 +108,33 @@ class Remote:
         return self.__getattr__("__enter__")()
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self._sandbox_handles(error)
         if error is None:
             self.__getattr__("__exit__")(None, None, None)
-        elif not isinstance(error, AssertionError | Ended) and not _is_one_of(error, self._sandbox_link.raised):
-            raise Uncrossable("a test raises an exception for the program to handle, which cannot cross to it")
+
+    def _sandbox_handles(self, error: BaseException | None) -> None:
+        """Uncrossable where the program's `with` is to handle an exception of the test's own."""
+        if error is None or isinstance(error, AssertionError | Ended) or _is_one_of(error, self._sandbox_link.raised):
+            return
+        raise Uncrossable("a test raises an exception for the program to handle, which cannot cross to it")
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._sandbox_link.ask("await", self)
+        yield  # it is done at once, as far as the test can see
+
+    def __aiter__(self) -> Any:
+        return self._sandbox_link.ask("aiter", self)
+
+    async def __anext__(self) -> Any:
+        return self._sandbox_link.ask("anext", self)
+
+    async def __aenter__(self) -> Any:
+        return self._sandbox_link.ask("aenter", self)
+
+    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self._sandbox_handles(error)
+        if error is None:
+            self._sandbox_link.ask("aexit", self)
 
     def __delattr__(self, name: str) -> None:
         self._sandbox_link.ask("delattr", self, name)

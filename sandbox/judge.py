@@ -29,6 +29,7 @@ from functools import cache, partial
 from types import CodeType
 from typing import Any
 
+from sandbox import asynctests
 from sandbox.codec import TESTS, Malformed, Uncrossable, from_bytes
 from sandbox.foresee import bound_names
 from sandbox.handles import Ended, Entry
@@ -83,6 +84,7 @@ class Judge:
     def prepare(self) -> None:
         import importlib
 
+        asynctests.install()
         for name in WARM:
             importlib.import_module(name)
         warm_codecs()
@@ -259,6 +261,7 @@ def _start_anew(prepared: Prepared) -> None:
     """Undo what the tests before may have set for the whole interpreter: it would decide over other programs."""
     if prepared.seeded:
         random.seed(0)  # so that a test which draws its inputs draws the same for everyone
+    asynctests.begin()
     setcontext(_DECIMALS.copy())
     sys.setrecursionlimit(_RECURSION)
     sys.set_int_max_str_digits(_DIGITS)

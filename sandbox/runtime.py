@@ -80,6 +80,10 @@ class World:
         kind: type = modules.named_tuple(name, fields, rename=True)
         return kind
 
+    def asyncio(self) -> dict[str, Any]:
+        """The names of the program's own module of that name."""
+        return vars(self.importer.module("asyncio"))
+
     def function(self, text: str) -> Any:
         """What the text of a function of the tests' makes. The program's own names are not its."""
         names: dict[str, Any] = {"__name__": TESTS, "__builtins__": self.builtins}

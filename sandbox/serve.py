@@ -45,6 +45,8 @@ class World(Protocol):
 
     def function(self, text: str) -> Any: ...
 
+    def asyncio(self) -> dict[str, Any]: ...
+
 
 def _set_attribute(target: Any, name: str, value: Any) -> None:
     setattr(target, name, value)
@@ -76,6 +78,15 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "iter": iter,
     "reversed": reversed,
     "next": next,
+    "aiter": aiter,
+}
+# And what it may have the program's asyncio do with an awaitable, until that is done: what to await.
+_AWAITED: dict[str, Callable[..., Any]] = {
+    "await": lambda names, value: value,
+    "anext": lambda names, value: anext(value),
+    "aenter": lambda names, value: type(value).__aenter__(value),
+    "aexit": lambda names, value: type(value).__aexit__(value, None, None, None),
+    "wait_for": lambda names, value, timeout: names["wait_for"](value, timeout),
 }
 
 
@@ -231,9 +242,17 @@ class Service:
             args = unpacker.unpack_all(args)
             keywords = dict(zip(names, unpacker.unpack_all(values), strict=True))
             return (self._global, [target], {}) if function is _NO_NAME else (function, args, keywords)
+        if operation in _AWAITED:
+            return self._until_done, [_AWAITED[operation], *unpacker.unpack_all(parts)], {}
+        if operation in ("create_task", "iscoroutinefunction"):
+            return self.world.asyncio()[operation], unpacker.unpack_all(parts), {}
         if operation not in _OPERATIONS:
             raise Malformed(f"no operation {operation!r}")
         return _OPERATIONS[operation], unpacker.unpack_all(parts), {}
+
+    def _until_done(self, wanted: Callable[..., Any], *values: Any) -> Any:
+        names = self.world.asyncio()
+        return names["new_event_loop"]().run_until_complete(wanted(names, *values))
 
     def _global(self, name: str) -> Any:
         value = self.world.namespace.get(name, _NO_NAME)

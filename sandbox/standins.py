@@ -78,7 +78,7 @@ class System:
 
     def stand_ins(self) -> dict[str, Callable[[], Names]]:
         return {
-            "asyncio": lambda: asyncloop.names(self),
+            "asyncio": lambda: asyncloop.names(asyncloop.Loop(self)),
             "atexit": self._atexit_names,
             "builtins": self._builtins_names,
             "contextlib": self._contextlib_names,

@@ -1,0 +1,176 @@
+"""Tests of coroutines: awaited in the judge, run in the program, judged as asyncio does it in one process."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from sandbox.pool import run_many
+from sandbox.verdict import Limits, Program, Test
+
+LIMITS = Limits(steps=2_000_000, cpu_seconds=4, wall_seconds=60, memory_mb=512, output_bytes=1 << 20)
+SOURCE = """
+import asyncio
+from collections import deque
+
+order = []
+
+async def f(x, delay=0.0):
+    order.append(('begin', x))
+    await asyncio.sleep(delay)
+    order.append(('end', x))
+    if x == 'bad':
+        raise ValueError('bad', x)
+    return [x, x]
+
+async def counts(n):
+    for i in range(n):
+        await asyncio.sleep(0)
+        yield i
+
+class Room:
+    def __init__(self):
+        self.log, self.waiting = [], deque()
+        self.queue = asyncio.Queue()
+    async def __aenter__(self):
+        self.log.append('in')
+        return self
+    async def __aexit__(self, kind, error, trace):
+        self.log.append('out')
+    def __aiter__(self):
+        self.n = 0
+        return self
+    async def __anext__(self):
+        self.n += 1
+        if self.n > 3:
+            raise StopAsyncIteration
+        return self.n
+    async def put(self, x):
+        await self.queue.put(x)
+    async def get(self):
+        return await self.queue.get()
+
+class Later:
+    def __await__(self):
+        yield from asyncio.sleep(0).__await__()
+        return 5
+
+def plain(x): return x
+def room(): return Room()
+def later(): return Later()
+"""
+# Each is the body of `async def main()`, which is run; some begin with what stands outside.
+BODIES = [
+    "assert await f(2) == [2, 2]",
+    "assert await f(2) == [2, 3]",
+    "x = f(1)\nassert await x == [1, 1]",
+    "assert await asyncio.gather(f(1), f(2)) == [[1, 1], [2, 2]]",
+    "await asyncio.gather(f(1, 0.2), f(2, 0.1))\nassert order == [('begin', 1), ('begin', 2), ('end', 2), ('end', 1)]",
+    "await asyncio.gather(f(1, 0.2), f(2, 0.1))\nassert order == [('begin', 1), ('end', 1), ('begin', 2), ('end', 2)]",
+    "await f(1, 0.2)\nawait f(2, 0.1)\nassert order == [('begin', 1), ('end', 1), ('begin', 2), ('end', 2)]",
+    "one, two = await asyncio.gather(f('bad'), f(2), return_exceptions=True)\n"
+    "assert type(one) is ValueError and one.args == ('bad', 'bad') and two == [2, 2]",
+    "try:\n    await asyncio.gather(f('bad'), f(2))\nexcept ValueError as error:\n    assert error.args[1] == 'bad'\n"
+    "else:\n    assert False",
+    "try:\n    await f('bad')\nexcept ValueError:\n    return\nassert False",
+    "await f('bad')",
+    "assert [x async for x in counts(3)] == [0, 1, 2]",
+    "assert [x async for x in counts(3)] == [0, 1]",
+    "found = []\nasync for x in counts(3):\n    found.append(x)\n    if x == 1: break\nassert found == [0, 1]",
+    "it = counts(1)\nassert await it.__anext__() == 0\ntry: await it.__anext__()\nexcept StopAsyncIteration: return\n"
+    "assert False",
+    "async with room() as r:\n    r.log.append('body')\nassert r.log == ['in', 'body', 'out']",
+    "async with room() as r:\n    pass\nassert r.log == ['in']",
+    "assert [x async for x in room()] == [1, 2, 3]",
+    "r = room()\ngot, none = await asyncio.gather(r.get(), r.put(7))\nassert got == 7 and none is None",
+    "r = room()\ntask = asyncio.create_task(r.get())\nawait r.put(8)\nassert await task == 8 and task.done()",
+    "task = asyncio.create_task(f(3))\nassert not task.done()\nassert await task == task.result() == [3, 3]",
+    "tasks = [asyncio.create_task(f(i)) for i in range(2)]\nassert await asyncio.gather(*tasks) == [[0, 0], [1, 1]]",
+    "try:\n    await asyncio.wait_for(f(1, 5), timeout=1)\nexcept asyncio.TimeoutError:\n    return\nassert False",
+    "assert await asyncio.wait_for(f(1, 0.5), timeout=1) == [1, 1]",
+    "assert await asyncio.wait_for(f(1, 0.5), timeout=None) == [1, 2]",
+    "assert await later() == 5",
+    "it = aiter(room())\nassert await anext(it) == 1 and await anext(it) == 2 and await anext(it, 9) == 3",
+    "assert asyncio.iscoroutinefunction(f) and not asyncio.iscoroutinefunction(plain)",
+    "assert asyncio.iscoroutinefunction(plain)",
+    "x = f(1)\nassert asyncio.iscoroutine(x)\nawait x",
+    "async def own(x):\n    await asyncio.sleep(0)\n    return (await f(x))[0] + 1\n"
+    "assert await asyncio.gather(own(1), own(2), f(3)) == [2, 3, [3, 3]]",
+    "seen = []\nasync def own(x, delay):\n    await asyncio.sleep(delay)\n    seen.append(x)\n"
+    "await asyncio.gather(own(1, 0.2), own(2, 0.1))\nassert seen == [2, 1]",
+    "lock = asyncio.Lock()\nasync def own(x):\n    async with lock:\n        return await f(x)\n"
+    "assert await asyncio.gather(own(1), own(2)) == [[1, 1], [2, 2]]",
+    "a = await f(1)\nb = await f(2)\na.append(b)\nassert a == [1, 1, [2, 2]]",
+]
+
+
+def tests() -> list[str]:
+    found = []
+    for body in BODIES:
+        inner = "\n".join(f"    {line}" for line in body.split("\n"))
+        found.append(f"import asyncio\nasync def main():\n{inner}\nasyncio.run(main())")
+    return [
+        *found,
+        "import asyncio\nassert asyncio.run(f(2)) == [2, 2]",
+        "from asyncio import run\nassert run(f(2)) == [2, 3]",
+        "assert asyncio.run(f(2)) == [2, 2]",
+        "import asyncio\nloop = asyncio.new_event_loop()\nassert loop.run_until_complete(f(4)) == [4, 4]\nloop.close()",
+        "import asyncio\nloop = asyncio.new_event_loop()\nasyncio.set_event_loop(loop)\n"
+        "assert loop.run_until_complete(asyncio.gather(f(1), f(2))) == [[1, 1], [2, 2]]",
+        "import asyncio\ndef check(g):\n    for x in range(5): assert asyncio.run(g(x)) == [x, x]\ncheck(candidate)",
+    ]  # fmt: skip
+
+
+def in_one_process(test: str) -> str:
+    names: dict[str, Any] = {"__name__": "candidate"}
+    exec(SOURCE, names)
+    try:
+        exec(test, names | {"candidate": names["f"]})
+    except AssertionError:
+        return "wrong"
+    except ValueError:
+        return "exception"
+    return "passed"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_coroutines_are_judged_as_in_one_process(mode: Any) -> None:
+    every = tests()
+    programs = [Program(SOURCE, "function", (Test(test),), "f", key=str(key)) for key, test in enumerate(every)]
+    for result in run_many(programs, limits=LIMITS, mode=mode):
+        test = every[int(result.key)]
+        assert result.tests[0].status == in_one_process(test), (test, result)
+    asyncio.set_event_loop(None)
+
+
+@pytest.mark.parametrize(
+    "test, status, reason",
+    [
+        ("asyncio.TaskGroup()", "infra_error", "asyncio.TaskGroup, which the judge has not"),
+        ("from asyncio import timeout", "infra_error", "asyncio.timeout, which the judge has not"),
+        ("asyncio.new_event_loop().create_task(asyncio.sleep(1)).cancel()", "infra_error", "cancel"),
+        ("asyncio.run(plain(2))", "wrong", "a coroutine was expected"),
+        ("async def main():\n    await plain(plain)\nasyncio.run(main())", "exception", "awaitable"),
+        ("async def main():\n    await asyncio.Event().wait()\nasyncio.run(main())", "wrong", "waits for another one"),
+        ("async def main():\n    await room().get()\nasyncio.run(main())", "refused", "waits for another one"),
+        ("async def main():\n    async with room(): raise KeyError\nasyncio.run(main())", "infra_error", "handle"),
+    ],
+)  # fmt: skip
+def test_what_of_asyncio_is_not_there_is_said(test: str, status: str, reason: str) -> None:
+    program = Program(SOURCE, "function", (Test(f"plain(1)\nimport asyncio\n{test}"),), "f")
+    (result,) = run_many([program], limits=LIMITS, workers=1)
+    assert result.status == status and reason in str(result.error_message), result
+
+
+def test_what_one_program_s_tests_left_in_the_loop_is_gone_for_the_next() -> None:
+    leaves = (
+        "import asyncio\nasync def late():\n    raise AssertionError('of another program')\n"
+        "asyncio.new_event_loop().create_task(late())\nassert plain(1) == 1"
+    )
+    after = "import asyncio\nasync def main():\n    await asyncio.sleep(1)\n    return await f(1)\n" + (
+        "assert asyncio.new_event_loop().run_until_complete(main()) == [1, 1]\n"
+        "assert asyncio.get_event_loop().time() == 1"
+    )
+    programs = [Program(SOURCE, "function", (Test(test),), "f") for test in (leaves, after)]
+    assert [result.status for result in run_many(programs, limits=LIMITS, workers=1)] == ["passed", "passed"]
