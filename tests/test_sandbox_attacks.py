@@ -551,6 +551,17 @@ contained(
     "no attribute '_evaluate'",
     "import contextlib, functools, typing\nref = typing.get_args(typing.Optional['x'])[0]\n@functools.wraps(contextlib.contextmanager(type(ref)))\ndef f(): pass\nf._evaluate",
 )
+OTHER_SUPER = "import re\nsuper_ = super\nsuper = lambda: %s\nsuper().__init__"
+refused("super().__init__ of what is no super", "attribute", "read for an object [", OTHER_SUPER % "re.I")
+refused(
+    "super().__init__ of a class", "attribute", "read for an object [", OTHER_SUPER % "super_(type(re.I), type(re.I))"
+)
+refused(
+    "super().__init__ of an object of the library's",
+    "attribute",
+    "read for an object of the program's own class",
+    OTHER_SUPER % "super_(type(re.I), re.I)",
+)
 contained(
     "super().__setattr__ of a frozen dataclass",
     "ended",
