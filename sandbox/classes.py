@@ -14,7 +14,7 @@ from typing import Any
 
 from sandbox import policy
 from sandbox.rules import exact_name, is_dunder, load_rule
-from sandbox.stops import refuse
+from sandbox.stops import refuse, run_apart
 
 _CLASS_NAMES = policy.DEFINABLE | policy.STORABLE_NAMES | policy.CLASS_MACHINERY
 _SLOTS = policy.DEFINABLE | {"__dict__", "__weakref__"}
@@ -28,6 +28,7 @@ _PLAIN_BASES = frozenset({
     *(object, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, bool),
     *(kind for kind in vars(builtins).values() if isinstance(kind, type) and issubclass(kind, BaseException)),
 })  # fmt: skip
+_SHARED_BASES = frozenset(vars(builtins)[name] for name in policy.SHARED_BASES)
 HARMLESS_BASES: set[type] = set()  # the same of the library; `freeze` fills it
 STANDING_BASES: set[Any] = set()  # functions of the library that stand for a class in class headers; likewise
 
@@ -156,6 +157,9 @@ def build_class(function: Any, name: str, /, *bases: Any, metaclass: Any = None,
     elif metaclass is not None and metaclass is not TYPE:
         refuse("metaclass", f"class {name} has a metaclass of its own; only abc.ABCMeta is allowed")
     making = _Making(name, bases, keywords | given)
+    # The text says which bases, but not what their names stand for.
+    if making.kind is not type or not all(base in _SHARED_BASES or base in MADE for base in making.resolved):
+        run_apart()
     return checked_class(builtins.__build_class__(function, name, *making.resolved, metaclass=making, **keywords))
 
 
@@ -202,7 +206,8 @@ def _always_the_same(base: Any) -> bool:
 
 
 def make_class(name: Any, bases: Any, namespace: Any, /, **keywords: Any) -> Any:
-    """type(name, bases, namespace)."""
+    """type(name, bases, namespace). The text does not show it where `type` is the type of a class."""
+    run_apart()
     bases = tuple(bases)
     resolved = _checked_bases(bases)
     if "metaclass" in plain_keywords(keywords):

@@ -90,6 +90,18 @@ def stop(error: BaseException) -> NoReturn:
     raise error
 
 
+_apart = [False]
+
+
+def run_apart() -> None:
+    """What runs in this process should have had one of its own, which its text did not show: it is to be the last."""
+    _apart[0] = True
+
+
+def runs_apart() -> bool:
+    return _apart[0]
+
+
 def refuse(rule: str, message: str) -> NoReturn:
     """The program asked, while running, for what the policy does not allow."""
     stop(Refused(Violation(0, rule, message)))

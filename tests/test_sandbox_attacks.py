@@ -2293,6 +2293,8 @@ CLEANED = {
     "the value of a member": (GET + "import functools, re\nkinds = [functools.cache(kind) for kind in get(re.RegexFlag, '__mro__')]\nfor kind in kinds:\n    if 'value' in dir(kind): kind.value.fget = id", "import re\nprint(re.I.value)", "2"),
     "an abstract class's register": (GET + "import typing\nget(typing.Iterable, 'register')(int)", "import typing\nprint(isinstance(1, typing.Iterable))", "False"),
     "a property by another super": ("from fractions import Fraction\nsuper = lambda: Fraction.numerator\nsuper().__init__(lambda s: 42)", "from fractions import Fraction\nprint(Fraction(1, 2).numerator)", "1"),
+    "a property by a pattern": (GET + "from fractions import Fraction\nget(Fraction.numerator, '__in' + 'it__')(id)", "from fractions import Fraction\nprint(Fraction(1, 2).numerator)", "1"),
+    "the name of a function": (GET + "import functools, json\nget(functools, 'update_wrapper')(json.dumps, len)", "import json\nprint(json.dumps.__name__)", "dumps"),
     "an attribute of a flag": ("import re\nre.I.note = 1", "import re\nprint(hasattr(re.I, 'note'))", "False"),
     "an attribute of flags together": ("import re\n(re.X | re.M | re.S).note = 1", "import re\nprint(hasattr(re.X | re.M | re.S, 'note'))", "False"),
     "attributes of other objects": ("import typing\ntyping.AnyStr.note = typing.Literal.note = 1", "import typing\nprint([hasattr(x, 'note') for x in (typing.AnyStr, typing.Literal)].count(True))", "0"),
