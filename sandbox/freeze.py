@@ -25,6 +25,7 @@ from sandbox import (
     modules,
     policy,
     records,
+    replacements,
     standins,
     stops,
     streams,
@@ -267,7 +268,7 @@ def _uncopied() -> list[type]:
         *(runtime.World, runtime.Globals, modules.Importer, standins.System, asyncloop.Loop, *asyncwaits.KINDS),
         *(asyncloop.EventLoop, asyncwaits.Task),
         *(concurrency.Queue, concurrency.Lock, concurrency.Thread),
-        *(copying.Kept, guards.Forbidden, records.FieldDescription, modules.Struct),
+        *(copying.Kept, guards.Forbidden, records.FieldDescription, replacements.Struct),
         *(streams.Output, streams.TextOutput, streams.BinaryOutput, streams.Input),
     ]
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
-from sandbox import attributes, classes, modules, policy, stops
+from sandbox import attributes, classes, policy, replacements, stops
 from sandbox.private import classes_of, library_inner, library_private, names_in
 
 # What tells the class of an object, and so may call it: type(self)(...), self.__class__(...).
@@ -243,7 +243,7 @@ def _calling(call: Callable[..., Any]) -> Callable[..., Any]:
     def __call__(cls: Any, /, *args: Any, **options: Any) -> Any:
         if not stops.running() or (len(args) == 1 and not options):
             return call(cls, *args, **options)
-        return modules.enum_of(call, cls, *args, **options)
+        return replacements.enum_of(call, cls, *args, **options)
 
     return __call__
 

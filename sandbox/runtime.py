@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from sandbox import attributes, freeze, guards, modules, policy, standins
+from sandbox import attributes, freeze, guards, policy, replacements, standins
 from sandbox.codec import FUNCTION, TESTS
 from sandbox.modules import Importer, hidden_import
 from sandbox.refused import Refused
@@ -77,7 +77,7 @@ class World:
 
     def named_tuple(self, name: str, fields: tuple[str, ...]) -> type:
         """As the program would make it."""
-        kind: type = modules.named_tuple(name, fields, rename=True)
+        kind: type = replacements.named_tuple(name, fields, rename=True)
         return kind
 
     def asyncio(self) -> dict[str, Any]:
