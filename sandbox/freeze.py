@@ -24,6 +24,7 @@ from sandbox import (
     methods,
     modules,
     policy,
+    record_fields,
     records,
     replacements,
     standins,
@@ -242,8 +243,8 @@ def _own_classes() -> list[type]:
     from sandbox import refused, runtime, translator
 
     rooms = (
-        *(asyncloop, asyncwaits, attributes, classes, concurrency, copying, guards, records, refused, runtime),
-        *(standins, stops, streams, translator),
+        *(asyncloop, asyncwaits, attributes, classes, concurrency, copying, guards, record_fields, records, refused),
+        *(runtime, standins, stops, streams, translator),
     )
     return [
         value
@@ -268,7 +269,7 @@ def _uncopied() -> list[type]:
         *(runtime.World, runtime.Globals, modules.Importer, standins.System, asyncloop.Loop, *asyncwaits.KINDS),
         *(asyncloop.EventLoop, asyncwaits.Task),
         *(concurrency.Queue, concurrency.Lock, concurrency.Thread),
-        *(copying.Kept, guards.Forbidden, records.FieldDescription, replacements.Struct),
+        *(copying.Kept, guards.Forbidden, record_fields.FieldDescription, replacements.Struct),
         *(streams.Output, streams.TextOutput, streams.BinaryOutput, streams.Input),
     ]
 

@@ -38,7 +38,7 @@ from sandbox import (
     handles,
     modules,
     policy,
-    records,
+    record_fields,
     remote,
     rules,
     runtime,
@@ -1491,13 +1491,13 @@ def test_no_field_of_a_dataclass_is_renamed_into_source() -> None:
 
 def test_the_name_of_a_field_is_no_property() -> None:
     """A property takes other functions by its `__init__`, which whoever gets hold of a field could call."""
-    held: Any = records._field({})
-    vars(records._NamedOnce)["name"].__init__()
+    held: Any = record_fields.real_field({})
+    vars(record_fields._NamedOnce)["name"].__init__()
     held.name = "x"
     with pytest.raises(Refused, match="may not be called 'y'"):
         held.name = "y"
     with pytest.raises(TypeError):
-        vars(records._NamedOnce)["name"].__init__(lambda field: "y", lambda field, name: None)
+        vars(record_fields._NamedOnce)["name"].__init__(lambda field: "y", lambda field, name: None)
     assert held.name == "x"
 
 
