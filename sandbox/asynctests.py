@@ -29,6 +29,7 @@ class _Loop(asyncloop.Loop):
     """The loop of the tests' own coroutines."""
 
     kind = _OwnTask
+    link: Any = None  # of the program in which there are tasks
 
     def task(self, awaitable: Any) -> Any:
         return super().task(_awaited(awaitable) if isinstance(awaitable, Remote | _Task) else awaitable)
@@ -40,6 +41,7 @@ class _Loop(asyncloop.Loop):
         self.ready.clear()
         self.sleeping.clear()
         self.clock.slept = 0.0
+        self.link = None
 
 
 _LOOP = _Loop(_Clock())
@@ -77,6 +79,11 @@ def _of_program(awaitables: tuple[Any, ...]) -> list[Remote]:
 def _names() -> dict[str, Any]:
     own = asyncloop.names(_LOOP)
 
+    async def sleep(delay: float, result: Any = None) -> Any:
+        if _LOOP.link is not None:
+            _LOOP.link.ask("sleep", float(delay))
+        return await own["sleep"](delay, result)
+
     def gather(*awaitables: Any, return_exceptions: bool = False) -> Any:
         theirs = _of_program(awaitables)
         if theirs:
@@ -90,7 +97,8 @@ def _names() -> dict[str, Any]:
 
     def create_task(coroutine: Any, *, name: Any = None) -> Any:
         for remote in _of_program((coroutine,)):
-            return _Task(remote._sandbox_link.ask("create_task", remote))
+            _LOOP.link = remote._sandbox_link
+            return _Task(_LOOP.link.ask("create_task", remote))
         return own["create_task"](coroutine)
 
     def iscoroutinefunction(value: Any) -> Any:
@@ -99,6 +107,7 @@ def _names() -> dict[str, Any]:
         return own["iscoroutinefunction"](value)
 
     return own | {
+        "sleep": sleep,
         "gather": gather,
         "wait_for": wait_for,
         "create_task": create_task,

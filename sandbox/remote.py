@@ -34,7 +34,7 @@ _REMEMBERED = 8
 _MOST_CALLS = 50_000
 # Items of a result with what is in it twice counted twice: comparing or printing it walks all of them.
 _MOST_ITEMS = 10_000_000
-_ENDING = ("next", "anext", "await")  # operations that may say by StopIteration or the like that something has ended
+_ENDING = ("next", "anext")  # operations that may say by StopIteration or the like that something has ended
 _RESUMING = ("send", "throw", "__next__")  # a generator's, which say by StopIteration that it has ended
 _MESSAGE_CHARS = 500  # of a name or a message that a program gives: both go into the verdict on every test
 _TOO_DEEP = "a result that is nested too deep to be read"

@@ -80,10 +80,17 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "next": next,
     "aiter": aiter,
 }
+
+
+async def _at_once() -> None:
+    """All that can go on does so once."""
+
+
 # And what it may have the program's asyncio do with an awaitable, until that is done: what to await.
 _AWAITED: dict[str, Callable[..., Any]] = {
     "await": lambda names, value: value,
     "anext": lambda names, value: anext(value),
+    "sleep": lambda names, delay: names["sleep"](delay) if delay > 0 else _at_once(),
     "aenter": lambda names, value: type(value).__aenter__(value),
     "aexit": lambda names, value: type(value).__aexit__(value, None, None, None),
     "wait_for": lambda names, value, timeout: names["wait_for"](value, timeout),

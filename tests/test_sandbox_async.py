@@ -84,6 +84,11 @@ BODIES = [
     "assert [x async for x in room()] == [1, 2, 3]",
     "r = room()\ngot, none = await asyncio.gather(r.get(), r.put(7))\nassert got == 7 and none is None",
     "r = room()\ntask = asyncio.create_task(r.get())\nawait r.put(8)\nassert await task == 8 and task.done()",
+    "r = room()\ntask = asyncio.create_task(r.get())\nassert await asyncio.gather(task, r.put(7)) == [7, None]",
+    "task = asyncio.create_task(f(3))\nassert order == []\nawait asyncio.sleep(0)\nassert order == [('begin', 3)]\n"
+    "await asyncio.sleep(0.1)\nassert order[1:] == [('end', 3)] and task.done()",
+    "tasks = [asyncio.create_task(f(1, 0.3)), asyncio.create_task(f(2, 0.1))]\nawait asyncio.sleep(0.2)\n"
+    "assert order[2:] == [('end', 2)]\nawait tasks[0]\nassert order[3:] == [('end', 1)]",
     "task = asyncio.create_task(f(3))\nassert not task.done()\nassert await task == task.result() == [3, 3]",
     "tasks = [asyncio.create_task(f(i)) for i in range(2)]\nassert await asyncio.gather(*tasks) == [[0, 0], [1, 1]]",
     "try:\n    await asyncio.wait_for(f(1, 5), timeout=1)\nexcept asyncio.TimeoutError:\n    return\nassert False",
@@ -165,7 +170,8 @@ def test_what_of_asyncio_is_not_there_is_said(test: str, status: str, reason: st
 
 def test_what_one_program_s_tests_left_in_the_loop_is_gone_for_the_next() -> None:
     leaves = (
-        "import asyncio\nasync def late():\n    raise AssertionError('of another program')\n"
+        "import asyncio\nasync def late():\n    raise SystemExit\n"
+        "asyncio.run(asyncio.sleep(3))\nasync def main():\n    asyncio.create_task(f(1))\nasyncio.run(main())\n"
         "asyncio.new_event_loop().create_task(late())\nassert plain(1) == 1"
     )
     after = "import asyncio\nasync def main():\n    await asyncio.sleep(1)\n    return await f(1)\n" + (
