@@ -6,7 +6,7 @@ Comparisons and operators are not asked of the program: it would see the expecte
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -61,7 +61,7 @@ class Remote:
             object.__setattr__(self, name, value)
 
     def __del__(self) -> None:
-        self._sandbox_link.dropped.add(self._sandbox_number)
+        self._sandbox_link.drop(self)
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._sandbox_link.call(self, args, kwargs)
@@ -99,8 +99,8 @@ class Remote:
         self._sandbox_apart((), "__format__")
         return object.__format__(self, how)
 
-    def __reversed__(self) -> Iterator[Any]:
-        return RemoteIterator(self._sandbox_link.ask("reversed", self))
+    def __reversed__(self) -> Any:
+        return self._sandbox_link.ask("reversed", self)
 
     def __enter__(self) -> Any:
         if not self._sandbox_link.ask("defines", self, "__enter__"):
@@ -167,6 +167,10 @@ class Remote:
             return False  # it came as a value, which is none of a class that the program made but for named tuples
         return self._sandbox_link.ask("isinstance", self, value)
 
+    def __subclasscheck__(self, kind: Any) -> Any:
+        """CPython would look among the bases for this very handle, and the entry point is no other's."""
+        return isinstance(kind, Remote) and self._sandbox_link.ask("issubclass", kind, self)
+
     def __len__(self) -> Any:
         return self._sandbox_link.ask("len", self)
 
@@ -179,8 +183,9 @@ class Remote:
     def __repr__(self) -> Any:
         return self._sandbox_link.ask("repr", self)
 
-    def __iter__(self) -> Iterator[Any]:
-        return RemoteIterator(self._sandbox_link.ask("iter", self))
+    def __iter__(self) -> Any:
+        """The program's own iterator: a test may ask whether it is what it walks, or of which class."""
+        return self._sandbox_link.ask("iter", self)
 
     def __next__(self) -> Any:
         return self._sandbox_link.ask("next", self)
@@ -213,19 +218,6 @@ for _name in "add sub mul truediv floordiv mod divmod pow matmul and or xor lshi
     setattr(Remote, f"__r{_name}__", _binary(f"__r{_name}__"))
 for _name in "neg pos abs invert int float complex index round".split():
     setattr(Remote, f"__{_name}__", _unary(f"__{_name}__"))
-
-
-class RemoteIterator:
-    """Walks a handle's iterator one item at a time, as lazily as the candidate's own loop would."""
-
-    def __init__(self, remote: Any) -> None:
-        self._remote = remote
-
-    def __iter__(self) -> RemoteIterator:
-        return self
-
-    def __next__(self) -> Any:
-        return next(self._remote)
 
 
 class Entry(Remote):

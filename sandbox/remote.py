@@ -22,7 +22,7 @@ from sandbox.codec import (
 )
 from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, of_the_answer
 from sandbox.raised import made, nearest, said
-from sandbox.shared import Twins, fill, update
+from sandbox.shared import Twins, fill, references, update
 from sandbox.wire import Channel, Closed
 
 # What a candidate's process may say ended it; anything else is a lie.
@@ -143,6 +143,7 @@ class Link:
             packer = _TestsPacker(self, [])
             data = to_bytes(packer, lambda: [operation, None, None, None, *build(packer)])
             return self._asked(data, packer.objects, None, is_next)
+        self._forget_raised()
         self.twins.look()
         request = None
         while request is None:
@@ -150,6 +151,12 @@ class Link:
             request = self._request(packer, operation, build)
         self.twins.told()
         return self._asked(request, packer.objects, len(packer.objects), is_next)
+
+    def _forget_raised(self) -> None:
+        """Those that nobody else holds: by their tracebacks they hold what the functions of the tests gave up."""
+        while 0 in (others := references(self.raised)):
+            place = others.index(0)
+            del self.error_types[place], self.raised[place]
 
     def _request(self, packer: Packer, operation: str, build: Callable[[Packer], list[Tree]]) -> bytes | None:
         """None where a container cannot be shared any more: the others have other numbers then."""
@@ -331,6 +338,11 @@ class Link:
             self._end("output_limit", f"a result that is more than {_MOST_ITEMS} items when written out")
         return value, error, name
 
+    def drop(self, remote: Remote) -> None:
+        """The tests hold it no more; where it was in a cycle, they may have been given another one of its number."""
+        if self._handles.get(remote._sandbox_number, remote) is remote:
+            self.dropped.add(remote._sandbox_number)
+
     def _remote(self, number: int, label: str) -> Remote:
         if self._came is not None:
             self._came.add(number)
@@ -394,6 +406,8 @@ class Link:
         if isinstance(value, Entry):
             return ["h", self._number_of(value), ""]
         if isinstance(value, Remote) and value._sandbox_link is self:
+            if self._handles.get(value._sandbox_number) is not value:
+                raise Uncrossable(f"a test brings back a {value._sandbox_label} that it gave up: the program did too")
             return ["h", value._sandbox_number, ""]
         text = functions.text_of(value, self.texts)
         if text is not None:

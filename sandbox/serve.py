@@ -71,6 +71,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "setitem": operator.setitem,
     "delitem": operator.delitem,
     "isinstance": lambda kind, value: isinstance(value, kind),
+    "issubclass": issubclass,
     "len": len,
     "bool": bool,
     "str": str,

@@ -159,7 +159,7 @@ def _fill_dict(target: dict[Any, Any], items: list[Any], first: int) -> None:
 def held(objects: list[Any], answer: list[Any]) -> list[int]:
     """The numbers of those that somebody holds besides these two lists, others of them that nobody does, and tuples in
     either. One that holds itself counts as held."""
-    counts = _counts(objects)
+    counts = references(objects)
     numbers = {id(value): number for number, value in enumerate(objects)}
     loose = [answer, *(value for value, count in zip(objects, counts, strict=True) if not count)]
     for one in loose:
@@ -173,13 +173,13 @@ def held(objects: list[Any], answer: list[Any]) -> list[int]:
     return [number for number, count in enumerate(counts) if count]
 
 
-def _counts(objects: list[Any]) -> list[int]:
+def references(objects: list[Any]) -> list[int]:
     """How often each is referred to besides by this list."""
     return [sys.getrefcount(value) - _ALONE for value in objects]
 
 
 _ALONE = 0
-(_ALONE,) = _counts([object()])
+(_ALONE,) = references([object()])
 _IN_ONE = 4  # by what it is in, by the list of what is in there, by a variable, and for the question
 
 

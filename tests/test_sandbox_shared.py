@@ -148,6 +148,34 @@ CASES = {
         "every[2].add(2); every[3].append(2); every[4][2] += 2; every[5][2] = 2\ng()\n"
         "assert [before, after, list(map(str, every))] == {found}",
     ),
+    "a generator that a helper of the tests left behind, which saw another call fail": (
+        "log = []\n"
+        "def f():\n    try: yield 1\n    finally: log.append('ended')\n"
+        "def fails(): raise ValueError\ndef seen(): return log\n",
+        "def helper():\n    it = f()\n    next(it)\n    try: fails()\n    except ValueError: pass\n"
+        "for _ in range(10): helper()\nassert seen() == ['ended'] * 10",
+    ),
+    "an object that a finalizer asks for while the garbage that held it is collected": (
+        "class Node: pass\nnode = Node()\nnode.value = 3\ndef f(): return node\ndef other(): return Node()\n",
+        "import gc\nfound = []\nclass Holder:\n    def __del__(self): found.append(f())\n"
+        "one = Holder()\none.itself, one.node = one, f()\ndel one\ngc.collect()\nother()\n"
+        "assert found[0].value == 3\nother()\nassert found[0].value == 3",
+    ),
+    "an iterator is its own": (
+        "class f:\n    def __init__(self, n): self.n = n\n    def __iter__(self): return self\n"
+        "    def __next__(self):\n        if not self.n: raise StopIteration\n"
+        "        self.n -= 1\n        return self.n\n"
+        "class Range:\n    def __iter__(self): return f(3)\n    def __reversed__(self): return [0, 1, 2]\n"
+        "def count():\n    while True: yield 1\n",
+        "it, g = f(3), count()\nassert iter(it) is it and iter(g) is g and iter(g).send(None) == 1\n"
+        "it = iter(Range())\nassert isinstance(it, f) and next(it) == 2 and it.n == 2 and list(it) == [1, 0]\n"
+        "assert reversed(Range()) == [0, 1, 2]",
+    ),
+    "a class below the one under test": (
+        "class f: pass\nclass Below(f): pass\nclass Other: pass\n",
+        "assert issubclass(Below, f) and issubclass(f, f) and issubclass(Below, (Other, f))\n"
+        "assert not issubclass(f, Below) and not issubclass(Other, f) and not issubclass(int, f)",
+    ),
 }  # fmt: skip
 
 
