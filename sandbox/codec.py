@@ -272,7 +272,8 @@ class Unpacker:
     """Reads trees. `known` are this side's containers that the other side may refer to by number; new ones are added.
 
     `handle(number, label)` gives what stands for the other side's object of that number, `named(name, fields)` the
-    class of a named tuple, `made(number, *text)` a function of the tests' (`functions`).
+    class of a named tuple, `made(number, *text)` a function of the tests' (`functions`), and `raises(number, name,
+    bases)` a class of exceptions of the program's, of which each base is such a one or the names of one that is not.
     """
 
     def __init__(
@@ -281,8 +282,9 @@ class Unpacker:
         known: list[Any] | None = None,
         named: Callable[[str, tuple[str, ...]], type] = named_tuple,
         made: Callable[..., Any] | None = None,
+        raises: Callable[[int, str, list[Any]], type] | None = None,
     ) -> None:
-        self.handle, self.named, self.made = handle, named, made
+        self.handle, self.named, self.made, self.raises = handle, named, made, raises
         self.objects: list[Any] = [] if known is None else known
         self.aliased = False  # something in it stands in two places
         self.viewing = False  # there is a view of a dictionary in it
@@ -372,6 +374,19 @@ def _unpack_function(u: Unpacker, tree: Tree) -> Any:
     return u.made(number, *text)
 
 
+def _unpack_raises(u: Unpacker, tree: Tree) -> Any:
+    _, number, name, *bases = tree
+    if u.raises is None or type(number) is not int or type(name) is not str or not bases:
+        raise Malformed("a class of exceptions that is none")
+    return u.raises(number, name, [u.unpack(base) if base[0] == "x" else _checked_names(base) for base in bases])
+
+
+def _checked_names(names: Any) -> list[str]:
+    if type(names) is not list or set(map(type, names)) != {str}:
+        raise Malformed("an exception without names")
+    return names
+
+
 def _known(u: Unpacker, tree: Tree) -> Any:
     number = tree[1]
     if type(number) is not int or number < 0:
@@ -412,6 +427,7 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "h": _handle,
     "j": _unpack_function,
     "r": _known,
+    "x": _unpack_raises,
     **UNPACK,
 }
 

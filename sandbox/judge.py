@@ -5,7 +5,7 @@ an assertion that fails is `wrong`; an exception of the candidate's that the tes
 exception after the program was asked for something is `wrong` too (the test could not use the answer); a NameError
 over a name that the test binds nowhere, an ImportError of its own, what the judge's walls forbid (files, sleeping), or
 any failure before the program was asked, is `infra_error`; so is what only a program in the test's own process could
-do: raise its own class of exception, print into the test's standard output or read from its standard input.
+do: print into the test's standard output or read from its standard input.
 
 Tests that run over the program's CPU seconds, such as `range(f(x))` of a huge answer, are run once more with None for
 every answer and assertions that never fail: if they come to an end then, the answers are to blame, which is
@@ -48,7 +48,6 @@ _INTEGER = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _MEMORY = 2 << 30
 _MUCH = 1 << 20  # bytes of one program's answers
-_NO_EXCEPTION = "catching classes that do not inherit from BaseException"
 _DECIMALS, _RECURSION, _DIGITS = Context(), sys.getrecursionlimit(), sys.get_int_max_str_digits()
 Outcome = tuple[str, str, str]  # status, message, the name of the candidate's exception
 
@@ -360,9 +359,7 @@ def _said_again(error: BaseException, link: Link) -> bool:
 
 
 def _of_its_exceptions(error: BaseException, link: Link) -> bool:
-    """Does the test want the program's own class of exception, or what such a one holds? Another stands for it."""
-    if isinstance(error, TypeError):
-        return _text(error).startswith(_NO_EXCEPTION)
+    """Does the test want what an exception of the library's holds besides its arguments? Another stands for it."""
     if not isinstance(error, AttributeError):
         return False
     if not link.given_back and any(error.obj is function for function in link.functions):

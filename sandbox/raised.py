@@ -12,6 +12,8 @@ import struct
 from functools import partial
 from typing import Any
 
+from sandbox import asyncloop, asyncwaits
+
 _NEAREST = 100  # classes among an exception's bases that are looked for
 
 
@@ -25,6 +27,7 @@ _LIBRARY: dict[tuple[str, ...], type[Exception]] = {
     _names_of(kind): kind
     for kind in (
         *(struct.error, re.error, copy.Error, queue.Empty, queue.Full, json.JSONDecodeError),
+        *(asyncwaits.QueueEmpty, asyncwaits.QueueFull, asyncloop.CancelledError),
         *(statistics.StatisticsError, dataclasses.FrozenInstanceError),
         *(kind for kind in vars(decimal).values() if isinstance(kind, type) and issubclass(kind, ArithmeticError)),
     )

@@ -20,6 +20,7 @@ from sandbox.codec import (
     to_bytes,
     written_out,
 )
+from sandbox.exceptions import Kind, kind_of, one_of, remote_of
 from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, of_the_answer
 from sandbox.raised import made, nearest, said
 from sandbox.shared import Twins, fill, references, update
@@ -88,7 +89,8 @@ class Link:
         self._came: set[int] | None = None  # numbers of the handles in the reply that is being read
         self.twins = Twins()
         self.aliased = False  # something that the program gave stands in two places
-        self._classes: dict[Any, type] = {}  # made for this program: of its handles, and of its own exceptions
+        self._classes: dict[Any, type] = {}  # made for this program: of its handles, and of its named tuples
+        self._raised_kinds: dict[int, Any] = {}  # its own classes of exceptions, by the numbers of handles on them
 
     def names(self, label: str) -> bool:
         """Do the tests mean a class of the program's by that name? Their function is none for the program's making."""
@@ -239,6 +241,7 @@ class Link:
         self._function_numbers.clear()
         self.collected.clear()
         self._classes.clear()
+        self._raised_kinds.clear()
         self.begin()
         self.twins.forget()
 
@@ -306,7 +309,7 @@ class Link:
         kind, self.steps = tree[0], max(self.steps, tree[1])
         if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
             self._end(tree[2], tree[3][:_MESSAGE_CHARS])
-        unpacker = Unpacker(self._remote, objects, self._named, self._given_back)
+        unpacker = Unpacker(self._remote, objects, self._named, self._given_back, self._raises)
         value, error, name = None, None, ""
         filled: list[int] = []
         came: set[int] = set()
@@ -318,8 +321,8 @@ class Link:
                 value = unpacker.unpack(_hollowed(value) if self.hollow else value)
                 unpacker.aliased = unpacker.aliased and not again
             elif kind == "e":
-                _, _, names, message, args, updates, held = tree
-                error, name = self._exception(names, message, [] if self.hollow else args, unpacker), names[0]
+                _, _, names, message, args, updates, held, own = tree
+                error, name = self._exception(names, message, [] if self.hollow else args, own, unpacker), names[0]
             else:
                 raise Malformed("a reply of no known kind")
             filled = [fill(unpacker, one) for one in ([] if self.hollow else updates)]
@@ -384,17 +387,25 @@ class Link:
         self.given_back = True
         return self.functions[number]
 
-    def _exception(self, names: Tree, message: Tree, args: Tree, unpacker: Unpacker) -> BaseException:
-        """What the candidate raised, with its arguments where they cross: of its class, or of the nearest known here.
-
-        One of its own classes has its name and its text here, and is else the nearest that is known.
-        """
+    def _exception(self, names: Tree, message: Tree, args: Tree, own: Tree, unpacker: Unpacker) -> BaseException:
+        """What the candidate raised, with its arguments where they cross: of its class, or of the nearest known."""
         if type(message) is not str or type(names) is not list or set(map(type, names)) != {str}:
             raise Malformed("an exception without names")
-        values = unpacker.unpack_all(args) or [message]
-        kind, name = nearest(names), names[0][:_MESSAGE_CHARS]
+        values = unpacker.unpack_all(args)
+        if not values and message and own is None:
+            values = [message]  # they did not cross
+        name = names[0][:_MESSAGE_CHARS]
+        kind: Any = nearest(names)
+        if own is not None:
+            tree, number = own
+            raised = unpacker.unpack(tree)
+            if type(number) is not int or type(raised) is not Kind:
+                raise Malformed("an exception of no class")
+            kind = raised
         if issubclass(kind, UnicodeError) and any(type(value) is int and value < 0 for value in values):
             return RuntimeError(message)  # to show it CPython would read what lies before the text in our memory
+        if own is not None:
+            return one_of(kind, values, message, self._remote(number, name))
         if name == kind.__name__:
             return made(kind, values) or RuntimeError(message)
         error = made(self._class_for(name, kind, {"__str__": said}), values) or RuntimeError(message)
@@ -409,6 +420,9 @@ class Link:
             if self._handles.get(value._sandbox_number) is not value:
                 raise Uncrossable(f"a test brings back a {value._sandbox_label} that it gave up: the program did too")
             return ["h", value._sandbox_number, ""]
+        remote = remote_of(value)
+        if remote is not None and remote._sandbox_link is self:
+            return ["h", remote._sandbox_number, ""]
         text = functions.text_of(value, self.texts)
         if text is not None:
             number = self._function_numbers.setdefault(id(value), len(self.functions))
@@ -416,6 +430,21 @@ class Link:
                 self.functions.append(value)
             return ["j", number, text]
         raise Uncrossable(f"a test passes a {type(value).__name__}, which cannot cross to the program")
+
+    def _raises(self, number: int, name: str, bases: list[Any]) -> type:
+        """A class of exceptions of the program's: the same one each time, or no test could catch what is raised."""
+        if number not in self._raised_kinds:
+            found = tuple(nearest(base) if type(base) is list else base for base in bases)
+            remote = self._remote(number, "type")
+            for few in (found, found[:1], (Exception,)):  # no class may have all of them, or that name
+                try:
+                    self._raised_kinds[number] = kind_of(name, few, remote)
+                    break
+                except (TypeError, ValueError):
+                    continue
+            if len(self._raised_kinds) > _MOST_CLASSES:
+                self._end("output_limit", f"values of more than {_MOST_CLASSES} classes")
+        return self._raised_kinds[number]
 
     def _number_of(self, entry: Entry) -> int:
         self.named.add(entry._sandbox_label)
@@ -461,5 +490,5 @@ def _adds(kind: type, fields: tuple[str, ...]) -> bool:
 
 
 def _hollowed(tree: Tree) -> Tree:
-    """A handle; None for anything else."""
-    return tree if type(tree) is list and tree[:1] == ["h"] else None
+    """A handle or a class of exceptions; None for anything else."""
+    return tree if type(tree) is list and tree[:1] in (["h"], ["x"]) else None

@@ -3,10 +3,11 @@
 Requests (trees of `codec`): `[operation, kept, updates, dropped, ...]`: the numbers of the containers that the tests
 still hold (`shared`), what they changed of these, and the numbers of the handles that they hold no more; all are None
 where nothing changes hands. Or `["batch", name, calls]`.
-Replies: `["v", steps, value, updates, held]`, `["e", steps, names, message, args, updates, held]` for an exception,
-`["x", steps, status, message]` when a limit or a refusal ends the program, `["o", steps, stdout]` for a stdio run.
+Replies: `["v", steps, value, updates, held]`, `["e", steps, names, message, args, updates, held, own]` for an
+exception, `["x", steps, status, message]` when a limit or a refusal ends the program, `["o", steps, stdout]` for a
+stdio run.
 `updates` is what the program changed of these containers and of its arguments, `held` which of them, and of those in
-the value, it holds.
+the value, it holds; `own` the class of an exception and a handle on it, if the class is the program's.
 Nothing here is trusted by the other side: whoever breaks out of the language layer may send what he likes.
 """
 
@@ -22,6 +23,7 @@ from sandbox.verdict import Limits
 from sandbox.wire import Channel, Closed
 
 _MESSAGE_CHARS = 500
+_MOST_BASES = 30  # of a class of exceptions
 _NO_NAME = object()
 _PLAIN = frozenset({type(None), bool, int, float, str})
 
@@ -290,11 +292,30 @@ class Service:
         own = type(value) is FunctionType and vars(value)  # then it holds what theirs does not
         if given is not None and not own:
             return ["j", given]
+        if isinstance(value, type) and self._is_own_exception(value):
+            return self._raises(value)
+        return ["h", self._number(value), _label(type(value))]
+
+    def _number(self, value: Any) -> int:
+        """Of the handle on it."""
         number = self.handle_numbers.setdefault(id(value), self.next_handle)
         if number == self.next_handle:
             self.handles[number] = value
             self.next_handle += 1
-        return ["h", number, _label(type(value))]
+        return number
+
+    def _is_own_exception(self, kind: type) -> bool:
+        """Did the program write this class? Not one with so many bases that they are not worth to be told."""
+        bases = kind.__mro__
+        own = type.__dict__["__module__"].__get__(kind) == self.world.namespace["__name__"]
+        return own and issubclass(kind, BaseException) and len(bases) < _MOST_BASES
+
+    def _raises(self, kind: type) -> Tree:
+        """A class of exceptions with its bases: of what is not the program's, the names of it and of its bases."""
+        if not self._is_own_exception(kind):
+            return [base.__name__ for base in kind.__mro__ if issubclass(base, BaseException)]
+        bases = [base for base in kind.__bases__ if issubclass(base, BaseException)]
+        return ["x", self._number(kind), type_name(kind)[:_MESSAGE_CHARS], *map(self._raises, bases)]
 
     def _send(self, number: int, packer: Packer, build: Callable[[Packer], Tree]) -> None:
         self._transmit(number, to_bytes(packer, lambda: build(packer)))
@@ -323,7 +344,8 @@ class Service:
         def build() -> Tree:
             args = packer.pack_all(list(given)) if len(given) < 10 else []
             new = [update(packer, one) for one in changed or ()]
-            return ["e", self.world.steps, names, message, args, new, self._held(packer, [])]
+            own = [self._raises(type(error)), self._number(error)] if self._is_own_exception(type(error)) else None
+            return ["e", self.world.steps, names, message, args, new, self._held(packer, []), own]
 
         data = None
         if changed is not None:
@@ -332,7 +354,7 @@ class Service:
         if data is not None:
             self._transmit(number, data)
             return
-        self._send(number, packer, lambda packer: ["e", self.world.steps, names, message, [], [], []])
+        self._send(number, packer, lambda packer: ["e", self.world.steps, names, message, [], [], [], None])
 
     def _message(self, error: BaseException) -> str:
         try:

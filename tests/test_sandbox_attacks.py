@@ -2622,7 +2622,7 @@ _BEGUN = b'["v",0,null,[],[]]'
 def test_what_takes_long_to_read_is_not_read_to_see_whether_tests_end_without_it() -> None:
     """Who broke out says the same at no cost: a hundred of these would take longer than tests may, and blame them."""
     long = b',["L"' + b",[]" * 10_000 + b"]"
-    link = remote.Link(_Replies(_BEGUN, b'["v",0' + long + b",[],[]]", b'["e",0,["E"],""' + long + b",[],[]]"))  # type: ignore[arg-type]
+    link = remote.Link(_Replies(_BEGUN, b'["v",0' + long + b",[],[]]", b'["e",0,["E"],""' + long + b",[],[],null]"))  # type: ignore[arg-type]
     link.hollow = True
     link.start()
     assert link.ask("len") is None
@@ -2709,7 +2709,7 @@ def test_the_judge_keeps_nothing_that_a_program_before_gave() -> None:
 
     class Answers:
         def receive(self) -> tuple[int, bytes]:
-            return 0, b'["e",0,["ValueError"],"",[["S",1]],[],[]]'
+            return 0, b'["e",0,["ValueError"],"",[["S",1]],[],[],null]'
 
     link = remote.Link(Answers())  # type: ignore[arg-type]
     gc.disable()  # what holds itself would be found in the end, but not when the next program needs it

@@ -349,14 +349,15 @@ CASES = {
     "a test that catches the program's own class of exception": Case(
         "class E(Exception): pass\ndef f(): raise E(1)",
         ["try:\n    f()\n    assert False\nexcept E as e:\n    assert e.args == (1,)"],
-        "infra_error",
-        "^the test itself failed: TypeError: catching classes",
+        "passed",
+    ),
+    "a test that catches what is no class of exceptions": Case(
+        "class E: pass\ndef f(): raise KeyError", ["try:\n    f()\nexcept E:\n    pass"], "wrong", "catching classes"
     ),
     "a test that reads what the program's own exception holds": Case(
         "class E(ValueError):\n    def __init__(self, code): self.code = code\ndef f(): raise E(3)",
         ["try:\n    f()\n    assert False\nexcept ValueError as e:\n    assert e.code == 3"],
-        "infra_error",
-        "no attribute 'code'",
+        "passed",
     ),
     "a test that reads what a builtin exception does not hold": Case(
         "def f(): raise ValueError(3)", ["try:\n    f()\nexcept ValueError as e:\n    assert e.code == 3"], "wrong"
@@ -375,8 +376,7 @@ CASES = {
     "a test that compares an exception with the program's class": Case(
         "class E(Exception): pass\ndef f(): raise E",
         ["try:\n    f()\nexcept Exception as e:\n    assert isinstance(e, E)"],
-        "infra_error",
-        "which cannot cross$",
+        "passed",
     ),
     "exceptions that are no class of Exception": Case(
         "def leave(code): raise SystemExit(code)\ndef stop(): raise KeyboardInterrupt",

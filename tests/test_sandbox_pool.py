@@ -197,7 +197,7 @@ FORGERIES: dict[str, tuple[str, str]] = {
     "an update of more than there is": ("frame(1, b'[\"v\",0,2,[[0,1,1,[]]],[]]')", "protocol violation"),
     "a deep nest": ("frame(1, b'[' * 100000)", "nested too deep to be read"),
     "an exception without a name": (
-        'frame(1, b\'["e",0,[],"",[],[],[]]\')',
+        'frame(1, b\'["e",0,[],"",[],[],[],null]\')',
         "protocol violation: an exception without",
     ),
     "a giant frame": (

@@ -1,0 +1,145 @@
+"""Exceptions of the program's own classes: caught, looked at and compared in tests as in one process."""
+
+from typing import Any
+
+import pytest
+
+from sandbox.pool import run_many
+from sandbox.verdict import Limits, Program, Test
+
+LIMITS = Limits(steps=2_000_000, cpu_seconds=4, wall_seconds=60, memory_mb=512, output_bytes=1 << 20)
+SOURCE = '''
+import abc
+import queue
+import json
+
+class ShopError(Exception):
+    """Whatever goes wrong in a shop."""
+    status = 400
+
+class Missing(ShopError, KeyError):
+    def __init__(self, name, near=()):
+        super().__init__(f"no {name}")
+        self.name, self.near = name, list(near)
+    def hint(self): return self.near[0] if self.near else None
+
+class Short(ShopError):
+    status = 402
+    def __init__(self, need, have):
+        self.need, self.have = need, have
+    @property
+    def lacking(self): return self.need - self.have
+    def __str__(self): return f"{self.lacking} short"
+    def __repr__(self): return f"<{self.lacking}>"
+
+class Loud:
+    def shout(self): return str(self).upper()
+
+class Both(Loud, ValueError): pass
+class Empty(Exception): pass
+class Text(UnicodeDecodeError): pass
+
+class f:
+    def __init__(self): self.stock, self.paid, self.last = {'tea': 3}, 0, None
+    def buy(self, name, money):
+        if name not in self.stock:
+            raise Missing(name, self.stock)
+        if money < self.stock[name]:
+            self.last = Short(self.stock[name], money)
+            raise self.last
+        self.paid += money
+        return money - self.stock[name]
+
+def both(x): raise Both(x)
+def empty(): raise Empty
+def no_item(): return queue.Queue().get_nowait()
+def parse(text): return json.loads(text)
+def decode(): return b'\\xff'.decode()
+def text(): raise Text('utf-8', b'a', 0, 1, 'why')
+def chained():
+    try:
+        raise Missing('a')
+    except Missing as error:
+        raise Short(2, 1) from error
+def catches(kind, error):
+    try:
+        raise error
+    except kind:
+        return True
+    except Exception:
+        return False
+def kinds(): return [Short, Missing]
+def tells(error): return isinstance(error, ShopError), error.status
+'''
+SHOP = "s = f()\ntry:\n    s.buy({})\nexcept {} as e:\n    {}\nelse:\n    assert False"
+TESTS = [
+    SHOP.format("'tea', 1", "Short", "assert e.need == 3 and e.have == 1 and e.lacking == 2"),
+    SHOP.format("'tea', 1", "Short", "assert e.need == 4"),
+    SHOP.format("'tea', 1", "Short", "assert str(e) == '2 short' and repr(e) == '<2>' and e.args == (3, 1)"),
+    SHOP.format("'tea', 1", "Short", "assert str(e) == '(3, 1)'"),
+    SHOP.format("'tea', 1", "ShopError", "assert type(e) is Short and isinstance(e, ShopError) and e.status == 402"),
+    SHOP.format("'tea', 1", "Missing", "pass"),
+    SHOP.format("'tea', 1", "(Missing, Short)", "assert not isinstance(e, KeyError)"),
+    SHOP.format("'rum', 1", "KeyError", "assert type(e).__name__ == 'Missing' and e.name == 'rum'"),
+    SHOP.format("'rum', 1", "Missing", "assert e.near == ['tea'] and e.hint() == 'tea' and e.args == ('no rum',)"),
+    SHOP.format("'rum', 1", "Exception", "assert str(e) == \"'no rum'\" and e.status == 400"),
+    SHOP.format("'rum', 1", "LookupError", "e.near.append('x')\n    assert e.near == ['tea', 'x']"),
+    SHOP.format("'tea', 5", "ShopError", "pass"),
+    SHOP.format("'tea', 1", "Short", "assert s.last is not None and s.last.need == 3 and isinstance(s.last, Short)"),
+    "s = f()\ns.buy('rum', 1)",
+    "s = f()\ns.buy('tea', 1)",
+    "assert issubclass(Missing, (KeyError,)) and issubclass(Missing, ShopError) and not issubclass(Short, KeyError)",
+    "assert issubclass(Short, Missing)",
+    "assert Short.status == 402 and Missing.status == 400 and Short.__name__ == 'Short'",
+    "try:\n    both('x')\nexcept ValueError as e:\n    assert e.shout() == 'X' and isinstance(e, Both)",
+    "try:\n    both('x')\nexcept Exception as e:\n    assert isinstance(e, Loud) and not isinstance(e, f)",
+    "try:\n    both('x')\nexcept Exception as e:\n    assert e.nothing_such",
+    "try:\n    both('x')\nexcept Missing:\n    pass",
+    "try:\n    empty()\nexcept Empty as e:\n    assert e.args == ()",
+    "import queue\ntry:\n    empty()\nexcept queue.Empty:\n    assert False\nexcept Exception: pass",
+    "import queue\ntry:\n    no_item()\nexcept queue.Empty:\n    pass",
+    "import json\ntry:\n    parse('{')\nexcept json.JSONDecodeError:\n    pass",
+    "try:\n    decode()\nexcept UnicodeDecodeError:\n    pass",
+    "try:\n    text()\nexcept Text as e:\n    assert e.reason == 'why' and isinstance(e, UnicodeError)",
+    "try:\n    chained()\nexcept Short as e:\n    assert e.need == 2",
+    "e = Short(5, 2)\nassert e.lacking == 3 and str(e) == '3 short' and isinstance(e, (Short, Exception))",
+    "e = Missing('x', ['y'])\nassert e.hint() == 'y' and e.args == ('no x',)",
+    "assert catches(Short, Short(1, 0)) and not catches(Missing, Short(1, 0)) and catches(ShopError, Missing('x'))",
+    "assert kinds() == [Short, Missing] and kinds()[0] is Short and {Short: 1}[kinds()[0]] == 1",
+    "assert kinds() == [Missing, Short]",
+    "try:\n    f().buy('tea', 1)\nexcept ShopError as e:\n    assert tells(e) == (True, 402)",
+    "try:\n    raise Short(4, 1)\nexcept ShopError as e:\n    assert e.lacking == 3",
+    "errors = {}\nfor name, money in (('tea', 1), ('rum', 2), ('tea', 3)):\n    try:\n        f().buy(name, money)\n"
+    "    except ShopError as e:\n        errors[type(e)] = e\nassert set(errors) == {Short, Missing}",
+    "def raises(kind, g, *a):\n    try:\n        g(*a)\n    except kind:\n        return True\n    return False\n"
+    "s = f()\nassert raises(Short, s.buy, 'tea', 1) and not raises(Short, s.buy, 'tea', 9)\n"
+    "assert raises((Short, Missing), s.buy, 'rum', 1)",
+    "try:\n    f().buy('tea', 1)\nexcept Short as e:\n    try:\n        raise ValueError('mine') from e\n"
+    "    except ValueError as mine:\n        assert mine.__cause__ is e and mine.__cause__.need == 3",
+]
+
+
+def in_one_process(test: str) -> str:
+    names: dict[str, Any] = {"__name__": "candidate"}
+    exec(SOURCE, names)
+    try:
+        exec(test, names)
+    except AssertionError:
+        return "wrong"
+    except Exception:
+        return "exception"
+    return "passed"
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_exceptions_are_judged_as_in_one_process(mode: Any) -> None:
+    programs = [Program(SOURCE, "function", (Test(test),), "f", key=str(key)) for key, test in enumerate(TESTS)]
+    for result in run_many(programs, limits=LIMITS, mode=mode):
+        test = TESTS[int(result.key)]
+        assert result.tests[0].status == in_one_process(test), (test, result)
+
+
+def test_a_test_that_derives_from_a_class_of_the_program_s_is_no_evidence() -> None:
+    program = Program(SOURCE, "function", (Test("f()\nclass Mine(ShopError): pass"),), "f")
+    (result,) = run_many([program], limits=LIMITS, workers=1)
+    assert result.status == "infra_error" and "derives a class from ShopError" in str(result.error_message)
