@@ -49,7 +49,7 @@ def one_of(kind: Any, args: Any, message: str, remote: Remote) -> BaseException:
     try:
         error = type.__call__(kind, *args)
     except Exception:  # its base wants other arguments, as UnicodeDecodeError does
-        error = kind.__new__(kind)
+        error = kind.__new__(kind, *args)
     vars(error)["_sandbox_own"] = remote
     if len(message) < _MOST_CHARS:  # what is longer may have been cut
         vars(error)["_sandbox_message"] = message

@@ -23,7 +23,7 @@ from sandbox.verdict import Limits
 from sandbox.wire import Channel, Closed
 
 _MESSAGE_CHARS = 500
-_MOST_BASES = 30  # of a class of exceptions
+_MOST_BASES = 16  # of a class of exceptions, which are told once for each way to them
 _NO_NAME = object()
 _PLAIN = frozenset({type(None), bool, int, float, str})
 

@@ -38,6 +38,7 @@ class Loud:
 class Both(Loud, ValueError): pass
 class Empty(Exception): pass
 class Text(UnicodeDecodeError): pass
+class Bad(json.JSONDecodeError): pass
 
 class f:
     def __init__(self): self.stock, self.paid, self.last = {'tea': 3}, 0, None
@@ -56,6 +57,7 @@ def no_item(): return queue.Queue().get_nowait()
 def parse(text): return json.loads(text)
 def decode(): return b'\\xff'.decode()
 def text(): raise Text('utf-8', b'a', 0, 1, 'why')
+def bad(): raise Bad('why', 'text', 2)
 def chained():
     try:
         raise Missing('a')
@@ -101,6 +103,7 @@ TESTS = [
     "import json\ntry:\n    parse('{')\nexcept json.JSONDecodeError:\n    pass",
     "try:\n    decode()\nexcept UnicodeDecodeError:\n    pass",
     "try:\n    text()\nexcept Text as e:\n    assert e.reason == 'why' and isinstance(e, UnicodeError)",
+    "try:\n    bad()\nexcept ValueError as e:\n    assert type(e) is Bad and e.pos == 2 and str(e)[:3] == 'why'",
     "try:\n    chained()\nexcept Short as e:\n    assert e.need == 2",
     "e = Short(5, 2)\nassert e.lacking == 3 and str(e) == '3 short' and isinstance(e, (Short, Exception))",
     "e = Missing('x', ['y'])\nassert e.hint() == 'y' and e.args == ('no x',)",
