@@ -22,6 +22,7 @@ def class_(translator: "Translator", node: ast.ClassDef) -> ast.AST:
     translator.apart |= bool(node.decorator_list or node.keywords) or not shared
     translator.classes.add(node.name)
     node.decorator_list = [translator.visit(item) for item in node.decorator_list]
+    _refuse_mangled(translator, node)
     type_parameters(translator, node)
     node.bases = [translator.visit(base) for base in node.bases]
     node.keywords = [translator.visit(keyword) for keyword in node.keywords]
@@ -35,6 +36,16 @@ def class_(translator: "Translator", node: ast.ClassDef) -> ast.AST:
         looked_at = ast.copy_location(call_node(".slots", name_node("__slots__")), slotted[-1])
         node.body.append(ast.copy_location(ast.Assign(targets=[names], value=looked_at, **HERE), slotted[-1]))
     return node
+
+
+def _refuse_mangled(translator: "Translator", node: ast.ClassDef) -> None:
+    """`x.__y` in the header of a class with type parameters: Python 3.12 reads `_C__y` there, 3.13 does not."""
+    parameters = getattr(node, "type_params", [])
+    for part in (*parameters, *node.bases, *node.keywords) if parameters else ():
+        for inner in ast.walk(part):
+            name = getattr(inner, "attr", "")
+            if name.startswith("__") and not name.endswith("__"):
+                translator.refuse(node, "attribute", f"the attribute {name} may not stand in this class header")
 
 
 def _is_shared_base(translator: "Translator", node: ast.expr) -> bool:

@@ -1369,6 +1369,17 @@ def test_contained(name: str) -> None:
     assert any(part in said for part in found.split("|")) and "got" not in ending.stdout, said
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="classes have no type parameters")
+def test_no_class_header_has_a_private_name_of_the_library() -> None:
+    """Python 3.12 reads `_SequenceMatcher__chain_b` there, which only its own objects have unguarded."""
+    source = (
+        "import difflib\nm = difflib.SequenceMatcher(None, 'a', 'b')\nshow = lambda x: print('got', x) or Exception\n"
+        "class SequenceMatcher[T](show(m.__chain_b)): pass\n"
+    )
+    ending = run(source, steps=100_000, Planted=Planted)
+    assert ending.status == "refused" and "attribute" in ending.rules and not ending.stdout, ending
+
+
 # The collector may run a program's finalizers between any two steps of ours: this one wakes at every collection.
 AWAKE = """
 over = []
