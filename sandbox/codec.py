@@ -45,6 +45,7 @@ class Uncrossable(Exception):
 
 
 FUNCTION = "f"  # what the text of a function that tests hand in calls it
+FUNCTION_VARIABLES = "variables_of_the_tests"  # and a dictionary of those of theirs that it uses
 TESTS = "tests"  # the module that the code of tests is said to be of
 _PLAIN = frozenset({NoneType, bool, int, float, str})
 MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict, array, *STATES})
@@ -80,17 +81,23 @@ class Packer:
     """Writes values as trees. `known` are the containers the other side has numbered already, in their order; those
     that it is told of now are added to them.
 
-    `foreign(value)` gives the tree of a value that has no exact builtin type, or raises `Uncrossable`. With `bounded`
+    `foreign(value)` gives the tree of a value that has no exact builtin type, or raises `Uncrossable`, as it does where
+    none is given. With `bounded`
     it is also asked about what a receiver could not use in reasonable time: Decimal("1e999999999").
     """
 
     def __init__(
-        self, foreign: Callable[[Any], Tree], known: list[Any] | None = None, *, bounded: bool = False
+        self, foreign: Callable[[Any], Tree] | None = None, known: list[Any] | None = None, *, bounded: bool = False
     ) -> None:
-        self.foreign, self.bounded = foreign, bounded
+        self._foreign, self.bounded = foreign, bounded
         self.objects: list[Any] = [] if known is None else known  # also keeps them alive, so that an id stays theirs
         self.numbers = {id(value): number for number, value in enumerate(self.objects)}
         self.rare = False  # whether ints too long for decimals, or NaNs, which are themselves only, are to be expected
+
+    def foreign(self, value: Any) -> Tree:
+        if self._foreign is None:
+            raise Uncrossable(type(value).__name__)
+        return self._foreign(value)
 
     def number(self, value: Any) -> None:
         self.numbers[id(value)] = len(self.objects)
@@ -368,10 +375,10 @@ def _unpack_named(u: Unpacker, tree: Tree) -> Any:
 
 
 def _unpack_function(u: Unpacker, tree: Tree) -> Any:
-    _, number, *text = tree
+    _, number, *parts = tree
     if u.made is None or type(number) is not int or number < 0:
         raise Malformed("a function that nobody handed in")
-    return u.made(number, *text)
+    return u.made(number, *parts[:1], *map(u.unpack, parts[1:]))
 
 
 def _unpack_raises(u: Unpacker, tree: Tree) -> Any:

@@ -1,45 +1,155 @@
 """Functions that tests hand to a program, as texts that make the same functions there.
 
-What crosses is a function of the library that programs have too, or one of the tests' own that needs nothing else of
-theirs: a `lambda` or a `def` without a closure, of which every global is a builtin or a module. Any other would have to
-run in the judge, where a program could call it as often and with whatever it likes.
+What crosses is a function of the library that programs have too, or a `lambda` or `def` of the tests' own with the
+variables of theirs that it uses. It runs in the program, and never in the judge, where a program could call it as often
+and with whatever it likes. Its variables are a dictionary that both sides have (`shared`): what the test appends to a
+list, or binds anew, the function finds, and the other way round.
 """
 
 import ast
 import builtins
+import copy
 import dis
 import importlib
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodDescriptorType, ModuleType
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodDescriptorType, ModuleType
 from typing import Any
 
 from sandbox import policy
-from sandbox.codec import FUNCTION
+from sandbox.codec import FUNCTION, FUNCTION_VARIABLES
 from sandbox.library_values import TYPES
 
 _LIBRARY = ("math", "operator")
 _BUILTINS = frozenset(policy.BUILTINS) | {"print"}
-_LOADS = ("LOAD_GLOBAL", "LOAD_NAME")
-_SETS = ("STORE_GLOBAL", "DELETE_GLOBAL", "IMPORT_NAME", "LOAD_BUILD_CLASS")
+_LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
+_SETS = ("DELETE_GLOBAL", "DELETE_DEREF", "IMPORT_NAME", "LOAD_BUILD_CLASS")
 _NESTED = 0x10  # a flag of code that stands in a function's
 _PLAIN = (type(None), bool, int, float, str)
 
 
-def text_of(value: Any, texts: tuple[str, ...]) -> str | None:
-    """A module's text in which this function is `FUNCTION`; None if there is none. `texts` are those of the tests.
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A function of the tests': the text of a module in which it is `FUNCTION`, and the names of the variables of the
+    tests' that it reads, and of those that it sets, in `FUNCTION_VARIABLES`."""
+
+    text: str
+    reads: tuple[str, ...] = ()
+    sets: frozenset[str] = frozenset()
+
+
+def crossing(value: Any, texts: tuple[str, ...]) -> Crossing | None:
+    """How a function of the tests', of which these are the texts, crosses; None where it does not.
 
     What a test changed of it since, but for its defaults, no text says.
     """
     if type(value) is not FunctionType:
-        return _library().get(id(value)) if isinstance(value, BuiltinFunctionType | MethodDescriptorType) else None
-    if value.__closure__ or vars(value) or value.__name__ != value.__code__.co_name:
+        text = _library().get(id(value)) if isinstance(value, BuiltinFunctionType | MethodDescriptorType) else None
+        return Crossing(text) if text else None
+    if vars(value) or value.__name__ != value.__code__.co_name:
         return None
     own = _own(value.__code__, texts)
-    lines = [_line(name, value, texts) for name in _globals(value.__code__)] if own else [None]
-    made = None if own is None or None in lines else _written(own, value)
-    return None if made is None else "\n".join([*filter(None, lines), made])
+    variables = None if own is None else _variables(value)
+    if own is None or variables is None:
+        return None
+    found = _Variables(variables)
+    node = found.visit(copy.deepcopy(own)) if variables else own
+    names = [name for name in _globals(value.__code__) if name not in variables]
+    lines = [_line(name, value, texts) for name in names]
+    made = None if None in lines or found.refused else _written(node, value)
+    return None if made is None else Crossing("\n".join([*filter(None, lines), made]), variables, frozenset(found.sets))
+
+
+def _variables(function: FunctionType) -> tuple[str, ...] | None:
+    """The names that the function and those in it have of the tests'; None if another thing there has such a name."""
+    code = function.__code__
+    names = dict.fromkeys(code.co_freevars)
+    for name in _globals(code):
+        found = function.__globals__.get(name, function)
+        if found is not function and not (isinstance(found, ModuleType) and found.__name__ in policy.MODULES):
+            names[name] = None
+    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        if name == function.__name__ and _content(cell) is function:
+            del names[name]  # by which it calls itself
+    own = {name for one in _every(code) for name in (*one.co_varnames, *one.co_cellvars)}
+    return None if own & names.keys() or FUNCTION_VARIABLES in (own | names.keys()) else tuple(sorted(names))
+
+
+def _every(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for inner in _inner(code):
+        yield from _every(inner)
+
+
+def _content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return _NOTHING
+
+
+_NOTHING = object()
+
+
+class Variables:
+    """Those that one function has of the tests', in a dictionary that both sides have."""
+
+    def __init__(self, function: FunctionType, crosses: Crossing) -> None:
+        self.names: dict[str, Any] = {}
+        self._sets, self._globals = crosses.sets, function.__globals__
+        cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+        self._cells = {name: cells.get(name) for name in crosses.reads}
+        self.read()
+
+    def read(self) -> None:
+        """What the tests have bound now."""
+        for name, cell in self._cells.items():
+            found = self._globals.get(name, _NOTHING) if cell is None else _content(cell)
+            if found is _NOTHING:
+                self.names.pop(name, None)
+            elif self.names.get(name, _NOTHING) is not found:
+                self.names[name] = found
+
+    def write(self) -> None:
+        """What the function has bound, where it does."""
+        for name in self._sets & self.names.keys():
+            cell = self._cells[name]
+            if cell is None:
+                self._globals[name] = self.names[name]
+            else:
+                cell.cell_contents = self.names[name]
+
+
+class _Variables(ast.NodeTransformer):
+    """Makes names of the tests' items of the dictionary."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names, self.sets, self.refused = frozenset(names), set[str](), False
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if node.id not in self.names:
+            return node
+        if not isinstance(node.ctx, ast.Load):
+            self.sets.add(node.id)
+        return ast.Subscript(ast.Name(FUNCTION_VARIABLES, ast.Load()), ast.Constant(node.id), node.ctx)
+
+    def _declared(self, node: ast.Global | ast.Nonlocal) -> ast.stmt:
+        names = [name for name in node.names if name not in self.names]
+        return type(node)(names) if names else ast.Pass()
+
+    visit_Global = visit_Nonlocal = _declared
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        # What binds a name that is no `Name` there, or by a statement that takes nothing else.
+        bound = (getattr(node, part, None) for part in ("name", "asname", "rest"))
+        walrus = isinstance(node, ast.NamedExpr) and node.target.id in self.names
+        self.refused |= walrus or any(isinstance(name, str) and name in self.names for name in bound)
+        self.refused |= isinstance(node, ast.Delete) and any(
+            isinstance(one, ast.Name) and one.id in self.names for one in node.targets
+        )
+        return super().generic_visit(node)
 
 
 def _written(node: ast.Lambda | ast.FunctionDef, function: FunctionType) -> str | None:
@@ -102,14 +212,22 @@ def _own(code: CodeType, texts: tuple[str, ...]) -> ast.Lambda | ast.FunctionDef
     """The `lambda` or `def` that has this code. Two that have it differ in what the function itself says, if at all."""
     for text in texts:
         for node, own in _functions(text):
-            if node.lineno == code.co_firstlineno and _same(code, own):
+            if _first_line(node) != code.co_firstlineno:
+                continue
+            made = _compiled(node, "", code.co_freevars) if code.co_freevars else own
+            if made is not None and _same(code, made):
                 return node
     return None
 
 
+def _first_line(node: ast.Lambda | ast.FunctionDef) -> int:
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+    return decorators[0].lineno if decorators else node.lineno
+
+
 @lru_cache(maxsize=256)
-def _functions(text: str) -> list[tuple[ast.Lambda | ast.FunctionDef, CodeType]]:
-    """The functions that stand in the text, and their code."""
+def _functions(text: str) -> list[tuple[ast.Lambda | ast.FunctionDef, CodeType | None]]:
+    """The functions that stand in the text, and their code if nothing is around them."""
     try:
         tree = ast.parse(text)
         imports = [node for node in tree.body if isinstance(node, ast.Import)]
@@ -121,16 +239,27 @@ def _functions(text: str) -> list[tuple[ast.Lambda | ast.FunctionDef, CodeType]]
         return []
 
 
-def _compiled(node: ast.Lambda | ast.FunctionDef, imports: str) -> CodeType:
-    """CPython calls attributes of what the same text imports in a way of its own."""
+def _compiled(node: ast.Lambda | ast.FunctionDef, imports: str, around: tuple[str, ...] = ()) -> CodeType | None:
+    """Its code in a function that has the names `around`; None where it needs others.
+
+    CPython calls attributes of what the same text imports in a way of its own.
+    """
     if isinstance(node, ast.Lambda):
         bare: ast.stmt = ast.Expr(ast.Lambda(_bare(node.args), node.body))
     else:
         bare = ast.FunctionDef(node.name, _bare(node.args), node.body, [], None)
     # With its lines as they are: CPython leaves a place to stop at for one that has no more than `try:`.
     made = ast.fix_missing_locations(ast.copy_location(bare, node))
+    if around:
+        (outer,) = ast.parse(f"def around({', '.join(around)}): pass").body
+        vars(outer)["body"] = [made]
+        made = outer
     module = ast.Module([*ast.parse(imports).body, made], [])
-    return _inner(compile(module, "<function>", "exec", dont_inherit=True, optimize=0))[-1]
+    try:
+        code = _inner(compile(module, "<function>", "exec", dont_inherit=True, optimize=0))[-1]
+    except SyntaxError:
+        return None
+    return _inner(code)[-1] if around else code
 
 
 def _bare(args: ast.arguments) -> ast.arguments:

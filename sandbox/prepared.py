@@ -8,9 +8,8 @@ from functools import lru_cache
 from itertools import accumulate, chain
 from opcode import opmap
 from types import CodeType
-from typing import Any
 
-from sandbox.codec import Packer, Tree, Uncrossable, to_bytes
+from sandbox.codec import Packer, to_bytes
 from sandbox.foresee import asks_the_program, bound_names, foreseen_calls, set_attributes, set_globals
 from sandbox.handles import TEST
 from sandbox.library_values import TYPES
@@ -63,9 +62,9 @@ def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...], *, hollo
     names = {"candidate", entry_point}
     known = _BUILTIN_NAMES | bound_names(codes[0])
     calls = [] if asks_the_program(codes[0], names, known) else foreseen_calls(codes[1:], names, known)
-    packed = [Packer(_nothing_foreign).pack_all(call) for call in calls if call is not None]
+    packed = [Packer().pack_all(call) for call in calls if call is not None]
     try:
-        batch = to_bytes(Packer(_nothing_foreign), lambda: ["batch", entry_point, packed])
+        batch = to_bytes(Packer(), lambda: ["batch", entry_point, packed])
     except ValueError:  # ints too long for decimals
         batch = b"NaN"
     if b"NaN" in batch:  # then too, ask for them in turn, since it is no tree of its own there
@@ -174,10 +173,6 @@ def _redirects_one(code: CodeType) -> bool:
     if not replaced.isdisjoint(set_attributes(code)) or not _FUNCTIONS.isdisjoint(set_globals(code)):
         return True
     return "setattr" in names and any(isinstance(value, str) and value in replaced for value in code.co_consts)
-
-
-def _nothing_foreign(value: Any) -> Tree:
-    raise Uncrossable(type(value).__name__)
 
 
 class _Lenient(ast.NodeTransformer):

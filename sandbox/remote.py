@@ -77,6 +77,7 @@ class Link:
         self._handles: WeakValueDictionary[int, Remote] = WeakValueDictionary()
         self.dropped: set[int] = set()  # numbers of handles that the tests hold no more, and the program does not know
         self.functions: list[Any] = []  # of the tests, as they went to the program
+        self.variables: list[functions.Variables | None] = []  # of theirs, that these have
         self.given_back = False  # one of them came from it
         self._function_numbers: dict[int, int] = {}  # by their ids
         self.named: set[str] = set()
@@ -146,6 +147,8 @@ class Link:
             data = to_bytes(packer, lambda: [operation, None, None, None, *build(packer)])
             return self._asked(data, packer.objects, None, is_next)
         self._forget_raised()
+        for variables in filter(None, self.variables):
+            variables.read()
         self.twins.look()
         request = None
         while request is None:
@@ -238,6 +241,7 @@ class Link:
         self._handles.clear()
         self._resuming.clear()
         self.functions.clear()
+        self.variables.clear()
         self._function_numbers.clear()
         self.collected.clear()
         self._classes.clear()
@@ -328,6 +332,8 @@ class Link:
             filled = [fill(unpacker, one) for one in ([] if self.hollow else updates)]
             if shared is not None:
                 self.twins.settle(objects, shared, filled, held)
+                for variables in filter(None, self.variables if filled else ()):
+                    variables.write()
         except RecursionError:
             self._end("output_limit", _TOO_DEEP)
         except (IndexError, TypeError, ValueError, AttributeError, Uncrossable) as fault:  # such as a range of handles
@@ -413,7 +419,7 @@ class Link:
             vars(error)["_sandbox_message"] = message
         return error
 
-    def _pack_foreign(self, value: Any) -> Tree:
+    def _pack_foreign(self, value: Any, packer: Packer) -> Tree:
         if isinstance(value, Entry):
             return ["h", self._number_of(value), ""]
         if isinstance(value, Remote) and value._sandbox_link is self:
@@ -423,12 +429,14 @@ class Link:
         remote = remote_of(value)
         if remote is not None and remote._sandbox_link is self:
             return ["h", remote._sandbox_number, ""]
-        text = functions.text_of(value, self.texts)
-        if text is not None:
+        found = functions.crossing(value, self.texts)
+        if found is not None:
             number = self._function_numbers.setdefault(id(value), len(self.functions))
             if number == len(self.functions):
                 self.functions.append(value)
-            return ["j", number, text]
+                self.variables.append(functions.Variables(value, found) if found.reads else None)
+            own = self.variables[number]
+            return ["j", number, found.text, *([packer.pack(own.names)] if own is not None else [])]
         raise Uncrossable(f"a test passes a {type(value).__name__}, which cannot cross to the program")
 
     def _raises(self, number: int, name: str, bases: list[Any]) -> type:
@@ -465,8 +473,11 @@ class _TestsPacker(Packer):
     """Writes what tests hand to the program."""
 
     def __init__(self, link: Link, known: list[Any]) -> None:
-        super().__init__(link._pack_foreign, known)
+        super().__init__(known=known)
         self.link = link
+
+    def foreign(self, value: Any) -> Tree:
+        return self.link._pack_foreign(value, self)
 
     def subclass(self, kind: type, base: type, name: str, fields: tuple[str, ...]) -> None:
         """A plain named tuple of the tests' comes back as one; what else a class of theirs adds, no program would find.

@@ -17,7 +17,18 @@ from contextlib import suppress
 from types import CodeType, FunctionType
 from typing import Any, Protocol
 
-from sandbox.codec import LAZY, Malformed, Packer, Tree, Unpacker, fields_of, from_bytes, to_bytes, type_name
+from sandbox.codec import (
+    FUNCTION_VARIABLES,
+    LAZY,
+    Malformed,
+    Packer,
+    Tree,
+    Unpacker,
+    fields_of,
+    from_bytes,
+    to_bytes,
+    type_name,
+)
 from sandbox.shared import Change, Snapshot, changes, fill, held, snapshot, update
 from sandbox.verdict import Limits
 from sandbox.wire import Channel, Closed
@@ -280,11 +291,13 @@ class Service:
             return own
         return self.world.named_tuple(name, fields)
 
-    def _made(self, number: int, text: str) -> Any:
-        """A function that the tests hand in: the same one for the same of theirs."""
+    def _made(self, number: int, text: str, *variables: dict[str, Any]) -> Any:
+        """A function that the tests hand in, with variables of theirs: the same one for the same of theirs."""
         if number not in self.functions:
             self.functions[number] = function = self.world.call(self.world.function, (text,))
             self.function_numbers.setdefault(id(function), number)
+        if variables:
+            FunctionType.__globals__.__get__(self.functions[number])[FUNCTION_VARIABLES] = variables[0]
         return self.functions[number]
 
     def _foreign(self, value: Any) -> Tree:

@@ -1,0 +1,269 @@
+"""Functions that tests hand in, with the variables of theirs that they use: as in one process."""
+
+from typing import Any
+
+import pytest
+
+from sandbox.pool import run_many
+from sandbox.verdict import Limits, Program, Test
+
+LIMITS = Limits(steps=2_000_000, cpu_seconds=4, wall_seconds=60, memory_mb=512, output_bytes=1 << 20)
+SOURCE = '''
+import functools
+
+def f(g):
+    """A decorator that remembers."""
+    memo = {}
+    @functools.wraps(g)
+    def wrapper(*args):
+        if args not in memo:
+            memo[args] = g(*args)
+        return memo[args]
+    wrapper.memo = memo
+    return wrapper
+
+class Bus:
+    def __init__(self): self.hooks = {}
+    def on(self, name, hook): self.hooks.setdefault(name, []).append(hook)
+    def off(self, name, hook): self.hooks[name].remove(hook)
+    def emit(self, name, *args): return [hook(*args) for hook in self.hooks.get(name, [])]
+
+def retry(times):
+    def decorate(g):
+        def wrapper(*args):
+            for left in reversed(range(times)):
+                try:
+                    return g(*args)
+                except ValueError:
+                    if not left: raise
+        return wrapper
+    return decorate
+
+def bus(): return Bus()
+def call(g, *args): return g(*args)
+def twice(g, x): return g(g(x))
+def apply(gs, x): return [g(x) for g in gs]
+'''
+TESTS = """
+calls = []
+@f
+def g(x):
+    calls.append(x)
+    return x * 2
+assert g(2) == 4 and g(2) == 4 and g(3) == 6
+assert calls == [2, 3]
+---
+calls = []
+@f
+def g(x):
+    calls.append(x)
+    return x * 2
+g(2), g(2)
+assert calls == [2, 2]
+---
+@f
+def g(x): return x * 2
+assert g(4) == 8 and g.__name__ == 'g'
+---
+log = []
+b = bus()
+b.on('x', lambda v: log.append(v))
+b.on('x', log.append) if False else None
+b.emit('x', 1)
+b.emit('y', 2)
+b.emit('x', 3)
+assert log == [1, 3]
+---
+log = []
+b = bus()
+b.on('x', lambda v: log.append(v))
+b.emit('x', 1)
+assert log == []
+---
+def test():
+    log = []
+    def hook(v): log.append(v + 1)
+    b = bus()
+    b.on('x', hook)
+    b.emit('x', 1)
+    b.off('x', hook)
+    b.emit('x', 5)
+    assert log == [2]
+test()
+---
+count = 0
+def g():
+    global count
+    count += 1
+    return count
+assert call(g) == 1 and call(g) == 2 and count == 2
+---
+count = 0
+def g():
+    global count
+    count += 1
+call(g)
+assert count == 0
+---
+def test():
+    count = 0
+    def g(n):
+        nonlocal count
+        count += n
+        return count
+    assert call(g, 2) == 2 and call(g, 3) == 5 and count == 5
+    count = 10
+    assert call(g, 1) == 11
+test()
+---
+tries = []
+@retry(3)
+def g(x):
+    tries.append(x)
+    if len(tries) < 3: raise ValueError(x)
+    return 'done'
+assert g(7) == 'done' and tries == [7, 7, 7]
+---
+tries = 0
+@retry(2)
+def g():
+    global tries
+    tries += 1
+    raise ValueError('no')
+try:
+    g()
+except ValueError as e:
+    assert tries == 2 and str(e) == 'no'
+else:
+    assert False
+---
+k = 3
+assert call(lambda x: x + k, 1) == 4
+k = 5
+assert call(lambda x: x + k, 1) == 6
+---
+k = 3
+g = lambda x: x + k
+b = bus()
+b.on('a', g)
+assert b.emit('a', 1) == [4]
+k = 5
+assert b.emit('a', 1) == [6]
+---
+k = 3
+g = lambda x: x + k
+b = bus()
+b.on('a', g)
+k = 5
+assert b.emit('a', 1) == [4]
+---
+def add(n): return lambda x: x + n
+assert apply([add(1), add(2)], 10) == [11, 12]
+---
+gs = [lambda x, n=n: x * n for n in range(3)]
+assert apply(gs, 5) == [0, 5, 10]
+---
+gs = [lambda x: x * n for n in range(3)]
+assert apply(gs, 5) == [10, 10, 10]
+---
+def helper(x): return x + 1
+def g(x): return helper(x) * 2
+assert call(g, 3) == 8 and twice(g, 1) == 10
+---
+def even(n): return n == 0 or odd(n - 1)
+def odd(n): return n != 0 and even(n - 1)
+assert call(even, 6) and not call(odd, 6)
+---
+def fact(n): return 1 if n < 2 else n * fact(n - 1)
+assert call(fact, 5) == 120
+---
+def test():
+    def fact(n): return 1 if n < 2 else n * fact(n - 1)
+    assert call(fact, 5) == 120
+test()
+---
+seen = {}
+def g(k, v):
+    for seen[k] in [v]: pass
+    return len(seen)
+assert call(g, 'a', 1) == 1 and seen == {'a': 1}
+---
+total = 0
+def g(xs):
+    global total
+    for total in xs: pass
+    return total
+assert call(g, [1, 2]) == 2 and total == 2
+---
+a, b = 1, 2
+def g():
+    global a, b
+    a, b = b, a
+call(g)
+assert (a, b) == (2, 1)
+---
+config = {'k': [1]}
+def g(): return [x + y for x in config['k'] for y in range(2)]
+assert call(g) == [1, 2]
+config['k'].append(5)
+assert call(g) == [1, 2, 5, 6]
+---
+import math
+r = 2
+assert call(lambda: round(math.pi * r ** 2, 2)) == 12.57
+---
+len = lambda x: 42
+assert call(lambda x: len(x), 'a') == 42
+---
+b = bus()
+assert b.emit('x') == []
+b.on('x', lambda: b.on('y', lambda: 7))
+b.emit('x')
+assert b.emit('y') == [7]
+---
+def g(x): return candidate
+assert call(g, 1) is not None
+---
+from functools import reduce
+log = []
+def g(x, y):
+    log.append((x, y))
+    return x + y
+assert call(g, 1, 2) == 3 and log == [(1, 2)]
+""".strip().split("\n---\n")
+
+
+def in_one_process(test: str) -> str:
+    names: dict[str, Any] = {"__name__": "candidate"}
+    exec(SOURCE, names)
+    try:
+        exec(test, names | {"candidate": names["f"]})
+    except AssertionError:
+        return "wrong"
+    return "passed"
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_functions_with_variables_are_judged_as_in_one_process(mode: Any) -> None:
+    programs = [Program(SOURCE, "function", (Test(test),), "f", key=str(key)) for key, test in enumerate(TESTS)]
+    for result in run_many(programs, limits=LIMITS, mode=mode):
+        test = TESTS[int(result.key)]
+        assert result.tests[0].status == in_one_process(test), (test, result)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "class T: pass\nt = T()\ncall(lambda: t)",
+        "x = 1\ndef g():\n    global x\n    del x\ncall(g)",
+        "x = 1\ndef g():\n    global x\n    return (x := 2)\ncall(g)",
+        "x = 1\ndef g():\n    global x\n    try: 1 / 0\n    except ZeroDivisionError as x: pass\ncall(g)",
+        "x = 1\ndef g(): return [x for x in (1, 2)], x\ncall(g)",
+        "x = 1\ndef g():\n    global x\n    def x(): pass\ncall(g)",
+        "def g(): return unknown_name\ncall(g)",
+        "def g():\n    class A: pass\n    return A\ncall(g)",
+    ],
+)
+def test_what_has_no_text_does_not_cross(test: str) -> None:
+    (result,) = run_many([Program(SOURCE, "function", (Test(test),), "f")], limits=LIMITS, workers=1)
+    assert result.status == "infra_error" and "cannot cross" in str(result.error_message), result
