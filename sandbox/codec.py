@@ -280,7 +280,8 @@ class Unpacker:
 
     `handle(number, label)` gives what stands for the other side's object of that number, `named(name, fields)` the
     class of a named tuple, `made(number, *text)` a function of the tests' (`functions`), and `raises(number, name,
-    bases)` a class of exceptions of the program's, of which each base is such a one or the names of one that is not.
+    bases)` a class of exceptions of the program's, of which each base is such a one or the names of one that is not;
+    `raised(number, class)` one of that class, `raised(number, names, args)` one of a built-in class.
     """
 
     def __init__(
@@ -290,8 +291,9 @@ class Unpacker:
         named: Callable[[str, tuple[str, ...]], type] = named_tuple,
         made: Callable[..., Any] | None = None,
         raises: Callable[[int, str, list[Any]], type] | None = None,
+        raised: Callable[..., BaseException] | None = None,
     ) -> None:
-        self.handle, self.named, self.made, self.raises = handle, named, made, raises
+        self.handle, self.named, self.made, self.raises, self.raised = handle, named, made, raises, raised
         self.objects: list[Any] = [] if known is None else known
         self.aliased = False  # something in it stands in two places
         self.viewing = False  # there is a view of a dictionary in it
@@ -388,6 +390,13 @@ def _unpack_raises(u: Unpacker, tree: Tree) -> Any:
     return u.raises(number, name, [u.unpack(base) if base[0] == "x" else _checked_names(base) for base in bases])
 
 
+def _unpack_raised(u: Unpacker, tree: Tree) -> Any:
+    _, number, kind, *args = tree
+    if u.raised is None or type(number) is not int or (kind[0] == "x") is bool(args):
+        raise Malformed("an exception of no class")
+    return u.raised(number, _checked_names(kind), args[0]) if args else u.raised(number, u.unpack(kind))
+
+
 def _checked_names(names: Any) -> list[str]:
     if type(names) is not list or set(map(type, names)) != {str}:
         raise Malformed("an exception without names")
@@ -435,6 +444,7 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "j": _unpack_function,
     "r": _known,
     "x": _unpack_raises,
+    "e": _unpack_raised,
     **UNPACK,
 }
 

@@ -24,6 +24,10 @@ _DOC: Any = property(lambda self: self.__getattr__("__doc__"))
 TEST = "<test>"  # the file that the code of tests is said to be of
 
 
+# The names of an exception, whatever its class says that they are.
+names_of: Callable[[BaseException], dict[str, Any]] = BaseException.__dict__["__dict__"].__get__
+
+
 class Ended(BaseException):
     """The program can answer no more; the link's `final` says why. Not an Exception, so that few tests catch it."""
 
@@ -161,14 +165,15 @@ class Remote:
         self._sandbox_link.ask("setitem", self, key, value)
 
     def __instancecheck__(self, value: Any) -> Any:
-        own = isinstance(value, BaseException) and "_sandbox_own" in vars(value)
+        own = isinstance(value, BaseException) and "_sandbox_own" in names_of(value)
         if not own and not isinstance(value, Remote) and (not isinstance(value, tuple) or type(value) is tuple):
             return False  # it came as a value, which is none of a class that the program made but for named tuples
         return self._sandbox_link.ask("isinstance", self, value)
 
     def __subclasscheck__(self, kind: Any) -> Any:
         """CPython would look among the bases for this very handle, and the entry point is no other's."""
-        return isinstance(kind, Remote) and self._sandbox_link.ask("issubclass", kind, self)
+        own = isinstance(kind, Remote) or "_sandbox_remote" in type.__dict__["__dict__"].__get__(kind)
+        return own and self._sandbox_link.ask("issubclass", kind, self)
 
     def __len__(self) -> Any:
         return self._sandbox_link.ask("len", self)

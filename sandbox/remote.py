@@ -21,7 +21,7 @@ from sandbox.codec import (
     written_out,
 )
 from sandbox.exceptions import Kind, kind_of, one_of, remote_of
-from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, of_the_answer
+from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
 from sandbox.raised import made, nearest, said
 from sandbox.shared import Twins, fill, references, update
 from sandbox.wire import Channel, Closed
@@ -91,6 +91,8 @@ class Link:
         self.twins = Twins()
         self.aliased = False  # something that the program gave stands in two places
         self._classes: dict[Any, type] = {}  # made for this program: of its handles, and of its named tuples
+        self._raised_ones: WeakValueDictionary[int, Any] = WeakValueDictionary()  # of its own classes
+        self._built_in_ones: dict[int, BaseException] = {}  # values that are exceptions of built-in classes
         self._raised_kinds: dict[int, Any] = {}  # its own classes of exceptions, by the numbers of handles on them
 
     def names(self, label: str) -> bool:
@@ -246,6 +248,8 @@ class Link:
         self.collected.clear()
         self._classes.clear()
         self._raised_kinds.clear()
+        self._raised_ones.clear()
+        self._built_in_ones.clear()
         self.begin()
         self.twins.forget()
 
@@ -313,7 +317,7 @@ class Link:
         kind, self.steps = tree[0], max(self.steps, tree[1])
         if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
             self._end(tree[2], tree[3][:_MESSAGE_CHARS])
-        unpacker = Unpacker(self._remote, objects, self._named, self._given_back, self._raises)
+        unpacker = Unpacker(self._remote, objects, self._named, self._given_back, self._raises, self._one_raised)
         value, error, name = None, None, ""
         filled: list[int] = []
         came: set[int] = set()
@@ -411,12 +415,35 @@ class Link:
         if issubclass(kind, UnicodeError) and any(type(value) is int and value < 0 for value in values):
             return RuntimeError(message)  # to show it CPython would read what lies before the text in our memory
         if own is not None:
-            return one_of(kind, values, message, self._remote(number, name))
+            return self._one_raised(number, kind, values, message)
         if name == kind.__name__:
             return made(kind, values) or RuntimeError(message)
         error = made(self._class_for(name, kind, {"__str__": said}), values) or RuntimeError(message)
         if len(message) < _MESSAGE_CHARS:  # what is longer may have been cut
             vars(error)["_sandbox_message"] = message
+        return error
+
+    def _one_raised(self, number: int, kind: Any, args: Any = (), message: str | None = None) -> BaseException:
+        """An exception of a class of the program's, or of the one with these names: the same each time, as long as the
+        tests hold it, and for the latter always."""
+        if type(kind) is list:
+            if number not in self._built_in_ones:
+                self._built_in_ones[number] = self._built_in(kind, args, self._remote(number, kind[0]))
+            return self._built_in_ones[number]
+        known: BaseException | None = self._raised_ones.get(number)
+        if known is not None and type(known) is kind:
+            return known
+        error = one_of(kind, self._remote(number, kind.__name__), args, message)
+        self._raised_ones[number] = error
+        return error
+
+    def _built_in(self, names: list[str], args: Any, remote: Remote) -> BaseException:
+        kind = nearest(names)
+        # To show one of the latter CPython may read what lies before the text in our memory.
+        if not {str, int}.issuperset(map(type, args)) or issubclass(kind, UnicodeError):
+            raise Malformed("an exception of other arguments")
+        error = made(kind, args) or kind.__new__(kind)
+        names_of(error)["_sandbox_own"] = remote
         return error
 
     def _pack_foreign(self, value: Any, packer: Packer) -> Tree:
@@ -501,5 +528,5 @@ def _adds(kind: type, fields: tuple[str, ...]) -> bool:
 
 
 def _hollowed(tree: Tree) -> Tree:
-    """A handle or a class of exceptions; None for anything else."""
-    return tree if type(tree) is list and tree[:1] in (["h"], ["x"]) else None
+    """A handle, a class of exceptions or one of it; None for anything else."""
+    return tree if type(tree) is list and tree[:1] in (["h"], ["x"], ["e"]) else None

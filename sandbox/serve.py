@@ -11,6 +11,7 @@ the value, it holds; `own` the class of an exception and a handle on it, if the 
 Nothing here is trusted by the other side: whoever breaks out of the language layer may send what he likes.
 """
 
+import builtins
 import operator
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -34,6 +35,7 @@ from sandbox.verdict import Limits
 from sandbox.wire import Channel, Closed
 
 _MESSAGE_CHARS = 500
+_LARGE = 1 << 53  # ints beyond it are written otherwise
 _MOST_BASES = 16  # of a class of exceptions, which are told once for each way to them
 _NO_NAME = object()
 _PLAIN = frozenset({type(None), bool, int, float, str})
@@ -224,7 +226,7 @@ class Service:
             # Under the program's limits too: an OrderedDict asks for the hashes of its keys.
             changed = self.world.call(changes, (before, objects)) if before else []
         except BaseException as error:
-            failure, before = failure or error, None
+            failure, before = error if failure is None else failure, None  # it may have a `__bool__`
         packer = Packer(self._foreign, objects, bounded=True)
         known, told = len(objects), before is not None  # or the judge has numbers for what was not read to the end
         del before
@@ -307,6 +309,11 @@ class Service:
             return ["j", given]
         if isinstance(value, type) and self._is_own_exception(value):
             return self._raises(value)
+        if self._is_own_exception(type(value)):
+            return ["e", self._number(value), self._raises(type(value))]
+        args = _plain_args(value)
+        if args is not None:
+            return ["e", self._number(value), self._raises(type(value)), args]
         return ["h", self._number(value), _label(type(value))]
 
     def _number(self, value: Any) -> int:
@@ -393,6 +400,17 @@ def _label(kind: type) -> str:
     """The name of its class; what the judge takes for a generator or the like has no namesake."""
     name = type_name(kind)
     return f"{name}_" if LAZY.get(name, kind) is not kind else name
+
+
+def _plain_args(value: Any) -> list[Any] | None:
+    """Of an exception of a built-in class, where they cross as they are."""
+    kind = type(value)
+    if not issubclass(kind, Exception) or vars(builtins).get(kind.__name__) is not kind:
+        return None
+    if issubclass(kind, UnicodeError):  # which has more to it than arguments
+        return None
+    args = list(BaseException.args.__get__(value))  # type: ignore[attr-defined]
+    return args if all(type(one) is str or (type(one) is int and abs(one) < _LARGE) for one in args) else None
 
 
 def _is_zero(code: object) -> bool:

@@ -70,6 +70,9 @@ def catches(kind, error):
         return True
     except Exception:
         return False
+def built_in(x): return ValueError('v', x)
+made_once = KeyError('k')
+def the_one(): return made_once
 def kinds(): return [Short, Missing]
 def tells(error): return isinstance(error, ShopError), error.status
 '''
@@ -104,6 +107,10 @@ TESTS = [
     "try:\n    decode()\nexcept UnicodeDecodeError:\n    pass",
     "try:\n    text()\nexcept Text as e:\n    assert e.reason == 'why' and isinstance(e, UnicodeError)",
     "try:\n    bad()\nexcept ValueError as e:\n    assert type(e) is Bad and e.pos == 2 and str(e)[:3] == 'why'",
+    "e = built_in(3)\nassert isinstance(e, ValueError) and type(e) is ValueError and e.args == ('v', 3)",
+    "try:\n    raise built_in(1)\nexcept ValueError as e:\n    assert str(e) == \"('v', 1)\"",
+    "assert the_one() is the_one() and catches(KeyError, the_one()) and [the_one()] == [the_one()]",
+    "assert isinstance(built_in(1), KeyError)",
     "try:\n    chained()\nexcept Short as e:\n    assert e.need == 2",
     "e = Short(5, 2)\nassert e.lacking == 3 and str(e) == '3 short' and isinstance(e, (Short, Exception))",
     "e = Missing('x', ['y'])\nassert e.hint() == 'y' and e.args == ('no x',)",
@@ -122,9 +129,9 @@ TESTS = [
 ]
 
 
-def in_one_process(test: str) -> str:
+def in_one_process(test: str, source: str = SOURCE) -> str:
     names: dict[str, Any] = {"__name__": "candidate"}
-    exec(SOURCE, names)
+    exec(source, names)
     try:
         exec(test, names)
     except AssertionError:
@@ -146,3 +153,71 @@ def test_a_test_that_derives_from_a_class_of_the_program_s_is_no_evidence() -> N
     program = Program(SOURCE, "function", (Test("f()\nclass Mine(ShopError): pass"),), "f")
     (result,) = run_many([program], limits=LIMITS, workers=1)
     assert result.status == "infra_error" and "derives a class from ShopError" in str(result.error_message)
+
+
+OWN_VALUES = """
+from dataclasses import dataclass
+
+class Loud: pass
+
+class Bad(ValueError, Loud):
+    code = 3
+    def __init__(self, items):
+        super().__init__(*items)
+        self.items = items
+    def __len__(self): return len(self.items)
+    def __bool__(self): return self.code == 3
+    def __getitem__(self, at): return self.items[at]
+    def __call__(self, x): return [x, *self.items]
+
+class Unknown(NameError):
+    def __init__(self, name):
+        super().__init__(name)
+        self.name = name
+
+class NoFile(OSError): pass
+
+@dataclass
+class Record(Exception):
+    what: str
+
+class f:
+    def __init__(self, items): self.error = Bad(items)
+def bad(*items): return Bad(items)
+def bads(): return [Bad([1]), Bad([])]
+def unknown(name): raise Unknown(name)
+def no_file(): raise NoFile(2, 'none', 'a.txt')
+def record(what): raise Record(what)
+"""
+OWN_TESTS = [
+    "assert isinstance(bad(1), ValueError) and isinstance(bad(1), Bad) and type(bad(1)) is Bad and str(bad(1)) == '1'",
+    "assert isinstance(bad(1), KeyError)",
+    "assert [type(e) for e in bads()] == [Bad, Bad] and [len(e) for e in bads()] == [1, 0]",
+    "try:\n    raise bad(1, 2)\nexcept ValueError as e:\n    assert e.args == (1, 2) and e[1] == 2 and e(0) == [0, *e]",
+    "e = bad(1)\nassert e\ne.code = 4\nassert not e and e.code == 4 and vars(e) == {'items': (1,), 'code': 4}",
+    "x = f([1])\nassert x.error is x.error and x.error in [x.error] and {x.error: 1}[x.error] == 1",
+    "assert len(f([1]).error) == 2",
+    "assert bad(*range(12)).args == tuple(range(12))",
+    "try:\n    unknown('x')\nexcept NameError as e:\n    assert e.name == 'x'",
+    "try:\n    no_file()\nexcept OSError as e:\n    assert e.filename == 'a.txt' and e.errno == 2",
+    "assert issubclass(Bad, Loud) and not issubclass(Unknown, Loud)",
+    "try:\n    record('x')\nexcept Record as e:\n    assert e.what == 'x' and e == e",
+]
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_exceptions_as_values_have_what_the_program_gave_them(mode: Any) -> None:
+    programs = [Program(OWN_VALUES, "function", (Test(test),), "f", key=str(key)) for key, test in enumerate(OWN_TESTS)]
+    for result in run_many(programs, limits=LIMITS, mode=mode):
+        test = OWN_TESTS[int(result.key)]
+        assert result.tests[0].status == in_one_process(test, OWN_VALUES), (test, result)
+
+
+def test_exceptions_that_only_the_program_can_compare_are_no_evidence() -> None:
+    tests = [
+        "try:\n    record('x')\nexcept Record as e:\n    assert e == Record('x')",
+        "assert Record('x') != Record('x')",
+    ]
+    programs = [Program(OWN_VALUES, "function", (Test(test),), "f") for test in tests]
+    for result in run_many(programs, limits=LIMITS, workers=1):
+        assert result.status == "infra_error" and "uses __eq__ of Record" in str(result.error_message)
