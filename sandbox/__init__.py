@@ -24,8 +24,8 @@ Covered, by which wall, and the tests that show it to hold
   with the language layer switched off, and takes a wall away; `test_sandbox_syscalls.py` runs the filter for both
   architectures and compares the numbers with the kernel's; `test_sandbox_pool.py` exhausts, forges and kills.
   `tests/on_aarch64.sh` runs them, and more, on an arm64 kernel.
-* The separated judge (`judge`, `remote`, `handles`, `codec`, `wire`): tests and expected values never enter the
-  program's process, frames carry a nonce of the program's own, and what comes back is believed to be no more than a
+* The separated judge (`judge`, `remote`, `handles`, `codec`, `shared`, `wire`): tests and expected values never enter
+  the program's process, frames carry a nonce of the program's own, and what comes back is believed to be no more than a
   value of an exact built-in type. The judge itself is confined, since data sets are not ours either; one that tests
   have changed judges no other program. `test_sandbox_judge.py`, `test_sandbox_codec.py` and `test_sandbox_attacks.py`
   lie to it.
@@ -44,7 +44,8 @@ Not covered
 * Lists, dictionaries and the like that a test and the program both hold are two, kept alike at every call (`shared`):
   up to some thousands of items of what both still hold. What is more than that is a copy, and so is what a test puts
   things into that cannot cross; a test that looks for what becomes of it judges a copy.
-* Tests are not hidden from a program that guesses them: it sees the arguments it is called with.
+* Tests are not hidden from a program that guesses them: it sees the arguments it is called with. A function that a test
+  hands in goes with the variables of the test's that it uses, and with what is in these.
 * A program can always choose to be no evidence: one line that is refused is enough. `refused`, `killed` and
   `infra_error` count as not solved in an evaluation, make no pair, and are left out of `pairwright judge`'s pass@k,
   which says how many they were.
