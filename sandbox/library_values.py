@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sandbox.codec import Packer, Tree, Unpacker
 
 _LARGEST_EXPONENT = 10**5
+_LARGE = 1 << 53  # ints beyond it may be written otherwise
 STATES: dict[Any, str] = {ChainMap: "maps", UserDict: "data", UserList: "data"}
 _STATE_TAGS: dict[Any, str] = {ChainMap: "X", UserDict: "U", UserList: "W"}
 _VIEWS: dict[type, str] = {
@@ -62,6 +63,15 @@ def exact(base: Any, value: Any) -> Any:
     if base is date:
         return date(*fields(base, value, "year month day"))
     return timedelta(*fields(base, value, "days seconds microseconds"))
+
+
+def plain_args(value: Any) -> list[Any] | None:
+    """Of an exception of a built-in class, where they cross as they are, and nothing else makes it what it is."""
+    kind = type(value)
+    if TYPES.get(kind.__name__) is not kind or not issubclass(kind, Exception) or issubclass(kind, UnicodeError):
+        return None
+    args = list(value.args)
+    return args if all(type(one) is str or (type(one) is int and abs(one) < _LARGE) for one in args) else None
 
 
 def fields(base: type, value: Any, names: str) -> list[Any]:

@@ -22,6 +22,7 @@ from sandbox.codec import (
 )
 from sandbox.exceptions import Kind, kind_of, one_of, remote_of
 from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
+from sandbox.library_values import plain_args
 from sandbox.raised import made, nearest, said
 from sandbox.shared import Twins, fill, references, update
 from sandbox.wire import Channel, Closed
@@ -456,6 +457,9 @@ class Link:
         remote = remote_of(value)
         if remote is not None and remote._sandbox_link is self:
             return ["h", remote._sandbox_number, ""]
+        args = plain_args(value)
+        if args is not None:
+            return ["e", 0, [base.__name__ for base in type(value).__mro__], args]
         found = functions.crossing(value, self.texts)
         if found is not None:
             number = self._function_numbers.setdefault(id(value), len(self.functions))

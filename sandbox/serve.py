@@ -11,7 +11,6 @@ the value, it holds; `own` the class of an exception and a handle on it, if the 
 Nothing here is trusted by the other side: whoever breaks out of the language layer may send what he likes.
 """
 
-import builtins
 import operator
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -30,12 +29,12 @@ from sandbox.codec import (
     to_bytes,
     type_name,
 )
+from sandbox.library_values import TYPES, plain_args
 from sandbox.shared import Change, Snapshot, changes, fill, held, snapshot, update
 from sandbox.verdict import Limits
 from sandbox.wire import Channel, Closed
 
 _MESSAGE_CHARS = 500
-_LARGE = 1 << 53  # ints beyond it are written otherwise
 _MOST_BASES = 16  # of a class of exceptions, which are told once for each way to them
 _NO_NAME = object()
 _PLAIN = frozenset({type(None), bool, int, float, str})
@@ -108,7 +107,7 @@ _AWAITED: dict[str, Callable[..., Any]] = {
     "anext": lambda names, value: anext(value),
     "sleep": lambda names, delay: names["sleep"](delay) if delay > 0 else _at_once(),
     "aenter": lambda names, value: type(value).__aenter__(value),
-    "aexit": lambda names, value: type(value).__aexit__(value, None, None, None),
+    "aexit": lambda names, value, kind, error: type(value).__aexit__(value, kind, error, None),
     "wait_for": lambda names, value, timeout: names["wait_for"](value, timeout),
 }
 
@@ -202,7 +201,7 @@ class Service:
         objects: list[Any] = []
         if kept is not None:
             self.shared = objects = [self.shared[one] for one in kept]
-        unpacker = Unpacker(self._handle, objects, named=self._named, made=self._made)
+        unpacker = Unpacker(self._handle, objects, self._named, self._made, raised=self._raised)
         answer: list[Any] = []  # and no variable, which would be one more that holds it
         failure: BaseException | None = None
         changed: list[Change] = []
@@ -302,6 +301,10 @@ class Service:
             FunctionType.__globals__.__get__(self.functions[number])[FUNCTION_VARIABLES] = variables[0]
         return self.functions[number]
 
+    def _raised(self, number: int, names: list[str], args: list[Any]) -> Any:
+        """An exception of a built-in class, which a test raised."""
+        return TYPES[names[0]](*args)
+
     def _foreign(self, value: Any) -> Tree:
         given = self.function_numbers.get(id(value))
         own = type(value) is FunctionType and vars(value)  # then it holds what theirs does not
@@ -311,7 +314,7 @@ class Service:
             return self._raises(value)
         if self._is_own_exception(type(value)):
             return ["e", self._number(value), self._raises(type(value))]
-        args = _plain_args(value)
+        args = plain_args(value)
         if args is not None:
             return ["e", self._number(value), self._raises(type(value)), args]
         return ["h", self._number(value), _label(type(value))]
@@ -400,17 +403,6 @@ def _label(kind: type) -> str:
     """The name of its class; what the judge takes for a generator or the like has no namesake."""
     name = type_name(kind)
     return f"{name}_" if LAZY.get(name, kind) is not kind else name
-
-
-def _plain_args(value: Any) -> list[Any] | None:
-    """Of an exception of a built-in class, where they cross as they are."""
-    kind = type(value)
-    if not issubclass(kind, Exception) or vars(builtins).get(kind.__name__) is not kind:
-        return None
-    if issubclass(kind, UnicodeError):  # which has more to it than arguments
-        return None
-    args = list(BaseException.args.__get__(value))  # type: ignore[attr-defined]
-    return args if all(type(one) is str or (type(one) is int and abs(one) < _LARGE) for one in args) else None
 
 
 def _is_zero(code: object) -> bool:

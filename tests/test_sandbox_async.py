@@ -80,6 +80,7 @@ BODIES = [
     "it = counts(1)\nassert await it.__anext__() == 0\ntry: await it.__anext__()\nexcept StopAsyncIteration: return\n"
     "assert False",
     "async with room() as r:\n    r.log.append('body')\nassert r.log == ['in', 'body', 'out']",
+    "r = room()\ntry:\n    async with r:\n        raise KeyError\nexcept KeyError:\n    assert r.log == ['in', 'out']",
     "async with room() as r:\n    pass\nassert r.log == ['in']",
     "assert [x async for x in room()] == [1, 2, 3]",
     "r = room()\ngot, none = await asyncio.gather(r.get(), r.put(7))\nassert got == 7 and none is None",
@@ -159,7 +160,7 @@ def test_coroutines_are_judged_as_in_one_process(mode: Any) -> None:
         ("async def main():\n    await plain(plain)\nasyncio.run(main())", "exception", "awaitable"),
         ("async def main():\n    await asyncio.Event().wait()\nasyncio.run(main())", "wrong", "waits for another one"),
         ("async def main():\n    await room().get()\nasyncio.run(main())", "refused", "waits for another one"),
-        ("async def main():\n    async with room(): raise KeyError\nasyncio.run(main())", "infra_error", "handle"),
+        ("async def main():\n    async with room(): raise KeyError\nasyncio.run(main())", "wrong", "KeyError"),
     ],
 )  # fmt: skip
 def test_what_of_asyncio_is_not_there_is_said(test: str, status: str, reason: str) -> None:

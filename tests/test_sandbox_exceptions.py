@@ -73,6 +73,13 @@ def catches(kind, error):
 def built_in(x): return ValueError('v', x)
 made_once = KeyError('k')
 def the_one(): return made_once
+class Guard:
+    def __init__(self, *quiet): self.quiet, self.seen = quiet, []
+    def __enter__(self): return self
+    def __exit__(self, kind, error, trace):
+        self.seen.append((kind and kind.__name__, str(error)))
+        return kind is not None and issubclass(kind, self.quiet)
+def guard(*quiet): return Guard(*quiet)
 def kinds(): return [Short, Missing]
 def tells(error): return isinstance(error, ShopError), error.status
 '''
@@ -111,6 +118,14 @@ TESTS = [
     "try:\n    raise built_in(1)\nexcept ValueError as e:\n    assert str(e) == \"('v', 1)\"",
     "assert the_one() is the_one() and catches(KeyError, the_one()) and [the_one()] == [the_one()]",
     "assert isinstance(built_in(1), KeyError)",
+    "g = guard(KeyError)\nwith g as h:\n    raise KeyError('x', 2)\nassert g is h and g.seen[0][1] == str(('x', 2))",
+    "g = guard()\ntry:\n    with g:\n        {}['a']\nexcept KeyError as e:\n    assert g.seen[0][0] == 'KeyError'",
+    "g = guard(Short)\nwith g:\n    f().buy('tea', 1)\nassert g.seen == [('Short', '2 short')]",
+    "g = guard(Missing)\ntry:\n    with g:\n        f().buy('tea', 1)\nexcept Short:\n    assert len(g.seen) == 1",
+    "with guard(ShopError):\n    raise Short(2, 1)",
+    "g = guard(Exception)\nwith g:\n    pass\nassert g.seen == [(None, 'None')]",
+    "try:\n    with guard(ValueError, KeyError):\n        raise IndexError\nexcept IndexError:\n    pass",
+    "with guard(OSError):\n    assert False",
     "try:\n    chained()\nexcept Short as e:\n    assert e.need == 2",
     "e = Short(5, 2)\nassert e.lacking == 3 and str(e) == '3 short' and isinstance(e, (Short, Exception))",
     "e = Missing('x', ['y'])\nassert e.hint() == 'y' and e.args == ('no x',)",
