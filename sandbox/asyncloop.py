@@ -4,7 +4,7 @@ import heapq
 import itertools
 import types
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Sequence
 from inspect import CO_COROUTINE
 from typing import Any, Protocol
 
@@ -50,7 +50,7 @@ class Loop:
         if not hasattr(awaitable, "send"):
             if not hasattr(awaitable, "__await__"):
                 raise TypeError("An asyncio.Future, a coroutine or an awaitable is required")
-            awaitable = _awaiting(awaitable)
+            awaitable = awaited(awaitable)
         task = self.kind(awaitable)
         self.ready.append(task)
         return task
@@ -141,8 +141,21 @@ class EventLoop:
 EventLoop.__module__ = "asyncio"
 
 
-async def _awaiting(awaitable: Any) -> Any:
+async def awaited(awaitable: Any) -> Any:
     return await awaitable
+
+
+async def results(tasks: Sequence[Any], return_exceptions: bool) -> list[Any]:
+    """What asyncio.gather() gives of tasks that have begun."""
+    found: list[Any] = []
+    for task in tasks:
+        try:
+            found.append(await task)
+        except Exception as error:
+            if not return_exceptions:
+                raise
+            found.append(error)
+    return found
 
 
 def _iscoroutinefunction(value: Any) -> bool:
@@ -158,16 +171,7 @@ def names(loop: Loop) -> dict[str, Any]:
         return result
 
     async def gather(*awaitables: Any, return_exceptions: bool = False) -> list[Any]:
-        tasks = [loop.task(awaitable) for awaitable in awaitables]
-        found: list[Any] = []
-        for task in tasks:
-            try:
-                found.append(await task)
-            except Exception as error:
-                if not return_exceptions:
-                    raise
-                found.append(error)
-        return found
+        return await results([loop.task(awaitable) for awaitable in awaitables], return_exceptions)
 
     def gathered(*awaitables: Any, return_exceptions: bool = False) -> Task:
         return loop.task(gather(*awaitables, return_exceptions=return_exceptions))

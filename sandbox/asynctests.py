@@ -6,7 +6,7 @@ awaited runs there until it is done; what is gathered or made a task together ru
 
 import sys
 import types
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from typing import Any, NoReturn
 
 from sandbox import asyncloop, asyncwaits
@@ -32,7 +32,7 @@ class _Loop(asyncloop.Loop):
     link: Any = None  # of the program in which there are tasks
 
     def task(self, awaitable: Any) -> Any:
-        return super().task(_awaited(awaitable) if isinstance(awaitable, Remote | _Task) else awaitable)
+        return super().task(asyncloop.awaited(awaitable) if isinstance(awaitable, Remote | _Task) else awaitable)
 
     def stuck(self) -> None:
         raise RuntimeError("every coroutine of the test waits for another one")
@@ -64,10 +64,6 @@ def _missing(what: str, name: str) -> NoReturn:
     if name.startswith("__"):
         raise AttributeError(name)
     raise Uncrossable(f"a test uses {what}, which the judge has not")
-
-
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
 
 
 def _of_program(awaitables: tuple[Any, ...]) -> list[Remote]:
@@ -113,21 +109,12 @@ def _names() -> dict[str, Any]:
         "create_task": create_task,
         "ensure_future": create_task,
         "iscoroutinefunction": iscoroutinefunction,
-        "iscoroutine": lambda value: isinstance(value, Coroutine),
     }
 
 
 async def _gathered(remotes: list[Remote], return_exceptions: bool) -> list[Any]:
     tasks = [remote._sandbox_link.ask("create_task", remote) for remote in remotes]
-    found: list[Any] = []
-    for task in tasks:
-        try:
-            found.append(await task)
-        except Exception as error:
-            if not return_exceptions:
-                raise
-            found.append(error)
-    return found
+    return await asyncloop.results(tasks, return_exceptions)
 
 
 def install() -> None:
