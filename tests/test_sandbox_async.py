@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from sandbox.pool import run_many
-from sandbox.verdict import Limits, Program, Test
+from sandbox.verdict import Program, Test
+from tests.one_process import LIMITS, assert_judged_alike
 
-LIMITS = Limits(steps=2_000_000, cpu_seconds=4, wall_seconds=60, memory_mb=512, output_bytes=1 << 20)
 SOURCE = """
 import asyncio
 from collections import deque
@@ -127,26 +127,10 @@ def tests() -> list[str]:
     ]  # fmt: skip
 
 
-def in_one_process(test: str) -> str:
-    names: dict[str, Any] = {"__name__": "candidate"}
-    exec(SOURCE, names)
-    try:
-        exec(test, names | {"candidate": names["f"]})
-    except AssertionError:
-        return "wrong"
-    except ValueError:
-        return "exception"
-    return "passed"
-
-
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("mode", ["isolated", "fast"])
 def test_coroutines_are_judged_as_in_one_process(mode: Any) -> None:
-    every = tests()
-    programs = [Program(SOURCE, "function", (Test(test),), "f", key=str(key)) for key, test in enumerate(every)]
-    for result in run_many(programs, limits=LIMITS, mode=mode):
-        test = every[int(result.key)]
-        assert result.tests[0].status == in_one_process(test), (test, result)
+    assert_judged_alike([(SOURCE, test) for test in tests()], mode)
     asyncio.set_event_loop(None)
 
 

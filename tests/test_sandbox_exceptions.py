@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from sandbox.pool import run_many
-from sandbox.verdict import Limits, Program, Test
+from sandbox.verdict import Program, Test
+from tests.one_process import LIMITS, assert_judged_alike
 
-LIMITS = Limits(steps=2_000_000, cpu_seconds=4, wall_seconds=60, memory_mb=512, output_bytes=1 << 20)
 SOURCE = '''
 import abc
 import queue
@@ -144,24 +144,9 @@ TESTS = [
 ]
 
 
-def in_one_process(test: str, source: str = SOURCE) -> str:
-    names: dict[str, Any] = {"__name__": "candidate"}
-    exec(source, names)
-    try:
-        exec(test, names)
-    except AssertionError:
-        return "wrong"
-    except Exception:
-        return "exception"
-    return "passed"
-
-
 @pytest.mark.parametrize("mode", ["isolated", "fast"])
 def test_exceptions_are_judged_as_in_one_process(mode: Any) -> None:
-    programs = [Program(SOURCE, "function", (Test(test),), "f", key=str(key)) for key, test in enumerate(TESTS)]
-    for result in run_many(programs, limits=LIMITS, mode=mode):
-        test = TESTS[int(result.key)]
-        assert result.tests[0].status == in_one_process(test), (test, result)
+    assert_judged_alike([(SOURCE, test) for test in TESTS], mode)
 
 
 def test_a_test_that_derives_from_a_class_of_the_program_s_is_no_evidence() -> None:
@@ -222,10 +207,7 @@ OWN_TESTS = [
 
 @pytest.mark.parametrize("mode", ["isolated", "fast"])
 def test_exceptions_as_values_have_what_the_program_gave_them(mode: Any) -> None:
-    programs = [Program(OWN_VALUES, "function", (Test(test),), "f", key=str(key)) for key, test in enumerate(OWN_TESTS)]
-    for result in run_many(programs, limits=LIMITS, mode=mode):
-        test = OWN_TESTS[int(result.key)]
-        assert result.tests[0].status == in_one_process(test, OWN_VALUES), (test, result)
+    assert_judged_alike([(OWN_VALUES, test) for test in OWN_TESTS], mode)
 
 
 def test_exceptions_that_only_the_program_can_compare_are_no_evidence() -> None:

@@ -22,10 +22,9 @@ from sandbox.handles import Entry
 from sandbox.pool import run_many
 from sandbox.remote import Link
 from sandbox.serve import Service
-from sandbox.verdict import Limits, Program, Test
+from sandbox.verdict import Program, Test
 from sandbox.wire import Channel
-
-LIMITS = Limits(steps=2_000_000, cpu_seconds=4, wall_seconds=60, memory_mb=512, output_bytes=1 << 20)
+from tests.one_process import LIMITS, assert_judged_alike
 
 KEEPS = (
     "class f:\n"
@@ -179,23 +178,9 @@ CASES = {
 }  # fmt: skip
 
 
-def in_one_process(source: str, test: str) -> str:
-    names: dict[str, Any] = {"__name__": "candidate"}
-    exec(source, names)
-    try:
-        exec(test, names)
-    except AssertionError:
-        return "wrong"
-    return "passed"
-
-
 @pytest.mark.parametrize("mode", ["isolated", "fast"])
 def test_it_is_as_in_one_process(mode: Any) -> None:
-    cases = {name: (source, _with_found(source, test)) for name, (source, test) in CASES.items()}
-    programs = [Program(source, "function", (Test(test),), "f", key=name) for name, (source, test) in cases.items()]
-    found = {result.key: result.tests[0] for result in run_many(programs, limits=LIMITS, mode=mode)}
-    for name, (source, test) in cases.items():
-        assert found[name].status == in_one_process(source, test), (name, found[name])
+    assert_judged_alike([(source, _with_found(source, test)) for source, test in CASES.values()], mode)
 
 
 def _with_found(source: str, test: str) -> str:
