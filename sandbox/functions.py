@@ -25,7 +25,7 @@ from sandbox.library_values import TYPES
 _LIBRARY = ("math", "operator")
 _BUILTINS = frozenset(policy.BUILTINS) | {"print"}
 _LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
-_SETS = ("DELETE_GLOBAL", "DELETE_DEREF", "IMPORT_NAME", "LOAD_BUILD_CLASS")
+_SETS = ("DELETE_GLOBAL", "IMPORT_NAME", "LOAD_BUILD_CLASS")
 _NESTED = 0x10  # a flag of code that stands in a function's
 _PLAIN = (type(None), bool, int, float, str)
 
@@ -54,12 +54,12 @@ def crossing(value: Any, texts: tuple[str, ...]) -> Crossing | None:
     variables = None if own is None else _variables(value)
     if own is None or variables is None:
         return None
-    found = _Variables(variables)
-    node = found.visit(copy.deepcopy(own)) if variables else own
+    items = _AsItems(variables)
+    node = items.visit(copy.deepcopy(own)) if variables else own
     names = [name for name in _globals(value.__code__) if name not in variables]
     lines = [_line(name, value, texts) for name in names]
-    made = None if None in lines or found.refused else _written(node, value)
-    return None if made is None else Crossing("\n".join([*filter(None, lines), made]), variables, frozenset(found.sets))
+    made = None if None in lines or items.refused else _written(node, value)
+    return None if made is None else Crossing("\n".join([*filter(None, lines), made]), variables, frozenset(items.sets))
 
 
 def _variables(function: FunctionType) -> tuple[str, ...] | None:
@@ -122,7 +122,7 @@ class Variables:
                 cell.cell_contents = self.names[name]
 
 
-class _Variables(ast.NodeTransformer):
+class _AsItems(ast.NodeTransformer):
     """Makes names of the tests' items of the dictionary."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
@@ -133,6 +133,7 @@ class _Variables(ast.NodeTransformer):
             return node
         if not isinstance(node.ctx, ast.Load):
             self.sets.add(node.id)
+        self.refused |= isinstance(node.ctx, ast.Del)
         return ast.Subscript(ast.Name(FUNCTION_VARIABLES, ast.Load()), ast.Constant(node.id), node.ctx)
 
     def _declared(self, node: ast.Global | ast.Nonlocal) -> ast.stmt:
@@ -142,13 +143,10 @@ class _Variables(ast.NodeTransformer):
     visit_Global = visit_Nonlocal = _declared
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        # What binds a name that is no `Name` there, or by a statement that takes nothing else.
+        # What binds a name that is no `Name` there, or takes nothing else.
         bound = (getattr(node, part, None) for part in ("name", "asname", "rest"))
         walrus = isinstance(node, ast.NamedExpr) and node.target.id in self.names
         self.refused |= walrus or any(isinstance(name, str) and name in self.names for name in bound)
-        self.refused |= isinstance(node, ast.Delete) and any(
-            isinstance(one, ast.Name) and one.id in self.names for one in node.targets
-        )
         return super().generic_visit(node)
 
 
