@@ -281,7 +281,7 @@ class Unpacker:
     `handle(number, label)` gives what stands for the other side's object of that number, `named(name, fields)` the
     class of a named tuple, `made(number, *text)` a function of the tests' (`functions`), and `raises(number, name,
     bases)` a class of exceptions of the program's, of which each base is such a one or the names of one that is not;
-    `raised(number, class)` one of that class, `raised(number, names, args)` one of a built-in class.
+    `raised(number, class)` one of that class, `built_in(number, names, args)` one of a built-in class.
     """
 
     def __init__(
@@ -290,10 +290,12 @@ class Unpacker:
         known: list[Any] | None = None,
         named: Callable[[str, tuple[str, ...]], type] = named_tuple,
         made: Callable[..., Any] | None = None,
+        built_in: Callable[[int, list[str], list[Any]], BaseException] | None = None,
         raises: Callable[[int, str, list[Any]], type] | None = None,
-        raised: Callable[..., BaseException] | None = None,
+        raised: Callable[[int, Any], BaseException] | None = None,
     ) -> None:
-        self.handle, self.named, self.made, self.raises, self.raised = handle, named, made, raises, raised
+        self.handle, self.named, self.made = handle, named, made
+        self.built_in, self.raises, self.raised = built_in, raises, raised
         self.objects: list[Any] = [] if known is None else known
         self.aliased = False  # something in it stands in two places
         self.viewing = False  # there is a view of a dictionary in it
@@ -392,9 +394,11 @@ def _unpack_raises(u: Unpacker, tree: Tree) -> Any:
 
 def _unpack_raised(u: Unpacker, tree: Tree) -> Any:
     _, number, kind, *args = tree
-    if u.raised is None or type(number) is not int or (kind[0] == "x") is bool(args):
+    if type(number) is int and args and u.built_in is not None:
+        return u.built_in(number, _checked_names(kind), args[0])
+    if type(number) is not int or u.raised is None or kind[0] != "x":
         raise Malformed("an exception of no class")
-    return u.raised(number, _checked_names(kind), args[0]) if args else u.raised(number, u.unpack(kind))
+    return u.raised(number, u.unpack(kind))
 
 
 def _checked_names(names: Any) -> list[str]:

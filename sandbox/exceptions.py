@@ -12,7 +12,7 @@ from typing import Any
 from sandbox.codec import Uncrossable
 from sandbox.handles import Remote, names_of
 
-_MOST_CHARS = 500
+MESSAGE_CHARS = 500  # of a name or a message that a program gives: both go into the verdict on every test
 
 
 class Kind(type):
@@ -60,7 +60,7 @@ def one_of(kind: Any, remote: Remote, args: Any = (), message: str | None = None
     names_of(error)["_sandbox_own"] = remote
     if args:
         names_of(error)["_sandbox_args"] = tuple(args)
-    if message is not None and len(message) < _MOST_CHARS:  # what is longer may have been cut
+    if message is not None and len(message) < MESSAGE_CHARS:  # what is longer may have been cut
         names_of(error)["_sandbox_message"] = message
     return error
 

@@ -144,13 +144,13 @@ class Remote:
         raise Uncrossable(f"a test copies a {self._sandbox_label}, which cannot cross from the program")
 
     def __getattr__(self, name: str) -> Any:
-        return self._sandbox_link.borrow("getattr", self, name)
+        return self._sandbox_link.attribute(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._sandbox_link.ask("setattr", self, name, value)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._sandbox_link.borrow("getitem", self, key)
+        return self._sandbox_link.ask("getitem", self, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._sandbox_link.ask("setitem", self, key, value)

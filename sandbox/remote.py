@@ -20,7 +20,7 @@ from sandbox.codec import (
     to_bytes,
     written_out,
 )
-from sandbox.exceptions import Kind, kind_of, one_of, remote_of
+from sandbox.exceptions import MESSAGE_CHARS, Kind, kind_of, one_of, remote_of
 from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
 from sandbox.library_values import plain_args
 from sandbox.raised import made, nearest, said
@@ -38,7 +38,6 @@ _MOST_CALLS = 50_000
 _MOST_ITEMS = 10_000_000
 _ENDING = ("next", "anext")  # operations that may say by StopIteration or the like that something has ended
 _RESUMING = ("send", "throw", "__next__")  # a generator's, which say by StopIteration that it has ended
-_MESSAGE_CHARS = 500  # of a name or a message that a program gives: both go into the verdict on every test
 _TOO_DEEP = "a result that is nested too deep to be read"
 MORE_THAN_IT_HOLDS = "results that are more than the judge can hold"
 _END = b'["end"]'
@@ -259,11 +258,11 @@ class Link:
         self.hashed.clear()
         self.twins.lent.clear()
 
-    def borrow(self, operation: str, *parts: Any) -> Any:
-        """`ask` for what an object of the program's holds."""
-        value = self.ask(operation, *parts)
-        if operation == "getattr" and isinstance(value, Remote) and parts[1] in _RESUMING:
-            if isinstance(parts[0], Remote) and parts[0]._sandbox_label == "generator":
+    def attribute(self, holder: Any, name: str) -> Any:
+        """What an object of the program's has by this name; a generator's methods may end it by StopIteration."""
+        value = self.ask("getattr", holder, name)
+        if name in _RESUMING and isinstance(value, Remote) and isinstance(holder, Remote):
+            if holder._sandbox_label == "generator":
                 self._resuming.add(value._sandbox_number)
         return value
 
@@ -295,7 +294,7 @@ class Link:
             # As in a generator (PEP 479): it would end the test's own loop, map or zip, and pass for a right answer.
             error = RuntimeError(f"the program raised {name}")
         self.raised.append(error)
-        self.error_types.append(name[:_MESSAGE_CHARS])
+        self.error_types.append(name[:MESSAGE_CHARS])
         del self.raised[:-_REMEMBERED], self.error_types[:-_REMEMBERED]
         try:
             raise error
@@ -317,8 +316,12 @@ class Link:
             raise Malformed("not a reply")
         kind, self.steps = tree[0], max(self.steps, tree[1])
         if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
-            self._end(tree[2], tree[3][:_MESSAGE_CHARS])
-        unpacker = Unpacker(self._remote, objects, self._named, self._given_back, self._raises, self._one_raised)
+            self._end(tree[2], tree[3][:MESSAGE_CHARS])
+        unpacker = Unpacker(
+            *(self._remote, objects, self._named, self._given_back, self._built_in),
+            raises=self._raises,
+            raised=self._one_raised,
+        )
         value, error, name = None, None, ""
         filled: list[int] = []
         came: set[int] = set()
@@ -392,7 +395,7 @@ class Link:
         """What the program's class of this named tuple has besides its items: a method, say."""
         if name[:1] == "_":  # such as the library looks for
             raise AttributeError(f"{type(value).__name__!r} object has no attribute {name!r}")
-        return self.borrow("getattr", value, name)
+        return self.attribute(value, name)
 
     def _given_back(self, number: int) -> Any:
         self.given_back = True
@@ -405,14 +408,11 @@ class Link:
         values = unpacker.unpack_all(args)
         if not values and message and own is None:
             values = [message]  # they did not cross
-        name = names[0][:_MESSAGE_CHARS]
-        kind: Any = nearest(names)
-        if own is not None:
-            tree, number = own
-            raised = unpacker.unpack(tree)
-            if type(number) is not int or type(raised) is not Kind:
-                raise Malformed("an exception of no class")
-            kind = raised
+        name = names[0][:MESSAGE_CHARS]
+        tree, number = own or (None, 0)
+        kind: Any = nearest(names) if own is None else unpacker.unpack(tree)
+        if type(number) is not int or (own is not None and type(kind) is not Kind):
+            raise Malformed("an exception of no class")
         if issubclass(kind, UnicodeError) and any(type(value) is int and value < 0 for value in values):
             return RuntimeError(message)  # to show it CPython would read what lies before the text in our memory
         if own is not None:
@@ -420,17 +420,12 @@ class Link:
         if name == kind.__name__:
             return made(kind, values) or RuntimeError(message)
         error = made(self._class_for(name, kind, {"__str__": said}), values) or RuntimeError(message)
-        if len(message) < _MESSAGE_CHARS:  # what is longer may have been cut
+        if len(message) < MESSAGE_CHARS:  # what is longer may have been cut
             vars(error)["_sandbox_message"] = message
         return error
 
     def _one_raised(self, number: int, kind: Any, args: Any = (), message: str | None = None) -> BaseException:
-        """An exception of a class of the program's, or of the one with these names: the same each time, as long as the
-        tests hold it, and for the latter always."""
-        if type(kind) is list:
-            if number not in self._built_in_ones:
-                self._built_in_ones[number] = self._built_in(kind, args, self._remote(number, kind[0]))
-            return self._built_in_ones[number]
+        """An exception of a class of the program's: the same one each time, as long as the tests hold it."""
         known: BaseException | None = self._raised_ones.get(number)
         if known is not None and type(known) is kind:
             return known
@@ -438,14 +433,17 @@ class Link:
         self._raised_ones[number] = error
         return error
 
-    def _built_in(self, names: list[str], args: Any, remote: Remote) -> BaseException:
-        kind = nearest(names)
-        # To show one of the latter CPython may read what lies before the text in our memory.
-        if not {str, int}.issuperset(map(type, args)) or issubclass(kind, UnicodeError):
-            raise Malformed("an exception of other arguments")
-        error = made(kind, args) or kind.__new__(kind)
-        names_of(error)["_sandbox_own"] = remote
-        return error
+    def _built_in(self, number: int, names: list[str], args: list[Any]) -> BaseException:
+        """One of the built-in class with these names: always the same, since nothing tells when it ends."""
+        if number not in self._built_in_ones:
+            kind = nearest(names)
+            # To show one of the latter CPython may read what lies before the text in our memory.
+            if not {str, int}.issuperset(map(type, args)) or issubclass(kind, UnicodeError):
+                raise Malformed("an exception of other arguments")
+            error = made(kind, args) or kind.__new__(kind)
+            names_of(error)["_sandbox_own"] = self._remote(number, names[0])
+            self._built_in_ones[number] = error
+        return self._built_in_ones[number]
 
     def _pack_foreign(self, value: Any, packer: Packer) -> Tree:
         if isinstance(value, Entry):

@@ -201,7 +201,7 @@ class Service:
         objects: list[Any] = []
         if kept is not None:
             self.shared = objects = [self.shared[one] for one in kept]
-        unpacker = Unpacker(self._handle, objects, self._named, self._made, raised=self._raised)
+        unpacker = Unpacker(self._handle, objects, self._named, self._made, self._built_in)
         answer: list[Any] = []  # and no variable, which would be one more that holds it
         failure: BaseException | None = None
         changed: list[Change] = []
@@ -301,7 +301,7 @@ class Service:
             FunctionType.__globals__.__get__(self.functions[number])[FUNCTION_VARIABLES] = variables[0]
         return self.functions[number]
 
-    def _raised(self, number: int, names: list[str], args: list[Any]) -> Any:
+    def _built_in(self, number: int, names: list[str], args: list[Any]) -> Any:
         """An exception of a built-in class, which a test raised."""
         return TYPES[names[0]](*args)
 
