@@ -318,6 +318,8 @@ def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Out
         if outcome[0] in ("wrong", "exception") and (text := link.misled()):
             return "infra_error", f"the test itself failed: {text}: {outcome[1]}"[:_MESSAGE_CHARS], ""
         return outcome
+    if link.final is None and (text := link.misled(passed=True)):
+        return "infra_error", f"the test proves nothing: {text}", ""
     return link.final or ("passed", "", "")
 
 

@@ -86,6 +86,7 @@ class Link:
         self.of_a_class: Callable[[], bool] = lambda: False
         self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
         self._resuming: set[int] = set()  # numbers of handles on methods by which a test takes a generator's next item
+        self._hashes: dict[int, int] = {}  # of the handles with these numbers
         self.collected: set[int] = set()  # numbers of handles that came in a set, as a key or in what a view shows
         self._came: set[int] | None = None  # numbers of the handles in the reply that is being read
         self.twins = Twins()
@@ -246,6 +247,7 @@ class Link:
         self.variables.clear()
         self._function_numbers.clear()
         self.collected.clear()
+        self._hashes.clear()
         self._classes.clear()
         self._raised_kinds.clear()
         self._raised_ones.clear()
@@ -266,20 +268,37 @@ class Link:
                 self._resuming.add(value._sandbox_number)
         return value
 
-    def hashes(self, remote: Remote) -> None:
-        """A set or a dict takes it in, or looks for it: the test's, unless the program collected it before."""
-        number = remote._sandbox_number
-        if self._came is not None:
-            self.collected.add(number)
-        elif number not in self.collected and not of_the_answer():
-            self.hashed.setdefault(remote._sandbox_label, remote)
+    def reading(self) -> bool:
+        """Is a reply being read? Then nothing may be asked of the program: the answer would be taken for another."""
+        return self._came is not None
 
-    def misled(self) -> str:
-        """What the test at hand did with objects of the program's that only in its own process has an effect."""
-        if self.twins.lent_changed():
+    def hash_of(self, remote: Remote) -> int:
+        """The program's own hash, or its TypeError, where a test's set or dict takes it in or looks for it.
+
+        What the program collected itself has one that is the handle's, as long as the tests hold it.
+        """
+        number = remote._sandbox_number
+        given = self.reading() or of_the_answer()
+        if number not in self._hashes:
+            found = None if given else self.ask("hash", remote)
+            self._hashes[number] = found if type(found) is int else object.__hash__(remote)
+        if self.reading():
+            self.collected.add(number)
+        elif number not in self.collected and not given:
+            self.hashed.setdefault(remote._sandbox_label, remote)
+        return self._hashes[number]
+
+    def misled(self, *, passed: bool = False) -> str:
+        """What the test at hand did with objects of the program's that only in its own process has an effect.
+
+        To look for one among those that the program collected is such, whatever was found; what it held, and the test
+        changed, only where it did not pass.
+        """
+        if not passed and self.twins.lent_changed():
             return "it changes what the program holds, where it has a copy"
+        among = self.hashed if self.collected else {}
         try:
-            apart = next((label for label, one in self.hashed.items() if self.ask("defines", one, "__eq__")), None)
+            apart = next((label for label, one in among.items() if self.ask("defines", one, "__eq__")), None)
         except BaseException:  # it answers no more
             apart = None
         return f"it collects objects of {apart}, which only the program can compare" if apart is not None else ""
@@ -359,6 +378,7 @@ class Link:
         """The tests hold it no more; where it was in a cycle, they may have been given another one of its number."""
         if self._handles.get(remote._sandbox_number, remote) is remote:
             self.dropped.add(remote._sandbox_number)
+            self._hashes.pop(remote._sandbox_number, None)
 
     def _remote(self, number: int, label: str) -> Remote:
         if self._came is not None:

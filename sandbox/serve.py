@@ -88,6 +88,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "issubclass": issubclass,
     "len": len,
     "bool": bool,
+    "hash": hash,
     "str": str,
     "repr": repr,
     "iter": iter,

@@ -892,7 +892,7 @@ CASES = {
         "def f(): return [K(), K()]",
         ["assert len(set(f())) == 1"],
         "infra_error",
-        "it collects objects of K",
+        "uses __eq__ of K",
     ),
     "a loop in the test over what came back": Case(
         "def f(): return range(10**18)",
