@@ -14,6 +14,8 @@ from sandbox.handles import Remote, names_of
 
 MESSAGE_CHARS = 500  # of a name or a message that a program gives: both go into the verdict on every test
 
+OF_PROGRAM = "_sandbox_name"  # what an exception has that the program raised or gave: what it calls the class
+
 
 class Kind(type):
     """The class of such classes."""
@@ -58,6 +60,7 @@ def one_of(kind: Any, remote: Remote, args: Any = (), message: str | None = None
     """One of that class, with the program's own behind it; without arguments or a message, the program is asked."""
     error: BaseException = kind.__new__(kind)
     names_of(error)["_sandbox_own"] = remote
+    names_of(error)[OF_PROGRAM] = kind.__name__
     if args:
         names_of(error)["_sandbox_args"] = tuple(args)
     if message is not None and len(message) < MESSAGE_CHARS:  # what is longer may have been cut
@@ -70,6 +73,11 @@ def remote_of(value: Any) -> Remote | None:
     if type(value) is Kind:
         return value._sandbox_remote
     return names_of(value).get("_sandbox_own") if isinstance(value, BaseException) else None
+
+
+def name_by_program(value: Any) -> str | None:
+    """What the program calls the class of an exception that came from it; None of anything else."""
+    return names_of(value).get(OF_PROGRAM) if isinstance(value, BaseException) else None
 
 
 def _own(error: BaseException) -> Any:

@@ -31,6 +31,7 @@ from typing import Any
 
 from sandbox import asynctests
 from sandbox.codec import TESTS, Malformed, Uncrossable, from_bytes
+from sandbox.exceptions import name_by_program
 from sandbox.foresee import bound_names
 from sandbox.handles import Ended, Entry
 from sandbox.lasting import WARM, settings, state, warm_codecs
@@ -328,15 +329,15 @@ def _outcome(error: BaseException, link: Link, code: CodeType | None = None) -> 
     if link.final is not None or isinstance(error, Ended):
         return link.final or ("infra_error", "the judge lost the program", "")
     text = f"{type(error).__name__}: {_text(error)}"[:_MESSAGE_CHARS]
-    for raised, name in zip(link.raised, link.error_types, strict=True):
-        if raised is error:
-            return "exception", f"{name}: {_text(error)}"[:_MESSAGE_CHARS], name
+    name = name_by_program(error)
+    if name is not None:  # it raised it, or gave it to a test that did
+        return "exception", f"{name}: {_text(error)}"[:_MESSAGE_CHARS], name
     if isinstance(error, NameError) and error.name in link.required:
         return "exception", text, "NameError"
     # Tests are compiled before anything runs: a SyntaxError now is about a text, such as an answer, that they read.
     # A PermissionError is of the judge's own walls: the test sleeps, or wants a file.
     own = isinstance(error, NameError | ImportError | PermissionError | Uncrossable) and not _unbound(error, code)
-    own = own and not _said_again(error, link)
+    own = own and not _said_again(error)
     own = own or _of_its_exceptions(error, link)
     if own or link.calls == 0:
         return "infra_error", f"the test itself failed: {text}", ""
@@ -354,10 +355,10 @@ def _unbound(error: BaseException, code: CodeType | None) -> bool:
     return isinstance(error, UnboundLocalError)
 
 
-def _said_again(error: BaseException, link: Link) -> bool:
+def _said_again(error: BaseException) -> bool:
     """Does the test raise one like the program's, which it handles? Or the program would choose what the test's is."""
     first = error.__context__
-    return type(first) is type(error) and any(first is raised for raised in link.raised)
+    return type(first) is type(error) and name_by_program(first) is not None
 
 
 def _of_its_exceptions(error: BaseException, link: Link) -> bool:
@@ -366,8 +367,8 @@ def _of_its_exceptions(error: BaseException, link: Link) -> bool:
         return False
     if not link.given_back and any(error.obj is function for function in link.functions):
         return True  # the program gave it, if any did, to the one that it has in its place
-    pairs = zip(link.raised, link.error_types, strict=True)
-    return any(error.obj is raised and (name, "builtins") != _described(type(raised)) for raised, name in pairs)
+    name = name_by_program(error.obj)
+    return name is not None and (name, "builtins") != _described(type(error.obj))
 
 
 def _described(kind: type) -> tuple[str, str]:

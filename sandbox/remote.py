@@ -20,16 +20,15 @@ from sandbox.codec import (
     to_bytes,
     written_out,
 )
-from sandbox.exceptions import MESSAGE_CHARS, Kind, kind_of, one_of, remote_of
+from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, Kind, kind_of, one_of, remote_of
 from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
 from sandbox.library_values import plain_args
 from sandbox.raised import made, nearest, said
-from sandbox.shared import Twins, fill, references, update
+from sandbox.shared import Twins, fill, update
 from sandbox.wire import Channel, Closed
 
 # What a candidate's process may say ended it; anything else is a lie.
 _FINAL = ("step_limit", "memory_limit", "output_limit", "refused")  # no set: the lie may be a list, of no hash
-_REMEMBERED = 8
 # Calls and operations on a program's values that a problem's tests may ask for: taking the next item of an endless
 # iterator costs the program no step. These take either side about two CPU seconds; tests of thousands of random inputs,
 # and generators of thousands of items, are no rarity.
@@ -49,7 +48,7 @@ class Link:
     """The conversation with one program.
 
     `final` is (status, message) once the program has ended, with status "gone" when its process just went away (the
-    supervisor knows why). `raised` are the exceptions that came from the candidate, newest last. `early`: what the
+    supervisor knows why). `early`: what the
     tests at hand ask for was asked for when the program started; if they want anything else, the program has to be
     judged `again` with each call in its turn. `hollow`: the tests get None for every value, and their own
     arguments back as they were, to see whether they end without the program's answers. `named` are the names of the
@@ -60,8 +59,6 @@ class Link:
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.final: tuple[str, str, str] | None = None
-        self.raised: list[BaseException] = []
-        self.error_types: list[str] = []  # what the candidate called them
         self.calls = 0
         self.steps = 0
         self.waiting = False
@@ -149,7 +146,6 @@ class Link:
             packer = _TestsPacker(self, [])
             data = to_bytes(packer, lambda: [operation, None, None, None, *build(packer)])
             return self._asked(data, packer.objects, None, is_next)
-        self._forget_raised()
         for variables in filter(None, self.variables):
             variables.read()
         self.twins.look()
@@ -159,12 +155,6 @@ class Link:
             request = self._request(packer, operation, build)
         self.twins.told()
         return self._asked(request, packer.objects, len(packer.objects), is_next)
-
-    def _forget_raised(self) -> None:
-        """Those that nobody else holds: by their tracebacks they hold what the functions of the tests gave up."""
-        while 0 in (others := references(self.raised)):
-            place = others.index(0)
-            del self.error_types[place], self.raised[place]
 
     def _request(self, packer: Packer, operation: str, build: Callable[[Packer], list[Tree]]) -> bytes | None:
         """None where a container cannot be shared any more: the others have other numbers then."""
@@ -238,8 +228,6 @@ class Link:
 
     def forget(self) -> None:
         """Keep nothing of what the program gave, nor what holds it: the next one needs the memory."""
-        self.raised.clear()
-        self.error_types.clear()
         self._arrived.clear()
         self._handles.clear()
         self._resuming.clear()
@@ -312,9 +300,7 @@ class Link:
         if isinstance(error, StopIteration | StopAsyncIteration) and not is_next:
             # As in a generator (PEP 479): it would end the test's own loop, map or zip, and pass for a right answer.
             error = RuntimeError(f"the program raised {name}")
-        self.raised.append(error)
-        self.error_types.append(name[:MESSAGE_CHARS])
-        del self.raised[:-_REMEMBERED], self.error_types[:-_REMEMBERED]
+        names_of(error)[OF_PROGRAM] = name[:MESSAGE_CHARS]
         try:
             raise error
         finally:
@@ -462,6 +448,7 @@ class Link:
                 raise Malformed("an exception of other arguments")
             error = made(kind, args) or kind.__new__(kind)
             names_of(error)["_sandbox_own"] = self._remote(number, names[0])
+            names_of(error)[OF_PROGRAM] = names[0][:MESSAGE_CHARS]
             self._built_in_ones[number] = error
         return self._built_in_ones[number]
 

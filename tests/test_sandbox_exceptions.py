@@ -218,3 +218,19 @@ def test_exceptions_that_only_the_program_can_compare_are_no_evidence() -> None:
     programs = [Program(OWN_VALUES, "function", (Test(test),), "f") for test in tests]
     for result in run_many(programs, limits=LIMITS, workers=1):
         assert result.status == "infra_error" and "uses __eq__ of Record" in str(result.error_message)
+
+
+GIVES = """
+class Unfound(ImportError): pass
+def f(kind): return {'name': NameError, 'import': ImportError, 'own': Unfound, 'wall': PermissionError}[kind]('x')
+def fails(kind): raise f(kind)
+"""
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_what_the_program_gave_and_the_test_raises_is_the_program_s(mode: Any) -> None:
+    """However long ago: it could choose else that the test itself had failed."""
+    kept = "kept = []\nfor i in range(20):\n    try: fails(KIND)\n    except Exception as error: kept.append(error)\n"
+    tests = ["raise f(KIND)", "for error in [f(KIND)]:\n    if error: raise error", f"{kept}raise kept[0]"]
+    kinds = ("name", "import", "own", "wall")
+    assert_judged_alike([(GIVES, test.replace("KIND", repr(kind))) for test in tests for kind in kinds], mode)
