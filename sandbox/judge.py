@@ -31,7 +31,7 @@ from typing import Any
 
 from sandbox import asynctests
 from sandbox.codec import TESTS, Malformed, Uncrossable, from_bytes
-from sandbox.exceptions import name_by_program
+from sandbox.exceptions import name_by_program, remote_of
 from sandbox.foresee import bound_names
 from sandbox.handles import Ended, Entry
 from sandbox.lasting import WARM, settings, state, warm_codecs
@@ -368,7 +368,8 @@ def _of_its_exceptions(error: BaseException, link: Link) -> bool:
     if not link.given_back and any(error.obj is function for function in link.functions):
         return True  # the program gave it, if any did, to the one that it has in its place
     name = name_by_program(error.obj)
-    return name is not None and (name, "builtins") != _described(type(error.obj))
+    own = remote_of(error.obj) is not None  # that one is asked
+    return name is not None and not own and (name, "builtins") != _described(type(error.obj))
 
 
 def _described(kind: type) -> tuple[str, str]:

@@ -234,3 +234,8 @@ def test_what_the_program_gave_and_the_test_raises_is_the_program_s(mode: Any) -
     tests = ["raise f(KIND)", "for error in [f(KIND)]:\n    if error: raise error", f"{kept}raise kept[0]"]
     kinds = ("name", "import", "own", "wall")
     assert_judged_alike([(GIVES, test.replace("KIND", repr(kind))) for test in tests for kind in kinds], mode)
+
+
+def test_what_an_exception_that_the_program_gave_has_not_is_the_answer_s_fault() -> None:
+    programs = [Program(GIVES, "function", (Test(f"f({kind!r}).__nothing__"),), "f") for kind in ("name", "own")]
+    assert [result.status for result in run_many(programs, limits=LIMITS, workers=1)] == ["wrong", "wrong"]
