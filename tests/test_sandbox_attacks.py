@@ -2728,13 +2728,8 @@ def test_the_judge_keeps_nothing_that_a_program_before_gave() -> None:
         link.start()
     except ValueError as error:
         given = weakref.ref(error.args[0])
-    finally:
-        gc.enable()
-    assert link.taken > 0 and given() == {1}
-    gc.disable()
     try:
-        link.forget()
-        assert given() is None
+        assert link.taken > 0 and given() is None
     finally:
         gc.enable()
 
