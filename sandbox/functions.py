@@ -20,6 +20,7 @@ from typing import Any
 
 from sandbox import policy
 from sandbox.codec import FUNCTION, FUNCTION_VARIABLES
+from sandbox.foresee import bound_names
 from sandbox.library_values import TYPES
 
 _LIBRARY = ("math", "operator")
@@ -51,30 +52,43 @@ def crossing(value: Any, texts: tuple[str, ...]) -> Crossing | None:
     if vars(value) or value.__name__ != value.__code__.co_name:
         return None
     own = _own(value.__code__, texts)
-    variables = None if own is None else _variables(value)
+    variables = None if own is None else _variables(value, texts)
     if own is None or variables is None:
         return None
     items = _AsItems(variables)
-    node = items.visit(copy.deepcopy(own)) if variables else own
+    node = items.within(copy.deepcopy(own)) if variables else own
     names = [name for name in _globals(value.__code__) if name not in variables]
     lines = [_line(name, value, texts) for name in names]
     made = None if None in lines or items.refused else _written(node, value)
     return None if made is None else Crossing("\n".join([*filter(None, lines), made]), variables, frozenset(items.sets))
 
 
-def _variables(function: FunctionType) -> tuple[str, ...] | None:
-    """The names that the function and those in it have of the tests'; None if another thing there has such a name."""
+def _variables(function: FunctionType, texts: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The names that the function and those in it have of the tests'; None if another thing there has such a name.
+
+    Its own is one of them: by it a function that is decorated calls what the decorator made. So is one that the tests
+    have yet to bind.
+    """
     code = function.__code__
     names = dict.fromkeys(code.co_freevars)
     for name in _globals(code):
-        found = function.__globals__.get(name, function)
-        if found is not function and not (isinstance(found, ModuleType) and found.__name__ in policy.MODULES):
+        found = function.__globals__.get(name, _NOTHING)
+        if found is _NOTHING:
+            if any(name in _bound_in(text) for text in texts):
+                names[name] = None
+        elif not (isinstance(found, ModuleType) and found.__name__ in policy.MODULES):
             names[name] = None
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        if name == function.__name__ and _content(cell) is function:
-            del names[name]  # by which it calls itself
     own = {name for one in _every(code) for name in (*one.co_varnames, *one.co_cellvars)}
     return None if own & names.keys() or FUNCTION_VARIABLES in (own | names.keys()) else tuple(sorted(names))
+
+
+@lru_cache(maxsize=256)
+def _bound_in(text: str) -> set[str]:
+    """The names of the tests' that the text binds; a builtin that it binds later is the builtin until then."""
+    try:
+        return bound_names(compile(text, "<text>", "exec", dont_inherit=True)) - _BUILTINS
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
 
 
 def _every(code: CodeType) -> Iterator[CodeType]:
@@ -127,6 +141,11 @@ class _AsItems(ast.NodeTransformer):
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names, self.sets, self.refused = frozenset(names), set[str](), False
+
+    def within(self, function: ast.Lambda | ast.FunctionDef) -> ast.Lambda | ast.FunctionDef:
+        """The same for what stands in it, and not for its own name, which it has of the text that it crosses in."""
+        super().generic_visit(function)
+        return function
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if node.id not in self.names:

@@ -224,6 +224,41 @@ assert b.emit('y') == [7]
 def g(x): return candidate
 assert call(g, 1) is not None
 ---
+count = 0
+@candidate
+def fib(n):
+    global count
+    count += 1
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+assert fib(30) == 832040 and count == len(fib.memo) == 31
+---
+def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
+fib = f(fib)
+assert fib(30) == 832040 and len(fib.memo) == 31
+---
+fib = f(lambda n: n if n < 2 else fib(n - 1) + fib(n - 2))
+assert fib(30) == 832040 and len(fib.memo) == 31
+---
+def test():
+    def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
+    fib = f(fib)
+    assert fib(30) == 832040 and len(fib.memo) == 31
+test()
+---
+def slow(n): return n if n < 2 else fast(n - 1) + fast(n - 2)
+fast = f(slow)
+assert fast(30) == 832040 and len(fast.memo) == 31
+---
+@f
+def even(n): return n == 0 or odd(n - 1)
+@f
+def odd(n): return n != 0 and even(n - 1)
+assert even(6) and len(even.memo) == 4 and len(odd.memo) == 3
+---
+@f
+def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
+assert fib(4) == 3 and len(fib.memo) == 4
+---
 from functools import reduce
 log = []
 def g(x, y):
