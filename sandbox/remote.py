@@ -24,7 +24,7 @@ from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, Kind, kind_of, one_of,
 from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
 from sandbox.library_values import plain_args
 from sandbox.raised import made, nearest, said
-from sandbox.shared import Twins, fill, update
+from sandbox.shared import Twins, fill, references, update
 from sandbox.wire import Channel, Closed
 
 # What a candidate's process may say ended it; anything else is a lie.
@@ -72,7 +72,8 @@ class Link:
         self._expected = 0
         self._arrived: dict[int, bytes] = {}
         self._handles: WeakValueDictionary[int, Remote] = WeakValueDictionary()
-        self.dropped: set[int] = set()  # numbers of handles that the tests hold no more, and the program does not know
+        # Numbers of handles, and below 0 of exceptions, that the tests hold no more, and the program does not know.
+        self.dropped: set[int] = set()
         self.functions: list[Any] = []  # of the tests, as they went to the program
         self.variables: list[functions.Variables | None] = []  # of theirs, that these have
         self.given_back = False  # one of them came from it
@@ -91,6 +92,9 @@ class Link:
         self._classes: dict[Any, type] = {}  # made for this program: of its handles, and of its named tuples
         self._raised_ones: WeakValueDictionary[int, Any] = WeakValueDictionary()  # of its own classes
         self._built_in_ones: dict[int, BaseException] = {}  # values that are exceptions of built-in classes
+        self._lent: dict[int, BaseException] = {}  # exceptions of built-in classes that the tests handed in
+        self._lent_numbers: dict[int, int] = {}  # by their ids
+        self._lendings = 0
         self._raised_kinds: dict[int, Any] = {}  # its own classes of exceptions, by the numbers of handles on them
 
     def names(self, label: str) -> bool:
@@ -146,6 +150,7 @@ class Link:
             packer = _TestsPacker(self, [])
             data = to_bytes(packer, lambda: [operation, None, None, None, *build(packer)])
             return self._asked(data, packer.objects, None, is_next)
+        self._end_lendings()
         for variables in filter(None, self.variables):
             variables.read()
         self.twins.look()
@@ -155,6 +160,14 @@ class Link:
             request = self._request(packer, operation, build)
         self.twins.told()
         return self._asked(request, packer.objects, len(packer.objects), is_next)
+
+    def _end_lendings(self) -> None:
+        """Of exceptions that nobody else holds any more."""
+        lent = list(self._lent.values())
+        for number, others in zip(tuple(self._lent), references(lent), strict=True):
+            if others == 1:  # that in `_lent`
+                del self._lent_numbers[id(self._lent.pop(number))]
+                self.dropped.add(~number)
 
     def _request(self, packer: Packer, operation: str, build: Callable[[Packer], list[Tree]]) -> bytes | None:
         """None where a container cannot be shared any more: the others have other numbers then."""
@@ -240,6 +253,8 @@ class Link:
         self._raised_kinds.clear()
         self._raised_ones.clear()
         self._built_in_ones.clear()
+        self._lent.clear()
+        self._lent_numbers.clear()
         self.begin()
         self.twins.forget()
 
@@ -412,10 +427,14 @@ class Link:
         if type(message) is not str or type(names) is not list or set(map(type, names)) != {str}:
             raise Malformed("an exception without names")
         values = unpacker.unpack_all(args)
-        if not values and message and own is None:
+        if not values and message and not (own and own[0]):
             values = [message]  # they did not cross
         name = names[0][:MESSAGE_CHARS]
         tree, number = own or (None, 0)
+        known = self._known(number, values) if own is not None and tree is None and not self.hollow else None
+        if known is not None:
+            return known
+        own = None if tree is None else own
         kind: Any = nearest(names) if own is None else unpacker.unpack(tree)
         if type(number) is not int or (own is not None and type(kind) is not Kind):
             raise Malformed("an exception of no class")
@@ -441,16 +460,38 @@ class Link:
 
     def _built_in(self, number: int, names: list[str], args: list[Any]) -> BaseException:
         """One of the built-in class with these names: always the same, since nothing tells when it ends."""
-        if number not in self._built_in_ones:
+        if not {str, int}.issuperset(map(type, args)):
+            raise Malformed("an exception of other arguments")
+        known = self._known(number, args)
+        if known is None:
             kind = nearest(names)
-            # To show one of the latter CPython may read what lies before the text in our memory.
-            if not {str, int}.issuperset(map(type, args)) or issubclass(kind, UnicodeError):
+            if issubclass(kind, UnicodeError):  # to show it CPython may read what lies before the text in our memory
                 raise Malformed("an exception of other arguments")
-            error = made(kind, args) or kind.__new__(kind)
-            names_of(error)["_sandbox_own"] = self._remote(number, names[0])
-            names_of(error)[OF_PROGRAM] = names[0][:MESSAGE_CHARS]
-            self._built_in_ones[number] = error
-        return self._built_in_ones[number]
+            known = made(kind, args) or kind.__new__(kind)
+            if number < 0:
+                self._lent[~number], self._lent_numbers[id(known)] = known, ~number
+            else:
+                names_of(known)["_sandbox_own"] = self._remote(number, names[0])
+                names_of(known)[OF_PROGRAM] = names[0][:MESSAGE_CHARS]
+                self._built_in_ones[number] = known
+        return known
+
+    def _known(self, number: Any, args: list[Any]) -> BaseException | None:
+        """The exception of a built-in class that the tests have by this number; below 0 is one that they handed in."""
+        if type(number) is not int or ~number >= self._lendings:
+            raise Malformed("an exception of no number")
+        known = self._built_in_ones.get(number) if number >= 0 else self._lent.get(~number)
+        if known is not None and list(known.args) != args and {str, int}.issuperset(map(type, args)):
+            known.args = tuple(args)  # the program has changed them since
+        return known
+
+    def _lend(self, error: BaseException) -> int:
+        """Its number, by which the program gives it back."""
+        number = self._lent_numbers.setdefault(id(error), self._lendings)
+        if number == self._lendings:
+            self._lent[number] = error
+            self._lendings += 1
+        return number
 
     def _pack_foreign(self, value: Any, packer: Packer) -> Tree:
         if isinstance(value, Entry):
@@ -464,7 +505,7 @@ class Link:
             return ["h", remote._sandbox_number, ""]
         args = plain_args(value)
         if args is not None:
-            return ["e", 0, [base.__name__ for base in type(value).__mro__], args]
+            return ["e", self._lend(value), [base.__name__ for base in type(value).__mro__], args]
         found = functions.crossing(value, self.texts)
         if found is not None:
             number = self._function_numbers.setdefault(id(value), len(self.functions))

@@ -1,13 +1,15 @@
 """The candidate's side of a judgement: run the program once, then answer the judge's calls until it hangs up.
 
 Requests (trees of `codec`): `[operation, kept, updates, dropped, ...]`: the numbers of the containers that the tests
-still hold (`shared`), what they changed of these, and the numbers of the handles that they hold no more; all are None
-where nothing changes hands. Or `["batch", name, calls]`.
+still hold (`shared`), what they changed of these, and the numbers of the handles that they hold no more, and of their
+exceptions; all are None where nothing changes hands. Or `["batch", name, calls]`.
 Replies: `["v", steps, value, updates, held]`, `["e", steps, names, message, args, updates, held, own]` for an
 exception, `["x", steps, status, message]` when a limit or a refusal ends the program, `["o", steps, stdout]` for a
 stdio run.
 `updates` is what the program changed of these containers and of its arguments, `held` which of them, and of those in
-the value, it holds; `own` the class of an exception and a handle on it, if the class is the program's.
+the value, it holds; `own` the class of an exception and a handle on it, if the class is the program's, or None and its
+number, if it is of a built-in one and the tests know it. The numbers of exceptions that they handed in are inverted,
+and so below 0.
 Nothing here is trusted by the other side: whoever breaks out of the language layer may send what he likes.
 """
 
@@ -128,6 +130,8 @@ class Service:
         self.shared: list[Any] = []  # containers that the tests may still hold as well
         self.functions: dict[int, Any] = {}  # that the tests handed in, by the numbers that they have there
         self.function_numbers: dict[int, int] = {}  # by their ids
+        self.lent: dict[int, BaseException] = {}  # exceptions of built-in classes that the tests handed in, likewise
+        self.lent_numbers: dict[int, int] = {}
 
     def run(self, code: CodeType) -> bool:
         """Execute the program's module; the reply has number 0. True when its functions may be called."""
@@ -186,6 +190,9 @@ class Service:
     def _drop(self, numbers: Iterable[int]) -> None:
         """What nobody else holds ends now, as it would have in the tests' own process."""
         for number in numbers:
+            if ~number in self.lent:
+                del self.lent_numbers[id(self.lent[~number])]
+                del self.lent[~number]
             if number in self.handles:
                 del self.handle_numbers[id(self.handles[number])]
                 del self.handles[number]
@@ -303,8 +310,11 @@ class Service:
         return self.functions[number]
 
     def _built_in(self, number: int, names: list[str], args: list[Any]) -> Any:
-        """An exception of a built-in class, which a test raised."""
-        return TYPES[names[0]](*args)
+        """An exception of a built-in class that the tests hand in: the same one for the same of theirs."""
+        if number not in self.lent:
+            self.lent[number] = error = TYPES[names[0]](*args)
+            self.lent_numbers[id(error)] = number
+        return self.lent[number]
 
     def _foreign(self, value: Any) -> Tree:
         given = self.function_numbers.get(id(value))
@@ -317,7 +327,8 @@ class Service:
             return ["e", self._number(value), self._raises(type(value))]
         args = plain_args(value)
         if args is not None:
-            return ["e", self._number(value), self._raises(type(value)), args]
+            lent = self.lent_numbers.get(id(value))
+            return ["e", self._number(value) if lent is None else ~lent, self._raises(type(value)), args]
         return ["h", self._number(value), _label(type(value))]
 
     def _number(self, value: Any) -> int:
@@ -327,6 +338,13 @@ class Service:
             self.handles[number] = value
             self.next_handle += 1
         return number
+
+    def _known(self, error: BaseException) -> int | None:
+        """The number of an exception of a built-in class that the tests handed in, or that was a value before."""
+        if plain_args(error) is None:
+            return None
+        lent = self.lent_numbers.get(id(error))
+        return self.handle_numbers.get(id(error)) if lent is None else ~lent
 
     def _is_own_exception(self, kind: type) -> bool:
         """Did the program write this class? Not one with so many bases that they are not worth to be told."""
@@ -368,7 +386,11 @@ class Service:
         def build() -> Tree:
             args = packer.pack_all(list(given)) if len(given) < 10 else []
             new = [update(packer, one) for one in changed or ()]
-            own = [self._raises(type(error)), self._number(error)] if self._is_own_exception(type(error)) else None
+            own: Tree = None
+            if self._is_own_exception(type(error)):
+                own = [self._raises(type(error)), self._number(error)]
+            elif (known := self._known(error)) is not None:
+                own = [None, known]
             return ["e", self.world.steps, names, message, args, new, self._held(packer, []), own]
 
         data = None

@@ -239,3 +239,51 @@ def test_what_the_program_gave_and_the_test_raises_is_the_program_s(mode: Any) -
 def test_what_an_exception_that_the_program_gave_has_not_is_the_answer_s_fault() -> None:
     programs = [Program(GIVES, "function", (Test(f"f({kind!r}).__nothing__"),), "f") for kind in ("name", "own")]
     assert [result.status for result in run_many(programs, limits=LIMITS, workers=1)] == ["wrong", "wrong"]
+
+
+HELD = """
+class Held:
+    def __init__(self, *swallow): self.swallow, self.error, self.errors = swallow, None, []
+    def __enter__(self): return self
+    def __exit__(self, kind, error, traceback):
+        self.error = error
+        return kind is not None and issubclass(kind, self.swallow)
+    def run(self, g):
+        try: return g()
+        except Exception as e: self.errors.append(e)
+    def through(self, g):
+        try: return g()
+        except ValueError: raise
+    def other(self, g):
+        try: return g()
+        except ValueError as e: raise ValueError(*e.args)
+    def more(self, g):
+        try: return g()
+        except ValueError as e:
+            e.args = (f"more: {e}",)
+            raise
+
+own = ValueError("own")
+def f(*swallow): return Held(*swallow)
+def get(): return own
+def throw(): raise own
+"""
+HELD_START = "err = ValueError('mine')\ndef boom(): raise err\nc = f(ValueError)\n"
+HELD_TESTS = [
+    "with c: raise err\nassert c.error is err",
+    "with c: raise ValueError('mine')\nassert c.error is not err and c.error is c.error and str(c.error) == 'mine'",
+    "with c: raise ValueError(1)\nfirst = c.error\nwith c: raise ValueError(1)\nassert c.error is not first",
+    "c.run(boom), c.run(boom)\nassert c.errors[0] is err and c.errors[1] is err and len(c.errors) == 2",
+    "c.run(boom)\nassert c.errors[0] is not err",
+    "try: c.through(boom)\nexcept ValueError as e: assert e is err",
+    "try: c.other(boom)\nexcept ValueError as e: assert e is err",
+    "try: c.other(boom)\nexcept ValueError as e: assert e is not err and e.args == err.args",
+    "try: c.more(boom)\nexcept ValueError as e: assert e is err and err.args == ('more: mine',)",
+    "own = get()\ntry: throw()\nexcept ValueError as e: assert e is own",
+    "for n in range(9):\n    with c: raise ValueError(n)\n    assert c.error.args == (n,)",
+]
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_exceptions_of_tests_come_back_as_the_same(mode: Any) -> None:
+    assert_judged_alike([(HELD, HELD_START + test) for test in HELD_TESTS], mode)
