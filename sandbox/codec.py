@@ -46,6 +46,7 @@ class Uncrossable(Exception):
 
 FUNCTION = "f"  # what the text of a function that tests hand in calls it
 FUNCTION_VARIABLES = "variables_of_the_tests"  # and a dictionary of those of theirs that it uses
+PROGRAM_NAMES = "names_of_the_program"  # and one of what the program calls so
 TESTS = "tests"  # the module that the code of tests is said to be of
 _PLAIN = frozenset({NoneType, bool, int, float, str})
 MUTABLE = frozenset({list, dict, set, bytearray, deque, Counter, OrderedDict, defaultdict, array, *STATES})

@@ -3,7 +3,8 @@
 What crosses is a function of the library that programs have too, or a `lambda` or `def` of the tests' own with the
 variables of theirs that it uses. It runs in the program, and never in the judge, where a program could call it as often
 and with whatever it likes. Its variables are a dictionary that both sides have (`shared`): what the test appends to a
-list, or binds anew, the function finds, and the other way round.
+list, or binds anew, the function finds, and the other way round. A name that nobody has but the program is the
+program's: its exceptions, say, which the function raises.
 """
 
 import ast
@@ -12,14 +13,14 @@ import copy
 import dis
 import importlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodDescriptorType, ModuleType
 from typing import Any
 
 from sandbox import policy
-from sandbox.codec import FUNCTION, FUNCTION_VARIABLES
+from sandbox.codec import FUNCTION, FUNCTION_VARIABLES, PROGRAM_NAMES
 from sandbox.foresee import bound_names
 from sandbox.library_values import TYPES
 
@@ -41,8 +42,10 @@ class Crossing:
     sets: frozenset[str] = frozenset()
 
 
-def crossing(value: Any, texts: tuple[str, ...]) -> Crossing | None:
+def crossing(value: Any, texts: tuple[str, ...], of_program: Callable[[str], bool]) -> Crossing | None:
     """How a function of the tests', of which these are the texts, crosses; None where it does not.
+
+    A name that the tests nowhere bind may be one `of_program`: as in one process, it is what the program has by it.
 
     What a test changed of it since, but for its defaults, no text says.
     """
@@ -55,11 +58,16 @@ def crossing(value: Any, texts: tuple[str, ...]) -> Crossing | None:
     variables = None if own is None else _variables(value, texts)
     if own is None or variables is None:
         return None
-    items = _AsItems(variables)
-    node = items.within(copy.deepcopy(own)) if variables else own
     names = [name for name in _globals(value.__code__) if name not in variables]
+    theirs = [name for name in names if _unknown(name, value) and of_program(name)]
+    names = [name for name in names if name not in theirs]
+    if not _locals(value.__code__).isdisjoint(theirs):
+        return None
+    items = _AsItems(dict.fromkeys(variables, FUNCTION_VARIABLES) | dict.fromkeys(theirs, PROGRAM_NAMES))
+    node = items.within(copy.deepcopy(own)) if variables or theirs else own
     lines = [_line(name, value, texts) for name in names]
-    made = None if None in lines or items.refused else _written(node, value)
+    refused = items.refused or not items.sets.isdisjoint(theirs)
+    made = None if None in lines or refused else _written(node, value)
     return None if made is None else Crossing("\n".join([*filter(None, lines), made]), variables, frozenset(items.sets))
 
 
@@ -78,8 +86,18 @@ def _variables(function: FunctionType, texts: tuple[str, ...]) -> tuple[str, ...
                 names[name] = None
         elif not (isinstance(found, ModuleType) and found.__name__ in policy.MODULES):
             names[name] = None
-    own = {name for one in _every(code) for name in (*one.co_varnames, *one.co_cellvars)}
-    return None if own & names.keys() or FUNCTION_VARIABLES in (own | names.keys()) else tuple(sorted(names))
+    own = _locals(code)
+    taken = {FUNCTION_VARIABLES, PROGRAM_NAMES} & (own | names.keys())
+    return None if own & names.keys() or taken else tuple(sorted(names))
+
+
+def _locals(code: CodeType) -> set[str]:
+    return {name for one in _every(code) for name in (*one.co_varnames, *one.co_cellvars)}
+
+
+def _unknown(name: str, function: FunctionType) -> bool:
+    """Has nobody on this side anything by this name?"""
+    return not (name in function.__globals__ or name in ("", function.__name__) or name in vars(builtins))
 
 
 @lru_cache(maxsize=256)
@@ -137,10 +155,10 @@ class Variables:
 
 
 class _AsItems(ast.NodeTransformer):
-    """Makes names of the tests' items of the dictionary."""
+    """Makes names items of the dictionaries that they are given with."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self.names, self.sets, self.refused = frozenset(names), set[str](), False
+    def __init__(self, names: dict[str, str]) -> None:
+        self.names, self.sets, self.refused = names, set[str](), False
 
     def within(self, function: ast.Lambda | ast.FunctionDef) -> ast.Lambda | ast.FunctionDef:
         """The same for what stands in it, and not for its own name, which it has of the text that it crosses in."""
@@ -153,7 +171,7 @@ class _AsItems(ast.NodeTransformer):
         if not isinstance(node.ctx, ast.Load):
             self.sets.add(node.id)
         self.refused |= isinstance(node.ctx, ast.Del)
-        return ast.Subscript(ast.Name(FUNCTION_VARIABLES, ast.Load()), ast.Constant(node.id), node.ctx)
+        return ast.Subscript(ast.Name(self.names[node.id], ast.Load()), ast.Constant(node.id), node.ctx)
 
     def _declared(self, node: ast.Global | ast.Nonlocal) -> ast.stmt:
         names = [name for name in node.names if name not in self.names]

@@ -79,6 +79,7 @@ class Link:
         self.given_back = False  # one of them came from it
         self._function_numbers: dict[int, int] = {}  # by their ids
         self.named: set[str] = set()
+        self._found: set[str] = set()  # names of the program's that functions of the tests use
         self.entry_point = ""
         self.texts: tuple[str, ...] = ()  # of the tests
         self.of_a_class: Callable[[], bool] = lambda: False
@@ -506,7 +507,7 @@ class Link:
         args = plain_args(value)
         if args is not None:
             return ["e", self._lend(value), [base.__name__ for base in type(value).__mro__], args]
-        found = functions.crossing(value, self.texts)
+        found = functions.crossing(value, self.texts, self._has)
         if found is not None:
             number = self._function_numbers.setdefault(id(value), len(self.functions))
             if number == len(self.functions):
@@ -530,6 +531,18 @@ class Link:
             if len(self._raised_kinds) > _MOST_CLASSES:
                 self._end("output_limit", f"values of more than {_MOST_CLASSES} classes")
         return self._raised_kinds[number]
+
+    def _has(self, name: str) -> bool:
+        """Has the program anything by this name? NameError where it must."""
+        if name in self._found:
+            return True
+        if self._exchange("has", lambda packer: [name], alone=True) is not True:
+            if name in self.required:
+                raise NameError(f"name {name!r} is not defined", name=name)
+            return False
+        self.named.add(name)
+        self._found.add(name)
+        return True
 
     def _number_of(self, entry: Entry) -> int:
         self.named.add(entry._sandbox_label)

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from sandbox.codec import (
     FUNCTION_VARIABLES,
     LAZY,
+    PROGRAM_NAMES,
     Malformed,
     Packer,
     Tree,
@@ -265,6 +266,8 @@ class Service:
     def _resolve(self, operation: str, parts: list[Tree], unpacker: Unpacker) -> tuple[Any, list[Any], dict[str, Any]]:
         if operation == "global":
             return self._global, [parts[0]], {}
+        if operation == "has":
+            return self.world.namespace.__contains__, [parts[0]], {}
         if operation == "call":
             target, args, names, values = parts
             named = type(target) is str
@@ -305,6 +308,8 @@ class Service:
         if number not in self.functions:
             self.functions[number] = function = self.world.call(self.world.function, (text,))
             self.function_numbers.setdefault(id(function), number)
+            if type(function) is FunctionType:
+                FunctionType.__globals__.__get__(function)[PROGRAM_NAMES] = self.world.namespace
         if variables:
             FunctionType.__globals__.__get__(self.functions[number])[FUNCTION_VARIABLES] = variables[0]
         return self.functions[number]

@@ -39,6 +39,17 @@ def retry(times):
         return wrapper
     return decorate
 
+class Down(Exception):
+    def __init__(self, text, code=1):
+        super().__init__(text)
+        self.code = code
+
+events = []
+total = 0
+def spend(n):
+    global total
+    total += n
+
 def bus(): return Bus()
 def call(g, *args): return g(*args)
 def twice(g, x): return g(g(x))
@@ -259,6 +270,36 @@ assert even(6) and len(even.memo) == 4 and len(odd.memo) == 3
 def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
 assert fib(4) == 3 and len(fib.memo) == 4
 ---
+def g():
+    raise Down('no', code=3)
+try: call(g)
+except Down as e: assert e.code == 3 and str(e) == 'no'
+else: assert False
+---
+def g():
+    try: raise Down('no', 5)
+    except Down as e: return e.code
+assert call(g) == 5
+---
+call(lambda: events.append(1))
+assert events == [1] and call(lambda: len(events)) == 1
+---
+def g(n):
+    spend(n)
+    return total
+assert call(g, 2) == 2 and call(g, 3) == 5
+---
+def test():
+    k = 4
+    def g(n): return [call(abs, -k) for _ in range(n)]
+    assert call(g, 2) == [4, 4]
+test()
+---
+assert isinstance(call(lambda: Bus()), Bus)
+---
+call(lambda: events.append(1))
+assert events == []
+---
 from functools import reduce
 log = []
 def g(x, y):
@@ -283,6 +324,8 @@ def test_functions_with_variables_are_judged_as_in_one_process(mode: Any) -> Non
         "x = 1\ndef g(): return [x for x in (1, 2)], x\ncall(g)",
         "x = 1\ndef g():\n    global x\n    def x(): pass\ncall(g)",
         "def g(): return unknown_name\ncall(g)",
+        "def g():\n    global total\n    total = 3\ncall(g)",
+        "def g(): return [events for events in (1, 2)], events\ncall(g)",
         "def g():\n    class A: pass\n    return A\ncall(g)",
     ],
 )
