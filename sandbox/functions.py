@@ -30,6 +30,7 @@ _LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
 _SETS = ("DELETE_GLOBAL", "IMPORT_NAME", "LOAD_BUILD_CLASS")
 _NESTED = 0x10  # a flag of code that stands in a function's
 _PLAIN = (type(None), bool, int, float, str)
+_Node = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ class _AsItems(ast.NodeTransformer):
     def __init__(self, names: dict[str, str]) -> None:
         self.names, self.sets, self.refused = names, set[str](), False
 
-    def within(self, function: ast.Lambda | ast.FunctionDef) -> ast.Lambda | ast.FunctionDef:
+    def within(self, function: _Node) -> _Node:
         """The same for what stands in it, and not for its own name, which it has of the text that it crosses in."""
         super().generic_visit(function)
         return function
@@ -187,7 +188,7 @@ class _AsItems(ast.NodeTransformer):
         return super().generic_visit(node)
 
 
-def _written(node: ast.Lambda | ast.FunctionDef, function: FunctionType) -> str | None:
+def _written(node: _Node, function: FunctionType) -> str | None:
     """The text of the function with its defaults as they are: what they were written as may be another value there."""
     given, named = function.__defaults__ or (), function.__kwdefaults__ or {}
     if not all(type(default) in _PLAIN and default == default for default in (*given, *named.values())):
@@ -204,7 +205,7 @@ def _written(node: ast.Lambda | ast.FunctionDef, function: FunctionType) -> str 
         parts[part] = [ast.arg(one.arg, kinds.get(one.arg)) for one in parts[part]]
     for part in ("vararg", "kwarg"):
         parts[part] = parts[part] and ast.arg(parts[part].arg, kinds.get(parts[part].arg))
-    made = ast.FunctionDef(node.name, ast.arguments(**parts), node.body, [], kinds.get("return"))
+    made = type(node)(node.name, ast.arguments(**parts), node.body, [], kinds.get("return"))
     return f"{_unparsed(made)}\n{FUNCTION} = {node.name}"
 
 
@@ -243,38 +244,42 @@ def _library() -> dict[int, str]:
 
 
 @lru_cache(maxsize=64)
-def _own(code: CodeType, texts: tuple[str, ...]) -> ast.Lambda | ast.FunctionDef | None:
+def _own(code: CodeType, texts: tuple[str, ...]) -> _Node | None:
     """The `lambda` or `def` that has this code. Two that have it differ in what the function itself says, if at all."""
     for text in texts:
         for node, own in _functions(text):
             if _first_line(node) != code.co_firstlineno:
                 continue
-            made = _compiled(node, "", code.co_freevars) if code.co_freevars else own
+            made = _compiled(node, _imports(ast.parse(text)), code.co_freevars) if code.co_freevars else own
             if made is not None and _same(code, made):
                 return node
     return None
 
 
-def _first_line(node: ast.Lambda | ast.FunctionDef) -> int:
-    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+def _first_line(node: _Node) -> int:
+    decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
     return decorators[0].lineno if decorators else node.lineno
 
 
 @lru_cache(maxsize=256)
-def _functions(text: str) -> list[tuple[ast.Lambda | ast.FunctionDef, CodeType | None]]:
+def _functions(text: str) -> list[tuple[_Node, CodeType | None]]:
     """The functions that stand in the text, and their code if nothing is around them."""
     try:
         tree = ast.parse(text)
-        imports = [node for node in tree.body if isinstance(node, ast.Import)]
-        names = [alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names]
-        before = "".join(f"import {name}\n" for name in names)
-        nodes = list(ast.walk(tree))
-        return [(node, _compiled(node, before)) for node in nodes if isinstance(node, ast.Lambda | ast.FunctionDef)]
+        before, nodes = _imports(tree), list(ast.walk(tree))
+        return [(node, _compiled(node, before)) for node in nodes if isinstance(node, _Node)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
 
 
-def _compiled(node: ast.Lambda | ast.FunctionDef, imports: str, around: tuple[str, ...] = ()) -> CodeType | None:
+def _imports(tree: ast.Module) -> str:
+    """Lines that import what the text does, or anything else by these names."""
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names]
+    return "".join(f"import {name}\n" for name in names if name != "*")
+
+
+def _compiled(node: _Node, imports: str, around: tuple[str, ...] = ()) -> CodeType | None:
     """Its code in a function that has the names `around`; None where it needs others.
 
     CPython calls attributes of what the same text imports in a way of its own.
@@ -282,7 +287,7 @@ def _compiled(node: ast.Lambda | ast.FunctionDef, imports: str, around: tuple[st
     if isinstance(node, ast.Lambda):
         bare: ast.stmt = ast.Expr(ast.Lambda(_bare(node.args), node.body))
     else:
-        bare = ast.FunctionDef(node.name, _bare(node.args), node.body, [], None)
+        bare = type(node)(node.name, _bare(node.args), node.body, [], None)
     # With its lines as they are: CPython leaves a place to stop at for one that has no more than `try:`.
     made = ast.fix_missing_locations(ast.copy_location(bare, node))
     if around:

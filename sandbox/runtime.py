@@ -16,9 +16,9 @@ from sandbox.codec import FUNCTION, TESTS
 from sandbox.modules import Importer, hidden_import
 from sandbox.refused import Refused
 from sandbox.rules import is_dunder
-from sandbox.stops import EPOCH, OutputLimit, ProgramExit, StepLimit, enter, refuse, stop
+from sandbox.stops import EPOCH, OutputLimit, ProgramExit, StepLimit, enter, refuse, run_apart, stop
 from sandbox.streams import Kept, Output
-from sandbox.translate import translate
+from sandbox.translate import examine, translate
 from sandbox.verdict import Limits
 
 __all__ = ["OutputLimit", "ProgramExit", "Refused", "StepLimit", "World", "prepare"]
@@ -88,7 +88,9 @@ class World:
         """What the text of a function of the tests' makes. The program's own names are not its."""
         names: dict[str, Any] = {"__name__": TESTS, "__builtins__": self.builtins}
         if text not in self.functions:
-            self.functions[text] = translate(text, allow_modules=self.allow_modules)
+            self.functions[text], apart = examine(text, allow_modules=self.allow_modules)
+            if apart:  # the program shares its process for what it says itself, and not for this
+                run_apart()
         exec(self.functions[text], names)
         return names[FUNCTION]
 

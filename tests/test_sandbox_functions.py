@@ -300,6 +300,52 @@ assert isinstance(call(lambda: Bus()), Bus)
 call(lambda: events.append(1))
 assert events == []
 ---
+import math
+def test():
+    k = 2
+    log = []
+    def g(x):
+        log.append(math.floor(x * k))
+        return math.ceil(x * k)
+    assert call(g, 1.2) == 3 and log == [2]
+test()
+---
+import asyncio
+@f
+async def g(x):
+    "Waits."
+    await asyncio.sleep(0)
+    return x + 1
+assert g.__name__ == 'g' and g.__doc__ == 'Waits.' and asyncio.run(g(1)) == 2
+---
+import asyncio
+async def main():
+    got = []
+    async def hook(x):
+        await asyncio.sleep(0)
+        got.append(x)
+        return -x
+    b = bus()
+    b.on('x', hook)
+    assert await asyncio.gather(*b.emit('x', 1), *b.emit('x', 2)) == [-1, -2] and got == [1, 2]
+asyncio.run(main())
+---
+import asyncio
+async def main():
+    got = []
+    async def hook(x): got.append(x)
+    await call(hook, 1)
+    assert got == []
+asyncio.run(main())
+---
+import asyncio
+async def g(n):
+    for i in range(n):
+        await asyncio.sleep(0)
+        yield i
+async def main(): return [x async for x in call(g, 3)]
+assert asyncio.run(main()) == [0, 1, 2]
+---
 from functools import reduce
 log = []
 def g(x, y):
