@@ -12,7 +12,9 @@ import builtins
 import copy
 import dis
 import importlib
+import operator
 import random
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +27,10 @@ from sandbox.foresee import bound_names
 from sandbox.library_values import TYPES
 
 _LIBRARY = ("math", "operator")
+_SELF = "self"
+_METHOD = f"""def {{name}}(*args, **names):
+    return {FUNCTION_VARIABLES}[{_SELF!r}].{{name}}(*args, **names)
+{FUNCTION} = {{name}}"""
 _BUILTINS = frozenset(policy.BUILTINS) | {"print"}
 _LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
 _SETS = ("DELETE_GLOBAL", "IMPORT_NAME", "LOAD_BUILD_CLASS")
@@ -51,6 +57,12 @@ def crossing(value: Any, texts: tuple[str, ...], of_program: Callable[[str], boo
     What a test changed of it since, but for its defaults, no text says.
     """
     if type(value) is not FunctionType:
+        if _is_method(value):
+            return Crossing(_METHOD.format(name=value.__name__), (_SELF,))
+        if type(value) is operator.itemgetter:
+            _, items = value.__reduce__()
+            written = all(type(item) in (int, str) for item in items)
+            return Crossing(f"from operator import itemgetter\n{FUNCTION} = itemgetter{items!r}") if written else None
         text = _library().get(id(value)) if isinstance(value, BuiltinFunctionType | MethodDescriptorType) else None
         return Crossing(text) if text else None
     if vars(value) or value.__name__ != value.__code__.co_name:
@@ -70,6 +82,18 @@ def crossing(value: Any, texts: tuple[str, ...], of_program: Callable[[str], boo
     refused = items.refused or not items.sets.isdisjoint(theirs)
     made = None if None in lines or refused else _written(node, value)
     return None if made is None else Crossing("\n".join([*filter(None, lines), made]), variables, frozenset(items.sets))
+
+
+def _is_method(value: Any) -> bool:
+    """Is it one of a container of the tests', as `log.append` is? The container is a variable of theirs then."""
+    if not isinstance(value, BuiltinFunctionType) or type(value.__self__) not in (list, dict, set, deque):
+        return False
+    return value.__name__[:1] != "_"
+
+
+def identity(value: Any) -> tuple[int, str]:
+    """What two functions have in common that are the same: a method is another object each time that it is asked for."""
+    return (id(value.__self__), value.__name__) if _is_method(value) else (id(value), "")
 
 
 def _variables(function: FunctionType, texts: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -129,8 +153,12 @@ _NOTHING = object()
 class Variables:
     """Those that one function has of the tests', in a dictionary that both sides have."""
 
-    def __init__(self, function: FunctionType, crosses: Crossing) -> None:
+    def __init__(self, function: Any, crosses: Crossing) -> None:
         self.names: dict[str, Any] = {}
+        if type(function) is not FunctionType:
+            self.names[_SELF] = function.__self__
+            self._sets, self._globals, self._cells = crosses.sets, {}, {}
+            return
         self._sets, self._globals = crosses.sets, function.__globals__
         cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
         self._cells = {name: cells.get(name) for name in crosses.reads}

@@ -77,7 +77,7 @@ class Link:
         self.functions: list[Any] = []  # of the tests, as they went to the program
         self.variables: list[functions.Variables | None] = []  # of theirs, that these have
         self.given_back = False  # one of them came from it
-        self._function_numbers: dict[int, int] = {}  # by their ids
+        self._function_numbers: dict[tuple[int, str], int] = {}
         self.named: set[str] = set()
         self._found: set[str] = set()  # names of the program's that functions of the tests use
         self.entry_point = ""
@@ -509,7 +509,7 @@ class Link:
             return ["e", self._lend(value), [base.__name__ for base in type(value).__mro__], args]
         found = functions.crossing(value, self.texts, self._has)
         if found is not None:
-            number = self._function_numbers.setdefault(id(value), len(self.functions))
+            number = self._function_numbers.setdefault(functions.identity(value), len(self.functions))
             if number == len(self.functions):
                 self.functions.append(value)
                 self.variables.append(functions.Variables(value, found) if found.reads else None)

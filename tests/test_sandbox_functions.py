@@ -346,6 +346,31 @@ async def g(n):
 async def main(): return [x async for x in call(g, 3)]
 assert asyncio.run(main()) == [0, 1, 2]
 ---
+log = []
+b = bus()
+b.on('x', log.append)
+b.emit('x', 1)
+b.off('x', log.append)
+b.emit('x', 2)
+assert log == [1] and call(log.append, 3) is None and log == [1, 3]
+---
+log = []
+call(log.append, 1)
+assert log == []
+---
+sizes = {'a': 2, 'b': 1}
+assert call(sizes.get, 'a') == 2
+sizes['a'] = 3
+assert call(sizes.get, 'a') == 3 and call(sizes.get, 'c') is None
+---
+from collections import deque
+seen, last = set(), deque()
+apply([seen.add, last.appendleft], 1), apply([seen.add, last.appendleft], 2)
+assert seen == {1, 2} and last == deque([2, 1])
+---
+from operator import itemgetter
+assert call(itemgetter(1), 'abc') == 'b' and call(itemgetter('a', 'b'), {'a': 1, 'b': 2}) == (1, 2)
+---
 from functools import reduce
 log = []
 def g(x, y):
