@@ -60,7 +60,7 @@ def crossing(value: Any, texts: tuple[str, ...], of_program: Callable[[str], boo
         if _is_method(value):
             return Crossing(_METHOD.format(name=value.__name__), (_SELF,))
         if type(value) is operator.itemgetter:
-            _, items = value.__reduce__()
+            items = value.__reduce__()[1]
             written = all(type(item) in (int, str) for item in items)
             return Crossing(f"from operator import itemgetter\n{FUNCTION} = itemgetter{items!r}") if written else None
         text = _library().get(id(value)) if isinstance(value, BuiltinFunctionType | MethodDescriptorType) else None
@@ -92,7 +92,7 @@ def _is_method(value: Any) -> bool:
 
 
 def identity(value: Any) -> tuple[int, str]:
-    """What two functions have in common that are the same: a method is another object each time that it is asked for."""
+    """What two have in common that are the same function: a method is another object whenever it is asked for."""
     return (id(value.__self__), value.__name__) if _is_method(value) else (id(value), "")
 
 

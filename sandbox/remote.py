@@ -165,8 +165,8 @@ class Link:
     def _end_lendings(self) -> None:
         """Of exceptions that nobody else holds any more."""
         lent = list(self._lent.values())
-        for number, others in zip(tuple(self._lent), references(lent), strict=True):
-            if others == 1:  # that in `_lent`
+        for number, count in zip(tuple(self._lent), references(lent), strict=True):
+            if count == 1:  # that in `_lent`
                 del self._lent_numbers[id(self._lent.pop(number))]
                 self.dropped.add(~number)
 
