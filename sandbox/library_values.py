@@ -10,7 +10,7 @@ import gc
 from abc import ABCMeta
 from array import array
 from collections import ChainMap, Counter, OrderedDict, UserDict, UserList, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
@@ -66,12 +66,30 @@ def exact(base: Any, value: Any) -> Any:
 
 
 def plain_args(value: Any) -> list[Any] | None:
-    """Of an exception of a built-in class, where they cross as they are, and nothing else makes it what it is."""
+    """Of an exception of a built-in class, with lists for tuples, where nothing else makes it what it is."""
     kind = type(value)
     if TYPES.get(kind.__name__) is not kind or not issubclass(kind, Exception) or issubclass(kind, UnicodeError):
         return None
-    args = list(value.args)
-    return args if all(type(one) is str or (type(one) is int and abs(one) < _LARGE) for one in args) else None
+    return _with_lists(value.args) if are_plain(value.args) else None
+
+
+def are_plain(values: Iterable[Any], depth: int = 3) -> bool:
+    """Are they constants and short tuples of such?"""
+    return all(
+        type(one) in (str, float, bool, NoneType)
+        or (type(one) is int and abs(one) < _LARGE)
+        or (type(one) is tuple and depth > 0 and len(one) < 10 and are_plain(one, depth - 1))
+        for one in values
+    )
+
+
+def _with_lists(values: tuple[Any, ...]) -> list[Any]:
+    return [_with_lists(one) if type(one) is tuple else one for one in values]
+
+
+def with_tuples(values: list[Any]) -> tuple[Any, ...]:
+    """What `plain_args` made lists of."""
+    return tuple(with_tuples(one) if type(one) is list else one for one in values)
 
 
 def fields(base: type, value: Any, names: str) -> list[Any]:

@@ -1,6 +1,6 @@
 """The judge's view of a candidate that lives in another process: calls go out, laundered values come back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 from weakref import WeakValueDictionary
@@ -22,7 +22,7 @@ from sandbox.codec import (
 )
 from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, Kind, kind_of, one_of, remote_of
 from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
-from sandbox.library_values import plain_args
+from sandbox.library_values import are_plain, plain_args, with_tuples
 from sandbox.raised import made, nearest, said
 from sandbox.shared import Twins, fill, references, update
 from sandbox.wire import Channel, Closed
@@ -459,16 +459,17 @@ class Link:
         self._raised_ones[number] = error
         return error
 
-    def _built_in(self, number: int, names: list[str], args: list[Any]) -> BaseException:
+    def _built_in(self, number: int, names: list[str], tree: list[Any]) -> BaseException:
         """One of the built-in class with these names: always the same, since nothing tells when it ends."""
-        if not {str, int}.issuperset(map(type, args)):
+        args = with_tuples(tree)
+        if not are_plain(args):
             raise Malformed("an exception of other arguments")
         known = self._known(number, args)
         if known is None:
             kind = nearest(names)
             if issubclass(kind, UnicodeError):  # to show it CPython may read what lies before the text in our memory
                 raise Malformed("an exception of other arguments")
-            known = made(kind, args) or kind.__new__(kind)
+            known = made(kind, list(args)) or kind.__new__(kind)
             if number < 0:
                 self._lent[~number], self._lent_numbers[id(known)] = known, ~number
             else:
@@ -477,12 +478,12 @@ class Link:
                 self._built_in_ones[number] = known
         return known
 
-    def _known(self, number: Any, args: list[Any]) -> BaseException | None:
+    def _known(self, number: Any, args: Sequence[Any]) -> BaseException | None:
         """The exception of a built-in class that the tests have by this number; below 0 is one that they handed in."""
         if type(number) is not int or ~number >= self._lendings:
             raise Malformed("an exception of no number")
         known = self._built_in_ones.get(number) if number >= 0 else self._lent.get(~number)
-        if known is not None and list(known.args) != args and {str, int}.issuperset(map(type, args)):
+        if known is not None and are_plain(args) and known.args != tuple(args):
             known.args = tuple(args)  # the program has changed them since
         return known
 

@@ -32,7 +32,7 @@ from sandbox.codec import (
     to_bytes,
     type_name,
 )
-from sandbox.library_values import TYPES, plain_args
+from sandbox.library_values import TYPES, plain_args, with_tuples
 from sandbox.shared import Change, Snapshot, changes, fill, held, snapshot, update
 from sandbox.verdict import Limits
 from sandbox.wire import Channel, Closed
@@ -317,7 +317,7 @@ class Service:
     def _built_in(self, number: int, names: list[str], args: list[Any]) -> Any:
         """An exception of a built-in class that the tests hand in: the same one for the same of theirs."""
         if number not in self.lent:
-            self.lent[number] = error = TYPES[names[0]](*args)
+            self.lent[number] = error = TYPES[names[0]](*with_tuples(args))
             self.lent_numbers[id(error)] = number
         return self.lent[number]
 

@@ -248,6 +248,7 @@ class Held:
     def __exit__(self, kind, error, traceback):
         self.error = error
         return kind is not None and issubclass(kind, self.swallow)
+    def key(self, *args): raise KeyError(*args)
     def run(self, g):
         try: return g()
         except Exception as e: self.errors.append(e)
@@ -281,6 +282,10 @@ HELD_TESTS = [
     "try: c.more(boom)\nexcept ValueError as e: assert e is err and err.args == ('more: mine',)",
     "own = get()\ntry: throw()\nexcept ValueError as e: assert e is own",
     "for n in range(9):\n    with c: raise ValueError(n)\n    assert c.error.args == (n,)",
+    "err = ValueError(1.5, None, True, (1, ('a',)))\nwith c: raise err\nassert c.error is err and len(err.args) == 4",
+    "with f(LookupError) as c: c.key((1, (2, 3)), 'x')\nassert c.error.args == ((1, (2, 3)), 'x')",
+    "with f(LookupError) as c: {}[(1, 2)]\nassert c.error.args == ((1, 2),)",
+    "with f(LookupError) as c: {}[(1, 2)]\nassert c.error.args == ([1, 2],)",
 ]
 
 
