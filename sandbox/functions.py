@@ -10,21 +10,23 @@ program's: its exceptions, say, which the function raises.
 import ast
 import builtins
 import copy
-import dis
 import importlib
 import operator
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodDescriptorType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodDescriptorType, ModuleType
 from typing import Any
 
 from sandbox import policy
 from sandbox.codec import FUNCTION, FUNCTION_VARIABLES, PROGRAM_NAMES
 from sandbox.foresee import bound_names
+from sandbox.function_code import Definition, definition, globals_of, locals_of
 from sandbox.library_values import TYPES
+from sandbox.refused import Refused
+from sandbox.translate import translate
 
 _LIBRARY = ("math", "operator")
 _SELF = "self"
@@ -32,11 +34,7 @@ _METHOD = f"""def {{name}}(*args, **names):
     return {FUNCTION_VARIABLES}[{_SELF!r}].{{name}}(*args, **names)
 {FUNCTION} = {{name}}"""
 _BUILTINS = frozenset(policy.BUILTINS) | {"print"}
-_LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "STORE_GLOBAL")
-_SETS = ("DELETE_GLOBAL", "IMPORT_NAME", "LOAD_BUILD_CLASS")
-_NESTED = 0x10  # a flag of code that stands in a function's
 _PLAIN = (type(None), bool, int, float, str)
-_Node = ast.Lambda | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,32 +54,35 @@ def crossing(value: Any, texts: tuple[str, ...], of_program: Callable[[str], boo
 
     What a test changed of it since, but for its defaults, no text says.
     """
-    if type(value) is not FunctionType:
-        if _is_method(value):
-            return Crossing(_METHOD.format(name=value.__name__), (_SELF,))
-        if type(value) is operator.itemgetter:
-            items = value.__reduce__()[1]
-            written = all(type(item) in (int, str) for item in items)
-            return Crossing(f"from operator import itemgetter\n{FUNCTION} = itemgetter{items!r}") if written else None
-        text = _library().get(id(value)) if isinstance(value, BuiltinFunctionType | MethodDescriptorType) else None
-        return Crossing(text) if text else None
-    if vars(value) or value.__name__ != value.__code__.co_name:
-        return None
-    own = _own(value.__code__, texts)
+    if type(value) is FunctionType:
+        return _of_the_tests(value, texts, of_program)
+    if _is_method(value):
+        return Crossing(_METHOD.format(name=value.__name__), (_SELF,))
+    if type(value) is operator.itemgetter:
+        reduced: Any = value.__reduce__()
+        _, items = reduced
+        written = all(type(item) in (int, str) for item in items)
+        return Crossing(f"from operator import itemgetter\n{FUNCTION} = itemgetter{items!r}") if written else None
+    text = _library().get(id(value)) if isinstance(value, BuiltinFunctionType | MethodDescriptorType) else None
+    return Crossing(text) if text else None
+
+
+def _of_the_tests(value: FunctionType, texts: tuple[str, ...], of_program: Callable[[str], bool]) -> Crossing | None:
+    code = value.__code__
+    own = None if vars(value) or value.__name__ != code.co_name else definition(code, texts)
     variables = None if own is None else _variables(value, texts)
     if own is None or variables is None:
         return None
-    names = [name for name in _globals(value.__code__) if name not in variables]
+    names = [name for name in globals_of(code) if name not in variables]
     theirs = [name for name in names if _unknown(name, value) and of_program(name)]
-    names = [name for name in names if name not in theirs]
-    if not _locals(value.__code__).isdisjoint(theirs):
-        return None
+    lines = [_line(name, value, texts) for name in names if name not in theirs]
     items = _AsItems(dict.fromkeys(variables, FUNCTION_VARIABLES) | dict.fromkeys(theirs, PROGRAM_NAMES))
-    node = items.within(copy.deepcopy(own)) if variables or theirs else own
-    lines = [_line(name, value, texts) for name in names]
-    refused = items.refused or not items.sets.isdisjoint(theirs)
-    made = None if None in lines or refused else _written(node, value)
-    return None if made is None else Crossing("\n".join([*filter(None, lines), made]), variables, frozenset(items.sets))
+    node = items.within(copy.deepcopy(own)) if items.names else own
+    if None in lines or items.refused or (items.sets | locals_of(code)) & set(theirs):
+        return None
+    made = _written(node, value)
+    text = "\n".join([*filter(None, lines), made or ""])
+    return Crossing(text, variables, frozenset(items.sets)) if made and _is_of_the_language(text) else None
 
 
 def _is_method(value: Any) -> bool:
@@ -104,20 +105,16 @@ def _variables(function: FunctionType, texts: tuple[str, ...]) -> tuple[str, ...
     """
     code = function.__code__
     names = dict.fromkeys(code.co_freevars)
-    for name in _globals(code):
+    for name in globals_of(code):
         found = function.__globals__.get(name, _NOTHING)
         if found is _NOTHING:
             if any(name in _bound_in(text) for text in texts):
                 names[name] = None
         elif not (isinstance(found, ModuleType) and found.__name__ in policy.MODULES):
             names[name] = None
-    own = _locals(code)
+    own = locals_of(code)
     taken = {FUNCTION_VARIABLES, PROGRAM_NAMES} & (own | names.keys())
     return None if own & names.keys() or taken else tuple(sorted(names))
-
-
-def _locals(code: CodeType) -> set[str]:
-    return {name for one in _every(code) for name in (*one.co_varnames, *one.co_cellvars)}
 
 
 def _unknown(name: str, function: FunctionType) -> bool:
@@ -132,12 +129,6 @@ def _bound_in(text: str) -> set[str]:
         return bound_names(compile(text, "<text>", "exec", dont_inherit=True)) - _BUILTINS
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
-
-
-def _every(code: CodeType) -> Iterator[CodeType]:
-    yield code
-    for inner in _inner(code):
-        yield from _every(inner)
 
 
 def _content(cell: CellType) -> Any:
@@ -189,7 +180,7 @@ class _AsItems(ast.NodeTransformer):
     def __init__(self, names: dict[str, str]) -> None:
         self.names, self.sets, self.refused = names, set[str](), False
 
-    def within(self, function: _Node) -> _Node:
+    def within(self, function: Definition) -> Definition:
         """The same for what stands in it, and not for its own name, which it has of the text that it crosses in."""
         super().generic_visit(function)
         return function
@@ -212,11 +203,11 @@ class _AsItems(ast.NodeTransformer):
         # What binds a name that is no `Name` there, or takes nothing else.
         bound = (getattr(node, part, None) for part in ("name", "asname", "rest"))
         walrus = isinstance(node, ast.NamedExpr) and node.target.id in self.names
-        self.refused |= walrus or any(isinstance(name, str) and name in self.names for name in bound)
+        self.refused |= walrus or any(name in self.names for name in bound)
         return super().generic_visit(node)
 
 
-def _written(node: _Node, function: FunctionType) -> str | None:
+def _written(node: Definition, function: FunctionType) -> str | None:
     """The text of the function with its defaults as they are: what they were written as may be another value there."""
     given, named = function.__defaults__ or (), function.__kwdefaults__ or {}
     if not all(type(default) in _PLAIN and default == default for default in (*given, *named.values())):
@@ -249,12 +240,21 @@ def _annotation(kind: Any) -> ast.Name | None:
 
 def _line(name: str, function: FunctionType, texts: tuple[str, ...]) -> str | None:
     """What a text of the function's must begin with for this global of its; None where nothing does."""
-    found = function.__globals__.get(name, function)
-    if isinstance(found, ModuleType) and found.__name__ in policy.MODULES:
-        seeded = found is random and any("seed" in text for text in texts)  # it means the tests' chance
-        return None if seeded or name == FUNCTION else f"import {found.__name__} as {name}"
-    known = name == function.__name__ or (name in _BUILTINS and name not in function.__globals__)
-    return "" if found is function and known else None
+    found = function.__globals__.get(name)
+    if found is None:
+        return "" if name in _BUILTINS else None
+    seeded = found is random and any("seed" in text for text in texts)  # it means the tests' chance
+    return None if seeded or name == FUNCTION else f"import {found.__name__} as {name}"
+
+
+@lru_cache(maxsize=64)
+def _is_of_the_language(text: str) -> bool:
+    """Is it nothing that a program would be refused for? That is not its fault, if a test hands it in."""
+    try:
+        translate(text)
+    except (Refused, SyntaxError):
+        return False
+    return True
 
 
 @lru_cache(maxsize=1)
@@ -262,109 +262,10 @@ def _library() -> dict[int, str]:
     found = {id(vars(builtins)[name]): f"{FUNCTION} = {name}" for name in _BUILTINS if name in vars(builtins)}
     for kind in TYPES.values():
         for name, value in vars(kind).items():
-            if vars(builtins).get(kind.__name__) is kind and isinstance(value, MethodDescriptorType):
+            if vars(builtins).get(kind.__name__) is kind:
                 found[id(value)] = f"{FUNCTION} = {kind.__name__}.{name}"
     for room in _LIBRARY:
         module = importlib.import_module(room)
         names = [name for name in policy.MODULES[room] if hasattr(module, name)]
         found |= {id(getattr(module, name)): f"from {room} import {name} as {FUNCTION}" for name in names}
     return found
-
-
-@lru_cache(maxsize=64)
-def _own(code: CodeType, texts: tuple[str, ...]) -> _Node | None:
-    """The `lambda` or `def` that has this code. Two that have it differ in what the function itself says, if at all."""
-    for text in texts:
-        for node, own in _functions(text):
-            if _first_line(node) != code.co_firstlineno:
-                continue
-            made = _compiled(node, _imports(ast.parse(text)), code.co_freevars) if code.co_freevars else own
-            if made is not None and _same(code, made):
-                return node
-    return None
-
-
-def _first_line(node: _Node) -> int:
-    decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
-    return decorators[0].lineno if decorators else node.lineno
-
-
-@lru_cache(maxsize=256)
-def _functions(text: str) -> list[tuple[_Node, CodeType | None]]:
-    """The functions that stand in the text, and their code if nothing is around them."""
-    try:
-        tree = ast.parse(text)
-        before, nodes = _imports(tree), list(ast.walk(tree))
-        return [(node, _compiled(node, before)) for node in nodes if isinstance(node, _Node)]
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-
-
-def _imports(tree: ast.Module) -> str:
-    """Lines that import what the text does, or anything else by these names."""
-    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    names = [alias.asname or alias.name.partition(".")[0] for node in imports for alias in node.names]
-    return "".join(f"import {name}\n" for name in names if name != "*")
-
-
-def _compiled(node: _Node, imports: str, around: tuple[str, ...] = ()) -> CodeType | None:
-    """Its code in a function that has the names `around`; None where it needs others.
-
-    CPython calls attributes of what the same text imports in a way of its own.
-    """
-    if isinstance(node, ast.Lambda):
-        bare: ast.stmt = ast.Expr(ast.Lambda(_bare(node.args), node.body))
-    else:
-        bare = type(node)(node.name, _bare(node.args), node.body, [], None)
-    # With its lines as they are: CPython leaves a place to stop at for one that has no more than `try:`.
-    made = ast.fix_missing_locations(ast.copy_location(bare, node))
-    if around:
-        (outer,) = ast.parse(f"def around({', '.join(around)}): pass").body
-        vars(outer)["body"] = [made]
-        made = outer
-    module = ast.Module([*ast.parse(imports).body, made], [])
-    try:
-        code = _inner(compile(module, "<function>", "exec", dont_inherit=True, optimize=0))[-1]
-    except SyntaxError:
-        return None
-    return _inner(code)[-1] if around else code
-
-
-def _bare(args: ast.arguments) -> ast.arguments:
-    """Without what runs where the function is made."""
-    parts = dict(ast.iter_fields(args))
-    for part in ("posonlyargs", "args", "kwonlyargs"):
-        parts[part] = [ast.arg(one.arg) for one in parts[part]]
-    for part in ("vararg", "kwarg"):
-        parts[part] = parts[part] and ast.arg(parts[part].arg)
-    return ast.arguments(**parts | {"defaults": [], "kw_defaults": [None] * len(args.kwonlyargs)})
-
-
-def _inner(code: CodeType) -> list[CodeType]:
-    return [value for value in code.co_consts if isinstance(value, CodeType)]
-
-
-def _same(one: CodeType, other: CodeType) -> bool:
-    return _described(one) == _described(other) and all(map(_same, _inner(one), _inner(other)))
-
-
-def _described(code: CodeType) -> tuple[Any, ...]:
-    constants = [repr(value) for value in code.co_consts if not isinstance(value, CodeType)]
-    counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & ~_NESTED
-    return code.co_name, code.co_code, code.co_names, code.co_varnames, constants, counts
-
-
-@lru_cache(maxsize=64)
-def _globals(code: CodeType) -> list[str]:
-    """The names that it looks up outside itself; one that no text can have for what it does otherwise."""
-    return list(dict.fromkeys(_looked_up(code)))
-
-
-def _looked_up(code: CodeType) -> Iterator[str]:
-    for step in dis.get_instructions(code):
-        if step.opname in _LOADS:
-            yield step.argval
-        elif step.opname in _SETS:
-            yield ""
-    for inner in _inner(code):
-        yield from _looked_up(inner)

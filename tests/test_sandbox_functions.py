@@ -377,6 +377,60 @@ def g(x, y):
     log.append((x, y))
     return x + y
 assert call(g, 1, 2) == 3 and log == [(1, 2)]
+---
+import random
+assert 0 <= call(lambda: random.random()) < 1
+---
+def helper(x): return x + 1
+def g(x): return (lambda y: helper(y))(x)
+assert call(g, 3) == 4
+---
+one, two = (lambda: (lambda: 1)()), (lambda: (lambda: 2)())
+assert call(two) == 2
+---
+k = 1
+assert call(lambda x: (y := x + k) + y, 1) == 4
+---
+k = 1
+def g():
+    n = k
+    def more():
+        nonlocal n
+        n += k
+    more()
+    return n
+assert call(g) == 2
+---
+k = 3
+b = bus()
+b.on('a', lambda: k)
+assert b.emit('a') == [3]
+del k
+try: b.emit('a')
+except Exception: pass
+else: assert False
+---
+def test():
+    b = bus()
+    b.on('a', lambda: k)
+    try: b.emit('a')
+    except Exception: pass
+    else: assert False
+    k = 3
+    assert b.emit('a') == [3]
+test()
+---
+def test():
+    n = 0
+    @(lambda g: g, call(lambda: 1))[0]
+    def g():
+        nonlocal n
+        n += 1
+    g()
+    assert n == 1
+test()
+---
+assert call(lambda *args: sum(args), 1, 2) == 3 and call((lambda x, h=None: h or x), 3) == 3
 """.strip().split("\n---\n")
 
 
@@ -394,7 +448,12 @@ def test_functions_with_variables_are_judged_as_in_one_process(mode: Any) -> Non
         "x = 1\ndef g():\n    global x\n    try: 1 / 0\n    except ZeroDivisionError as x: pass\ncall(g)",
         "x = 1\ndef g(): return [x for x in (1, 2)], x\ncall(g)",
         "x = 1\ndef g():\n    global x\n    def x(): pass\ncall(g)",
+        "def test():\n    x = 1\n    def g():\n        nonlocal x\n        del x\n    call(g)\ntest()",
         "def g(): return unknown_name\ncall(g)",
+        "call(lambda: int.__subclasses__())",
+        "variables_of_the_tests = 1\ncall(lambda: variables_of_the_tests)",
+        "import token\ncall(lambda: token.NAME)",
+        "from collections import Counter\ncall(Counter.most_common, Counter())",
         "def g():\n    global total\n    total = 3\ncall(g)",
         "def g(): return [events for events in (1, 2)], events\ncall(g)",
         "def g():\n    class A: pass\n    return A\ncall(g)",
