@@ -169,6 +169,11 @@ class Bad(ValueError, Loud):
     def __bool__(self): return self.code == 3
     def __getitem__(self, at): return self.items[at]
     def __call__(self, x): return [x, *self.items]
+    def __class_getitem__(cls, key): return key, cls.code
+
+class Coded(Exception):
+    def __init__(self, code): self.code = code
+    def __str__(self): return f'code {self.code}'
 
 class Unknown(NameError):
     def __init__(self, name):
@@ -188,6 +193,7 @@ def bads(): return [Bad([1]), Bad([])]
 def unknown(name): raise Unknown(name)
 def no_file(): raise NoFile(2, 'none', 'a.txt')
 def record(what): raise Record(what)
+def coded(code): raise Coded(code)
 """
 OWN_TESTS = [
     "assert isinstance(bad(1), ValueError) and isinstance(bad(1), Bad) and type(bad(1)) is Bad and str(bad(1)) == '1'",
@@ -202,6 +208,17 @@ OWN_TESTS = [
     "try:\n    no_file()\nexcept OSError as e:\n    assert e.filename == 'a.txt' and e.errno == 2",
     "assert issubclass(Bad, Loud) and not issubclass(Unknown, Loud)",
     "try:\n    record('x')\nexcept Record as e:\n    assert e.what == 'x' and e == e",
+    "assert not hasattr(Bad, '__nothing__') and not hasattr(bad(1), '__nothing__') and not hasattr(Bad, 'nothing')",
+    "assert Bad['k'] == ('k', 3)",
+    "e = bad(1)\nassert e.with_traceback(None) is e and e.__traceback__ is None",
+    "try: raise bad(1)\nexcept Bad as e:\n    e.__traceback__ = None\n    assert e.__traceback__ is None",
+    "e = bad(1)\ne.add_note('why')\nassert e.__notes__ == ['why'] and not hasattr(bad(1), '__notes__')",
+    "e = bad(1)\ne.args = (2, 3)\nassert e.args == (2, 3) and str(e) == '(2, 3)'",
+    "try: raise bad(1)\nexcept Bad as e:\n    e.args = (2,)\n    assert e.args == (2,) and str(e) == '2'",
+    "try: raise bad(1)\nexcept Bad as e:\n    e.args = (2,)\n    assert e.args == (1,)",
+    "try: coded(1)\nexcept Coded as e:\n    e.code = 2\n    assert str(e) == 'code 2' and f'{e}' == 'code 2'",
+    "assert f'{bad(1)}' == '1' and '{0!r}{0!s:>3}'.format(bad(1)) == 'Bad(1)  1'",
+    "try: coded(1)\nexcept Coded as e: assert str(e) == 'code 1'",
 ]
 
 
@@ -218,6 +235,15 @@ def test_exceptions_that_only_the_program_can_compare_are_no_evidence() -> None:
     programs = [Program(OWN_VALUES, "function", (Test(test),), "f") for test in tests]
     for result in run_many(programs, limits=LIMITS, workers=1):
         assert result.status == "infra_error" and "uses __eq__ of Record" in str(result.error_message)
+
+
+CHAIN = "class E0(Exception): pass\n" + "".join(f"class E{n}(E{n - 1}): pass\n" for n in range(1, 30))
+
+
+def test_an_exception_of_a_class_with_many_bases_is_of_them_all() -> None:
+    tests = ["assert isinstance(f(), E0) and isinstance(f(), E20)", "assert isinstance(f(), Other)"]
+    source = f"{CHAIN}class Other(Exception): pass\ndef f(): return E29('x')"
+    assert_judged_alike([(source, test) for test in tests], "isolated")
 
 
 GIVES = """
