@@ -119,7 +119,7 @@ def _variables(function: FunctionType, texts: tuple[str, ...]) -> tuple[str, ...
 
 def _unknown(name: str, function: FunctionType) -> bool:
     """Has nobody on this side anything by this name?"""
-    return not (name in function.__globals__ or name in ("", function.__name__) or name in vars(builtins))
+    return name != "" and name not in function.__globals__ and name not in vars(builtins)
 
 
 @lru_cache(maxsize=256)
@@ -200,10 +200,9 @@ class _AsItems(ast.NodeTransformer):
     visit_Global = visit_Nonlocal = _declared
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        # What binds a name that is no `Name` there, or takes nothing else.
+        # What binds a name that is no `Name` there.
         bound = (getattr(node, part, None) for part in ("name", "asname", "rest"))
-        walrus = isinstance(node, ast.NamedExpr) and node.target.id in self.names
-        self.refused |= walrus or any(name in self.names for name in bound)
+        self.refused |= any(name in self.names for name in bound)
         return super().generic_visit(node)
 
 
@@ -235,7 +234,7 @@ def _unparsed(node: ast.AST) -> str:
 def _annotation(kind: Any) -> ast.Name | None:
     """One that a program may ask for, where it is a builtin: others are left out."""
     name = getattr(kind, "__name__", "")
-    return ast.Name(name) if name in TYPES and vars(builtins).get(name) is kind else None
+    return ast.Name(name) if name in _BUILTINS and vars(builtins).get(name) is kind else None
 
 
 def _line(name: str, function: FunctionType, texts: tuple[str, ...]) -> str | None:

@@ -431,6 +431,15 @@ def test():
 test()
 ---
 assert call(lambda *args: sum(args), 1, 2) == 3 and call((lambda x, h=None: h or x), 3) == 3
+---
+from fractions import Fraction
+from typing import List
+def g(x: List[int], *a: List[int], key: Fraction = None, **k: Fraction) -> List[int]: return x
+assert call(g, [1]) == [1] and call(g, [2], [3]) == [2]
+---
+seed = 1.5
+import math
+assert call(lambda: math.floor(seed)) == 1
 """.strip().split("\n---\n")
 
 
