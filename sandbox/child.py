@@ -9,7 +9,7 @@ from types import CodeType
 from typing import Any
 
 from sandbox.capture import run_captured
-from sandbox.codec import FUNCTION, named_tuple
+from sandbox.codec import FUNCTION, PROGRAM_NAMES, named_tuple
 from sandbox.serve import Service, World
 from sandbox.verdict import Limits
 
@@ -121,7 +121,7 @@ class BareWorld:
         self.named_tuple = named_tuple
 
     def function(self, text: str) -> Any:
-        names: dict[str, Any] = {}
+        names: dict[str, Any] = {PROGRAM_NAMES: self.namespace}
         exec(text, names)
         return names[FUNCTION]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from sandbox import attributes, freeze, guards, policy, replacements, standins
-from sandbox.codec import FUNCTION, TESTS
+from sandbox.codec import FUNCTION, PROGRAM_NAMES, TESTS
 from sandbox.modules import Importer, hidden_import
 from sandbox.refused import Refused
 from sandbox.rules import is_dunder
@@ -85,8 +85,13 @@ class World:
         return vars(self.importer.module("asyncio"))
 
     def function(self, text: str) -> Any:
-        """What the text of a function of the tests' makes. The program's own names are not its."""
+        """What the text of a function of the tests' makes. The program's own names are not its.
+
+        What it uses of them it gets as globals() gives them: it may call an `eval` of the program's, which sees its
+        names.
+        """
         names: dict[str, Any] = {"__name__": TESTS, "__builtins__": self.builtins}
+        names[PROGRAM_NAMES] = Globals(self.namespace)
         if text not in self.functions:
             self.functions[text], apart = examine(text, allow_modules=self.allow_modules)
             if apart:  # the program shares its process for what it says itself, and not for this

@@ -22,7 +22,6 @@ from typing import Any, Protocol
 from sandbox.codec import (
     FUNCTION_VARIABLES,
     LAZY,
-    PROGRAM_NAMES,
     Malformed,
     Packer,
     Tree,
@@ -308,8 +307,6 @@ class Service:
         if number not in self.functions:
             self.functions[number] = function = self.world.call(self.world.function, (text,))
             self.function_numbers.setdefault(id(function), number)
-            if type(function) is FunctionType:
-                FunctionType.__globals__.__get__(function)[PROGRAM_NAMES] = self.world.namespace
         if variables:
             FunctionType.__globals__.__get__(self.functions[number])[FUNCTION_VARIABLES] = variables[0]
         return self.functions[number]

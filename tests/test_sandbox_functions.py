@@ -471,3 +471,23 @@ def test_functions_with_variables_are_judged_as_in_one_process(mode: Any) -> Non
 def test_what_has_no_text_does_not_cross(test: str) -> None:
     (result,) = run_many([Program(SOURCE, "function", (Test(test),), "f")], limits=LIMITS, workers=1)
     assert result.status == "infra_error" and "cannot cross" in str(result.error_message), result
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_the_names_of_the_program_that_a_function_is_given_are_no_way_to_the_machinery(mode: Any) -> None:
+    """A program's `eval` that the function calls sees the names in it, and would find there what counts the steps."""
+    start = "import itertools\nhelper = eval\ndef f(g):\n    names = g('names_of_the_program')\n"
+    sources = [
+        f"{start}    b = names['__builtins__']\n    b['.it'] = b['.left'] = itertools.repeat(True)\n"
+        "    for i in range(10**7): pass\n    return i",
+        f"{start}    return '__builtins__' in names or [n for n in names if n[0] in '._']",
+        f"{start}    names['helper'] = 1\n    return [helper, names['f'] is f]",
+    ]
+    test = "def g(x): return helper(x)\nanswer = f(g)\nassert answer == {}, answer"
+    wanted = ["9999999", "['__name__', '__doc__']", "[1, True]"]
+    programs = [
+        Program(source, "function", (Test(test.format(w)),), "f") for source, w in zip(sources, wanted, strict=True)
+    ]
+    first, *others = run_many(programs, limits=LIMITS, mode=mode)
+    assert (first.status, first.tests[0].message) == ("exception", "KeyError: '__builtins__'"), first
+    assert [result.status for result in others] == ["passed", "passed"], others
