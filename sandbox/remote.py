@@ -96,6 +96,7 @@ class Link:
         self._lent: dict[int, BaseException] = {}  # exceptions of built-in classes that the tests handed in
         self._lent_numbers: dict[int, int] = {}  # by their ids
         self._lendings = 0
+        self._told: dict[int, tuple[Any, ...]] = {}  # their arguments, as the program knows them
         self._raised_kinds: dict[int, Any] = {}  # its own classes of exceptions, by the numbers of handles on them
 
     def names(self, label: str) -> bool:
@@ -155,10 +156,11 @@ class Link:
         for variables in filter(None, self.variables):
             variables.read()
         self.twins.look()
+        errors = self._changed_errors()
         request = None
         while request is None:
             packer = _TestsPacker(self, self.twins.objects())
-            request = self._request(packer, operation, build)
+            request = self._request(packer, operation, errors, build)
         self.twins.told()
         return self._asked(request, packer.objects, len(packer.objects), is_next)
 
@@ -168,13 +170,23 @@ class Link:
         for number, count in zip(tuple(self._lent), references(lent), strict=True):
             if count == 1:  # that in `_lent`
                 del self._lent_numbers[id(self._lent.pop(number))]
+                self._told.pop(number, None)
                 self.dropped.add(~number)
 
-    def _request(self, packer: Packer, operation: str, build: Callable[[Packer], list[Tree]]) -> bytes | None:
+    def _changed_errors(self) -> list[Tree]:
+        """Exceptions that the tests handed in and gave other arguments since."""
+        changed = [error for number, error in self._lent.items() if error.args is not self._told.get(number)]
+        return [tree for tree in map(self._lent_tree, changed) if tree is not None]
+
+    def _request(
+        self, packer: Packer, operation: str, errors: list[Tree], build: Callable[[Packer], list[Tree]]
+    ) -> bytes | None:
         """None where a container cannot be shared any more: the others have other numbers then."""
         kept, dropped = self.twins.numbers(), set(self.dropped)
         try:
-            data = to_bytes(packer, lambda: [operation, kept, self._updates(packer), sorted(dropped), *build(packer)])
+            data = to_bytes(
+                packer, lambda: [operation, kept, errors + self._updates(packer), sorted(dropped), *build(packer)]
+            )
         except _Apart as apart:
             self.twins.part(apart.number)
             return None
@@ -256,6 +268,7 @@ class Link:
         self._built_in_ones.clear()
         self._lent.clear()
         self._lent_numbers.clear()
+        self._told.clear()
         self.begin()
         self.twins.forget()
 
@@ -358,7 +371,9 @@ class Link:
                 error, name = self._exception(names, message, [] if self.hollow else args, own, unpacker), names[0]
             else:
                 raise Malformed("a reply of no known kind")
-            filled = [fill(unpacker, one) for one in ([] if self.hollow else updates)]
+            changed = [] if self.hollow else updates
+            filled = [fill(unpacker, one) for one in changed if one[:1] != ["e"]]
+            unpacker.unpack_all([one for one in changed if one[:1] == ["e"]])
             if shared is not None:
                 self.twins.settle(objects, shared, filled, held)
                 for variables in filter(None, self.variables if filled else ()):
@@ -427,13 +442,15 @@ class Link:
         """What the candidate raised, with its arguments where they cross: of its class, or of the nearest known."""
         if type(message) is not str or type(names) is not list or set(map(type, names)) != {str}:
             raise Malformed("an exception without names")
-        values = unpacker.unpack_all(args)
+        given = values = unpacker.unpack_all(args)
         if not values and message and not (own and own[0]):
             values = [message]  # they did not cross
         name = names[0][:MESSAGE_CHARS]
         tree, number = own or (None, 0)
-        known = self._known(number, values) if own is not None and tree is None and not self.hollow else None
+        known = self._known(number) if own is not None and tree is None and not self.hollow else None
         if known is not None:
+            if given and number >= 0:  # an update says it of one that the tests handed in
+                _set_args(known, given)
             return known
         own = None if tree is None else own
         kind: Any = nearest(names) if own is None else unpacker.unpack(tree)
@@ -464,28 +481,38 @@ class Link:
         args = with_tuples(tree)
         if not are_plain(args):
             raise Malformed("an exception of other arguments")
-        known = self._known(number, args)
-        if known is None:
+        known = self._known(number)
+        if known is not None:
+            _set_args(known, args)
+        else:
             kind = nearest(names)
             if issubclass(kind, UnicodeError):  # to show it CPython may read what lies before the text in our memory
                 raise Malformed("an exception of other arguments")
             known = made(kind, list(args)) or kind.__new__(kind)
-            if number < 0:
+            names_of(known)[OF_PROGRAM] = names[0][:MESSAGE_CHARS]
+            if number < 0:  # the one that the tests handed in has ended, and this is whatever the program says
                 self._lent[~number], self._lent_numbers[id(known)] = known, ~number
             else:
                 names_of(known)["_sandbox_own"] = self._remote(number, names[0])
-                names_of(known)[OF_PROGRAM] = names[0][:MESSAGE_CHARS]
                 self._built_in_ones[number] = known
+        if number < 0:
+            self._told[~number] = known.args
         return known
 
-    def _known(self, number: Any, args: Sequence[Any]) -> BaseException | None:
+    def _known(self, number: Any) -> BaseException | None:
         """The exception of a built-in class that the tests have by this number; below 0 is one that they handed in."""
         if type(number) is not int or ~number >= self._lendings:
             raise Malformed("an exception of no number")
-        known = self._built_in_ones.get(number) if number >= 0 else self._lent.get(~number)
-        if known is not None and are_plain(args) and known.args != tuple(args):
-            known.args = tuple(args)  # the program has changed them since
-        return known
+        return self._built_in_ones.get(number) if number >= 0 else self._lent.get(~number)
+
+    def _lent_tree(self, error: BaseException) -> Tree:
+        """One that the program gets; None where it is no such one."""
+        args = plain_args(error)
+        if args is None:
+            return None
+        number = self._lend(error)
+        self._told[number] = error.args
+        return ["e", number, [base.__name__ for base in type(error).__mro__], args]
 
     def _lend(self, error: BaseException) -> int:
         """Its number, by which the program gives it back."""
@@ -505,9 +532,9 @@ class Link:
         remote = remote_of(value)
         if remote is not None and remote._sandbox_link is self:
             return ["h", remote._sandbox_number, ""]
-        args = plain_args(value)
-        if args is not None:
-            return ["e", self._lend(value), [base.__name__ for base in type(value).__mro__], args]
+        lent = self._lent_tree(value)
+        if lent is not None:
+            return lent
         found = functions.crossing(value, self.texts, self._has)
         if found is not None:
             number = self._function_numbers.setdefault(functions.identity(value), len(self.functions))
@@ -589,6 +616,12 @@ def _adds(kind: type, fields: tuple[str, ...]) -> bool:
         or (isinstance(value, FunctionType) and value.__code__.co_filename == TEST)
         for name, value in vars(kind).items()
     )
+
+
+def _set_args(error: BaseException, args: Sequence[Any]) -> None:
+    """The program may have changed them; by what they look like, since True is not 1."""
+    if are_plain(args) and repr(error.args) != repr(tuple(args)):
+        error.args = tuple(args)
 
 
 def _hollowed(tree: Tree) -> Tree:

@@ -132,6 +132,7 @@ class Service:
         self.function_numbers: dict[int, int] = {}  # by their ids
         self.lent: dict[int, BaseException] = {}  # exceptions of built-in classes that the tests handed in, likewise
         self.lent_numbers: dict[int, int] = {}
+        self.told: dict[int, tuple[Any, ...]] = {}  # their arguments, as the tests know them
 
     def run(self, code: CodeType) -> bool:
         """Execute the program's module; the reply has number 0. True when its functions may be called."""
@@ -192,7 +193,7 @@ class Service:
         for number in numbers:
             if ~number in self.lent:
                 del self.lent_numbers[id(self.lent[~number])]
-                del self.lent[~number]
+                del self.lent[~number], self.told[~number]
             if number in self.handles:
                 del self.handle_numbers[id(self.handles[number])]
                 del self.handles[number]
@@ -217,7 +218,7 @@ class Service:
         before: list[Snapshot] | None = None
         try:
             for one in updates or ():
-                fill(unpacker, one)
+                unpacker.unpack(one) if one[0] == "e" else fill(unpacker, one)
             call = self._resolve(operation, parts, unpacker)
             before = [snapshot(one) for one in objects]
             self._drop(dropped)  # one of them may be asked for in the same request, and what ends may change something
@@ -243,10 +244,11 @@ class Service:
 
         def build(packer: Packer) -> Tree:
             tree = packer.pack(answer[0])
-            new = [update(packer, one) for one in changed]
+            new = [update(packer, one) for one in changed] + errors
             return ["v", self.world.steps, tree, new, self._held(packer, answer)]
 
-        if not changed and type(answer[0]) in _PLAIN:
+        errors = self._changed_errors()
+        if not changed and not errors and type(answer[0]) in _PLAIN:
             self._send(number, packer, build)
             return
         try:
@@ -316,7 +318,15 @@ class Service:
         if number not in self.lent:
             self.lent[number] = error = TYPES[names[0]](*with_tuples(args))
             self.lent_numbers[id(error)] = number
+        elif repr(with_tuples(args)) != repr(self.lent[number].args):
+            self.lent[number].args = with_tuples(args)
+        self.told[number] = self.lent[number].args
         return self.lent[number]
+
+    def _changed_errors(self) -> list[Tree]:
+        """Exceptions that the tests handed in and the program has given other arguments since; told again with each answer."""
+        changed = [error for number, error in self.lent.items() if error.args is not self.told[number]]
+        return [self._foreign(error) for error in changed if plain_args(error) is not None]
 
     def _foreign(self, value: Any) -> Tree:
         given = self.function_numbers.get(id(value))
@@ -383,11 +393,12 @@ class Service:
         names = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)]
         if isinstance(error, SystemExit):
             names = ["SystemExit", "BaseException"]
+        errors = self._changed_errors()
         given = BaseException.args.__get__(error)  # type: ignore[attr-defined]  # not a property of the program's
 
         def build() -> Tree:
             args = packer.pack_all(list(given)) if len(given) < 10 else []
-            new = [update(packer, one) for one in changed or ()]
+            new = [update(packer, one) for one in changed or ()] + errors
             own: Tree = None
             if self._is_own_exception(type(error)):
                 own = [self._raises(type(error)), self._number(error)]

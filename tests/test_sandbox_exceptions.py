@@ -275,6 +275,7 @@ class Held:
         self.error = error
         return kind is not None and issubclass(kind, self.swallow)
     def key(self, *args): raise KeyError(*args)
+    def change(self, *args): self.error.args = args
     def run(self, g):
         try: return g()
         except Exception as e: self.errors.append(e)
@@ -289,6 +290,10 @@ class Held:
         except ValueError as e:
             e.args = (f"more: {e}",)
             raise
+
+class Adds(Held):
+    def __exit__(self, kind, error, traceback):
+        error.args = (f"more: {error}",)
 
 own = ValueError("own")
 def f(*swallow): return Held(*swallow)
@@ -312,6 +317,16 @@ HELD_TESTS = [
     "with f(LookupError) as c: c.key((1, (2, 3)), 'x')\nassert c.error.args == ((1, (2, 3)), 'x')",
     "with f(LookupError) as c: {}[(1, 2)]\nassert c.error.args == ((1, 2),)",
     "with f(LookupError) as c: {}[(1, 2)]\nassert c.error.args == ([1, 2],)",
+    "with c: raise err\nerr.args = ('b',)\nassert c.error is err and str(c.error) == 'b' and err.args == ('b',)",
+    "with c: raise err\nerr.args = ('b',)\nwith c: raise err\nassert c.error is err and err.args == ('b',)",
+    "with c: raise err\nerr.args = ('b',)\nassert str(err) == 'mine'",
+    "with c: raise err\nerr.args = (2,)\ntry: c.more(boom)\nexcept ValueError as e: assert e.args == ('more: 2',)",
+    "with c: raise err\nc.change('b', 2)\nassert err.args == ('b', 2)",
+    "with c: raise err\nc.change(True)\nassert err.args[0] is True\nc.change(1)\nassert err.args[0] is not True",
+    "with c: raise err\nc.change('b')\nerr.args += (3,)\nassert c.error.args == err.args == ('b', 3)",
+    "try:\n    with Adds(): raise err\nexcept ValueError as e: assert e is err and str(e) == 'more: mine'",
+    "try:\n    with Adds(): raise err\nexcept ValueError as e: assert str(e) == 'mine'",
+    "err.args = tuple(range(12))\ntry: c.through(boom)\nexcept ValueError as e: assert e is err and len(e.args) == 12",
 ]
 
 
