@@ -9,7 +9,7 @@ stdio run.
 `updates` is what the program changed of these containers and of its arguments, `held` which of them, and of those in
 the value, it holds; `own` the class of an exception and a handle on it, if the class is the program's, or None and its
 number, if it is of a built-in one and the tests know it. The numbers of exceptions that they handed in are inverted,
-and so below 0.
+and so below 0. Updates, of either side, hold these exceptions too where their arguments changed.
 Nothing here is trusted by the other side: whoever breaks out of the language layer may send what he likes.
 """
 
@@ -324,7 +324,7 @@ class Service:
         return self.lent[number]
 
     def _changed_errors(self) -> list[Tree]:
-        """Exceptions that the tests handed in and the program has given other arguments since; told again with each answer."""
+        """Exceptions that the tests handed in and the program gave other arguments since: each answer says it anew."""
         changed = [error for number, error in self.lent.items() if error.args is not self.told[number]]
         return [self._foreign(error) for error in changed if plain_args(error) is not None]
 
