@@ -261,7 +261,7 @@ def test_an_honest_looking_forgery_can_only_change_what_the_program_itself_answe
 def test_an_exception_of_the_tests_that_has_ended_is_the_program_s_when_it_gives_another_by_its_number() -> None:
     """Or it could choose one that is taken for an error of the test's own, which is no evidence."""
     payload = b'["v",0,["e",-1,["NameError","Exception","BaseException"],["x"]],[],[]]'
-    source = FRAMES + f"def f(x):\n    if x == 2: frame(3, {payload})\n"
+    source = FRAMES + f"def f(x):\n    if x == 2: frame(3, {payload!r})\n"
     (result,) = bare(function(source, "f(ValueError('a'))\nf(1)\nraise f(2)"))
     assert (result.status, result.error_type) == ("exception", "NameError"), result
 
