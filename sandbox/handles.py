@@ -72,14 +72,20 @@ class Remote:
 
     def _sandbox_apart(self, others: tuple[Any, ...], *names: str) -> None:
         """Uncrossable where the program's class defines one of these for what is done."""
+        if self._sandbox_is_meant(others):
+            for name in names:
+                if self._sandbox_link.ask("defines", self, name):
+                    raise self._sandbox_uncrossable(name)
+
+    def _sandbox_is_meant(self, others: tuple[Any, ...]) -> bool:
+        """Does the test mean the program's class, by name or by what it does with these?"""
         link = self._sandbox_link
         if not (others and all(isinstance(one, Remote) for one in others)) and not link.names(self._sandbox_label):
-            return
-        if link.reading() or of_the_answer():
-            return
-        for name in names:
-            if link.ask("defines", self, name):
-                raise Uncrossable(f"a test uses {name} of {self._sandbox_label}, which cannot cross from the program")
+            return False
+        return not (link.reading() or of_the_answer())
+
+    def _sandbox_uncrossable(self, name: str) -> Uncrossable:
+        return Uncrossable(f"a test uses {name} of {self._sandbox_label}, which cannot cross from the program")
 
     def __hash__(self) -> int:
         return self._sandbox_link.hash_of(self)
@@ -91,12 +97,19 @@ class Remote:
         return NotImplemented
 
     def __contains__(self, value: Any) -> bool:
+        """As the items say. Where the class that is meant says otherwise by a method of its own, nobody knows."""
+        own = self._sandbox_is_meant((value,)) and self._sandbox_link.ask("defines", self, "__contains__")
+        if own and not self._sandbox_link.ask("defines", self, "__iter__"):  # what is no sequence may have __getitem__
+            raise self._sandbox_uncrossable("__contains__")
         try:
             items = iter(self)
         except TypeError:
-            self._sandbox_apart((value,), "__contains__")
             raise TypeError(f"argument of type {self._sandbox_label!r} is not iterable") from None
-        return any(item is value or item == value for item in items)
+        said = own and bool(self.__getattr__("__contains__")(value))
+        found = any(item is value or item == value for item in items)
+        if own and said is not found:
+            raise self._sandbox_uncrossable("__contains__")
+        return found
 
     def __format__(self, how: str) -> str:
         self._sandbox_apart((), "__format__")

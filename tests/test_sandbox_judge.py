@@ -626,6 +626,22 @@ CASES = {
         "infra_error",
         "^the test itself failed: Uncrossable: a test uses __eq__ of f, which cannot cross",
     ),
+    "what a class says that it contains": Case(
+        "class Bag:\n    def __init__(self, *items): self.items = list(items)\n"
+        "    def __iter__(self): return iter(self.items)\n"
+        "class Right(Bag):\n    def __contains__(self, x): return x in self.items\n"
+        "class Wrong(Bag):\n    def __contains__(self, x): return False\n"
+        "class AnyCase(Bag):\n    def __contains__(self, x): return x.lower() in self.items\n"
+        "class Cache:\n    def __init__(self, **found): self.found = found\n"
+        "    def __contains__(self, key): return key in self.found\n"
+        "    def __getitem__(self, key): return self.found[key]\nf = Right",
+        [
+            *("assert 1 in Right(1, 2) and 3 not in Right(1, 2)", "assert 3 in Right(1, 2)", "assert 1 in Wrong(1, 2)"),
+            *("assert 'A' in AnyCase('a')", "assert 'a' in Cache(a=1)"),
+        ],
+        "passed wrong infra_error infra_error infra_error",
+        "uses __contains__ of Wrong",
+    ),
     "no operators in the program's class": Case(
         "class f: pass",
         [
