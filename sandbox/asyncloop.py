@@ -12,6 +12,8 @@ from sandbox import asyncwaits
 from sandbox.asyncwaits import Task
 from sandbox.stops import refuse
 
+_SAME_TIME = 1e-9  # seconds: two clocks that are added up differently
+
 
 class Clock(Protocol):
     """Where slept seconds are added."""
@@ -74,6 +76,34 @@ class Loop:
             while not task._sandbox_done:
                 self._turn()
             return task.result()
+        finally:
+            self.running = False
+
+    def begin(self, awaitable: Any) -> Task:
+        """A task that has gone on as far as it can at once, as what is awaited does."""
+        known = isinstance(awaitable, Task)
+        task = self.task(awaitable)
+        if not known:
+            self.ready.remove(task)
+            self.ready.appendleft(task)
+            self._go_on(1)
+        return task
+
+    def pass_time(self, seconds: float) -> float | None:
+        """Let all that can go on do so once after that time; the seconds until there is one again, None if never."""
+        self.clock.slept += seconds
+        while self.sleeping and self.sleeping[0][0] <= self.clock.slept + _SAME_TIME:
+            self.ready.append(heapq.heappop(self.sleeping)[2])
+        if self.ready:
+            self._go_on(len(self.ready))
+            return 0.0
+        return self.sleeping[0][0] - self.clock.slept if self.sleeping else None
+
+    def _go_on(self, turns: int) -> None:
+        self.running = True
+        try:
+            for _ in range(turns):
+                self._advance(self.ready.popleft())
         finally:
             self.running = False
 

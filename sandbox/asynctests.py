@@ -1,9 +1,12 @@
 """asyncio for the tests: their own coroutines run in the judge, and what the program gave runs in the program.
 
 There is nothing here that an event loop could wait for, and no file to import one from. Whatever of the program's is
-awaited runs there until it is done; what is gathered or made a task together runs there together.
+awaited runs there until it is done; what is gathered or made a task together runs there together. Where several of the
+tests' coroutines are on their way they, and those in the program, go on in turn, by one clock.
 """
 
+import heapq
+import math
 import sys
 import types
 from collections.abc import Generator
@@ -11,7 +14,7 @@ from typing import Any, NoReturn
 
 from sandbox import asyncloop, asyncwaits
 from sandbox.codec import Uncrossable
-from sandbox.handles import Remote
+from sandbox.handles import Awaited, Remote
 
 
 class _Clock:
@@ -30,6 +33,49 @@ class _Loop(asyncloop.Loop):
 
     kind = _OwnTask
     link: Any = None  # of the program in which there are tasks
+    told = 0.0  # how much of the time the program knows of
+    wakes = 0.0  # when somebody in the program can go on again, unless it was asked for something since
+    asked = 0
+    turns = 0  # before the program's coroutines have theirs
+
+    def __init__(self, clock: asyncloop.Clock) -> None:
+        super().__init__(clock)
+        self.waiting: list[tuple[Any, asyncwaits.Task]] = []  # for tasks of the program's
+
+    def run(self, main: Any) -> Any:
+        try:
+            return super().run(main)
+        finally:
+            self.waiting.clear()
+
+    def _turn(self) -> None:
+        if self.waiting and self.turns <= 0:
+            self._let_the_program_go_on()
+            if not self.ready:
+                return
+        self.turns -= 1
+        super()._turn()
+
+    def _let_the_program_go_on(self) -> None:
+        """Each of its coroutines that can, once; if nobody can here or there, until the first one wakes."""
+        now = self.clock.slept
+        if self.asked != self.link.calls or now >= self.wakes:
+            seconds = self.link.ask("pass_time", now - self.told)
+            self.told = now
+            self.wakes = now + seconds if type(seconds) is float and seconds >= 0 else math.inf
+            for one in list(self.waiting if seconds == 0 else ()):
+                if self.link.ask("done", one[0]) is True:
+                    self.waiting.remove(one)
+                    one[1]._sandbox_finish()
+            self.asked = self.link.calls
+        if not self.ready and self.wakes > now:
+            self.clock.slept = min(self.wakes, self.sleeping[0][0] if self.sleeping else math.inf)
+            if self.clock.slept == math.inf:
+                self.clock.slept = now
+                self.stuck()
+            while self.sleeping and self.sleeping[0][0] <= self.clock.slept:
+                self.ready.append(heapq.heappop(self.sleeping)[2])
+        self.turns = len(self.ready)
 
     def task(self, awaitable: Any) -> Any:
         return super().task(asyncloop.awaited(awaitable) if isinstance(awaitable, Remote | _Task) else awaitable)
@@ -40,11 +86,37 @@ class _Loop(asyncloop.Loop):
     def clear(self) -> None:
         self.ready.clear()
         self.sleeping.clear()
-        self.clock.slept = 0.0
+        self.waiting.clear()
+        self.clock.slept = self.told = 0.0
+        self.asked = -1
         self.link = None
 
 
 _LOOP = _Loop(_Clock())
+
+
+def nobody_else() -> bool:
+    """Has no other coroutine of the tests' anything to do while this one waits for the program?"""
+    return not (_LOOP.ready or _LOOP.sleeping or _LOOP.waiting)
+
+
+def catch_up(link: Any) -> None:
+    """Tell the program of the time that has passed for the tests."""
+    if _LOOP.link is link and _LOOP.clock.slept > _LOOP.told:
+        behind, _LOOP.told = _LOOP.clock.slept - _LOOP.told, _LOOP.clock.slept
+        link.ask("sleep", behind)
+
+
+def wait(link: Any, task: Any) -> Generator[Any, Any, None]:
+    """Until this task of the program's is done."""
+    if link.ask("done", task) is not True:
+        if _LOOP.link is not link:
+            _LOOP.link, _LOOP.told = link, _LOOP.clock.slept
+        if not _LOOP.waiting:
+            _LOOP.turns = len(_LOOP.ready)  # theirs come first
+        waiter = asyncwaits.Task(None)
+        _LOOP.waiting.append((task, waiter))
+        yield from waiter.__await__()
 
 
 class _Task:
@@ -76,8 +148,10 @@ def _names() -> dict[str, Any]:
     own = asyncloop.names(_LOOP)
 
     async def sleep(delay: float, result: Any = None) -> Any:
-        if _LOOP.link is not None:
+        if _LOOP.link is not None and not _LOOP.waiting:
+            catch_up(_LOOP.link)
             _LOOP.link.ask("sleep", float(delay))
+            _LOOP.told += max(float(delay), 0.0)
         return await own["sleep"](delay, result)
 
     def gather(*awaitables: Any, return_exceptions: bool = False) -> Any:
@@ -88,12 +162,13 @@ def _names() -> dict[str, Any]:
 
     async def wait_for(awaitable: Any, timeout: float | None) -> Any:
         for remote in _of_program((awaitable,)):
-            return remote._sandbox_link.ask("wait_for", remote, timeout)
+            return await Awaited(remote._sandbox_link.until_done("wait_for", remote, timeout))
         return await own["wait_for"](awaitable, timeout)
 
     def create_task(coroutine: Any, *, name: Any = None) -> Any:
         for remote in _of_program((coroutine,)):
-            _LOOP.link = remote._sandbox_link
+            if _LOOP.link is not remote._sandbox_link:
+                _LOOP.link, _LOOP.told = remote._sandbox_link, _LOOP.clock.slept
             return _Task(_LOOP.link.ask("create_task", remote))
         return own["create_task"](coroutine)
 

@@ -51,6 +51,16 @@ def of_the_answer() -> bool:
     return False
 
 
+class Awaited:
+    """What can be awaited, of a generator that does so."""
+
+    def __init__(self, steps: Generator[Any, Any, Any]) -> None:
+        self._steps = steps
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._steps
+
+
 class Remote:
     """A handle on an object of the candidate's that does not cross by value; equal to nothing but itself.
 
@@ -128,20 +138,21 @@ class Remote:
         return None if isinstance(error, AssertionError | Ended) else self.__getattr__("__exit__")(kind, error, None)
 
     def __await__(self) -> Generator[Any, Any, Any]:
-        return self._sandbox_link.ask("await", self)
-        yield  # it is done at once, as far as the test can see
+        return self._sandbox_link.until_done("await", self)
 
     def __aiter__(self) -> Any:
         return self._sandbox_link.ask("aiter", self)
 
     async def __anext__(self) -> Any:
-        return self._sandbox_link.ask("anext", self)
+        return await Awaited(self._sandbox_link.until_done("anext", self))
 
     async def __aenter__(self) -> Any:
-        return self._sandbox_link.ask("aenter", self)
+        return await Awaited(self._sandbox_link.until_done("aenter", self))
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> Any:
-        return None if isinstance(error, AssertionError | Ended) else self._sandbox_link.ask("aexit", self, kind, error)
+        if isinstance(error, AssertionError | Ended):
+            return None
+        return await Awaited(self._sandbox_link.until_done("aexit", self, kind, error))
 
     def __delattr__(self, name: str) -> None:
         self._sandbox_link.ask("delattr", self, name)

@@ -1,11 +1,11 @@
 """The judge's view of a candidate that lives in another process: calls go out, laundered values come back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import FunctionType
 from typing import Any
 from weakref import WeakValueDictionary
 
-from sandbox import functions
+from sandbox import asynctests, functions
 from sandbox.codec import (
     MUTABLE,
     TESTS,
@@ -118,6 +118,15 @@ class Link:
     def ask(self, operation: str, *parts: Any) -> Any:
         """One operation on the other side."""
         return self._exchange(operation, lambda packer: packer.pack_all(parts), operation in _ENDING)
+
+    def until_done(self, operation: str, *parts: Any) -> Generator[Any, Any, Any]:
+        """What comes of something that is awaited in the program; the tests' other coroutines go on meanwhile."""
+        if self.hollow or asynctests.nobody_else():
+            asynctests.catch_up(self)
+            return self.ask(operation, *parts)
+        task = self._exchange("begin", lambda packer: [operation, *packer.pack_all(parts)])
+        yield from asynctests.wait(self, task)
+        return self._exchange("finished", lambda packer: packer.pack_all((task,)), operation in _ENDING)
 
     def find(self, name: str) -> Any:
         """What the program has by this name."""

@@ -97,6 +97,8 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "reversed": reversed,
     "next": next,
     "aiter": aiter,
+    "done": lambda task: task.done(),
+    "finished": lambda task: task.result(),
 }
 
 
@@ -278,6 +280,11 @@ class Service:
             return (self._global, [target], {}) if function is _NO_NAME else (function, args, keywords)
         if operation in _AWAITED:
             return self._until_done, [_AWAITED[operation], *unpacker.unpack_all(parts)], {}
+        if operation == "begin":
+            kind, *values = parts
+            return self._begun, [_AWAITED[str(kind)], *unpacker.unpack_all(values)], {}
+        if operation == "pass_time":
+            return self._loop().pass_time, unpacker.unpack_all(parts), {}
         if operation in ("create_task", "iscoroutinefunction"):
             return self.world.asyncio()[operation], unpacker.unpack_all(parts), {}
         if operation not in _OPERATIONS:
@@ -287,6 +294,12 @@ class Service:
     def _until_done(self, wanted: Callable[..., Any], *values: Any) -> Any:
         names = self.world.asyncio()
         return names["new_event_loop"]().run_until_complete(wanted(names, *values))
+
+    def _begun(self, wanted: Callable[..., Any], *values: Any) -> Any:
+        return self._loop().begin(wanted(self.world.asyncio(), *values))
+
+    def _loop(self) -> Any:
+        return self.world.asyncio()["new_event_loop"]()._sandbox_loop
 
     def _global(self, name: str) -> Any:
         value = self.world.namespace.get(name, _NO_NAME)

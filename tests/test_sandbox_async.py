@@ -165,3 +165,115 @@ def test_what_one_program_s_tests_left_in_the_loop_is_gone_for_the_next() -> Non
     )
     programs = [Program(SOURCE, "function", (Test(test),), "f") for test in (leaves, after)]
     assert [result.status for result in run_many(programs, limits=LIMITS, workers=1)] == ["passed", "passed"]
+
+
+TOGETHER = """
+import asyncio
+
+class Pool:
+    def __init__(self, size):
+        self.free = asyncio.Semaphore(size)
+    async def acquire(self): await self.free.acquire()
+    def release(self): self.free.release()
+
+class Hasty(Pool):
+    async def acquire(self): await asyncio.sleep(0)
+    def release(self): pass
+
+class Account:
+    def __init__(self): self.left = 100
+    async def take(self, amount):
+        if self.left >= amount:
+            await asyncio.sleep(0)
+            self.left -= amount
+            return True
+        return False
+
+class Channel:
+    def __init__(self): self.items = asyncio.Queue(1)
+    async def send(self, item): await self.items.put(item)
+    async def receive(self): return await self.items.get()
+
+async def f(log, name, delay):
+    log.append(('begin', name))
+    await asyncio.sleep(delay)
+    log.append(('end', name))
+    if name == 'bad':
+        raise ValueError(name)
+    return name
+
+async def ticks(count, delay):
+    for tick in range(count):
+        await asyncio.sleep(delay)
+        yield tick
+"""
+
+POOLED = """
+pool, used, most = {kind}(2), 0, 0
+async def user():
+    nonlocal used, most
+    await pool.acquire()
+    used += 1
+    most = max(most, used)
+    await asyncio.sleep(0.01)
+    used -= 1
+    pool.release()
+await asyncio.gather(*[user() for _ in range(6)])
+assert most == 2
+"""
+
+TOGETHER_BODIES = [
+    POOLED.format(kind="Pool"),
+    POOLED.format(kind="Hasty"),
+    "account = Account()\nasync def take(): return await account.take(80)\n"
+    "assert await asyncio.gather(take(), take()) == [True, False]",
+    "channel, got = Channel(), []\nasync def send():\n    for one in (1, 2, 3, None): await channel.send(one)\n"
+    "async def receive():\n    while (one := await channel.receive()) is not None: got.append(one)\n"
+    "await asyncio.gather(receive(), send())\nassert got == [1, 2, 3]",
+    "channel = Channel()\nasync def receive(): return await channel.receive()\n"
+    "task = asyncio.create_task(receive())\nawait asyncio.sleep(0)\nassert not task.done()\n"
+    "await channel.send(5)\nassert await task == 5",
+    "log = []\nasync def own():\n    log.append('own')\n    await asyncio.sleep(0.015)\n    log.append('late')\n"
+    "await asyncio.gather(f(log, 1, 0.02), own(), f(log, 2, 0.01))\n"
+    "assert log == [('begin', 1), 'own', ('begin', 2), ('end', 2), 'late', ('end', 1)]",
+    "async def own(delay): return await f([], 1, delay)\nassert await asyncio.wait_for(own(0.02), 5) == 1\n"
+    "try:\n    await asyncio.wait_for(own(0.5), 0.02)\nexcept asyncio.TimeoutError:\n    return\nassert False",
+    "async def own(name): return await f([], name, 0.1)\n"
+    "one, two = await asyncio.gather(own('bad'), own(2), return_exceptions=True)\n"
+    "assert isinstance(one, ValueError) and two == 2",
+    "log = []\nasync def own(name, delay):\n    async for tick in ticks(3, delay): log.append((name, tick))\n"
+    "await asyncio.gather(own('a', 0.02), own('b', 0.05))\n"
+    "assert log == [('a', 0), ('a', 1), ('b', 0), ('a', 2), ('b', 1), ('b', 2)]",
+    "log = []\ntask = asyncio.create_task(f(log, 1, 0.05))\nasync def own(): await f(log, 2, 0.02)\n"
+    "await asyncio.gather(own(), own())\nassert not task.done()\nawait asyncio.sleep(0.04)\nassert task.done()",
+    "now = asyncio.get_running_loop().time\nbegin = now()\nasync def own(): await f([], 1, 0.1)\n"
+    "await asyncio.gather(own(), own(), own())\nassert 0.09 < now() - begin < 0.25",
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_coroutines_of_tests_and_programs_go_on_in_turn(mode: Any) -> None:
+    cases = []
+    for body in TOGETHER_BODIES:
+        inner = "\n".join(f"    {line}" for line in body.strip().split("\n"))
+        cases.append((TOGETHER, f"import asyncio\nasync def main():\n{inner}\nasyncio.run(main())"))
+    assert_judged_alike(cases, mode)
+    asyncio.set_event_loop(None)
+
+
+def test_programs_that_never_go_on_end() -> None:
+    source = (
+        "import asyncio\nasync def spins():\n    while True: await asyncio.sleep(0)\n"
+        "async def waits(): await asyncio.Event().wait()\n"
+        "async def leaves():\n    await asyncio.sleep(0)\n    raise SystemExit"
+    )
+    test = (
+        "import asyncio\nasync def own(): await {0}()\nasync def main(): await asyncio.gather(own(), own())\n"
+        "asyncio.run(main())"
+    )
+    programs = [
+        Program(source, "function", (Test(test.format(name)),), name, key=name) for name in ("spins", "waits", "leaves")
+    ]
+    found = {result.key: result.status for result in run_many(programs, limits=LIMITS)}
+    assert found == {"spins": "step_limit", "waits": "wrong", "leaves": "exception"}
