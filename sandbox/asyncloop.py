@@ -107,6 +107,9 @@ class Loop:
         finally:
             self.running = False
 
+    def time(self) -> float:
+        return self.clock.slept
+
     def stuck(self) -> None:
         refuse("waiting", "every coroutine waits for another one")
 
@@ -156,7 +159,7 @@ class EventLoop:
         return self._sandbox_loop.task(coroutine)
 
     def time(self) -> float:
-        return self._sandbox_loop.clock.slept
+        return self._sandbox_loop.time()
 
     def is_running(self) -> bool:
         return self._sandbox_loop.running

@@ -32,7 +32,8 @@ class _Loop(asyncloop.Loop):
     """The loop of the tests' own coroutines."""
 
     kind = _OwnTask
-    link: Any = None  # of the program in which there are tasks
+    program: Any = None  # the link to the one whose tests run
+    link: Any = None  # to it, once there are tasks in it
     told = 0.0  # how much of the time the program knows of
     wakes = 0.0  # when somebody in the program can go on again, unless it was asked for something since
     asked = 0
@@ -80,16 +81,19 @@ class _Loop(asyncloop.Loop):
     def task(self, awaitable: Any) -> Any:
         return super().task(asyncloop.awaited(awaitable) if isinstance(awaitable, Remote | _Task) else awaitable)
 
+    def time(self) -> float:
+        return time_of(self.program, 0.0)
+
     def stuck(self) -> None:
         raise RuntimeError("every coroutine of the test waits for another one")
 
-    def clear(self) -> None:
+    def clear(self, program: Any) -> None:
         self.ready.clear()
         self.sleeping.clear()
         self.waiting.clear()
         self.clock.slept = self.told = 0.0
         self.asked = -1
-        self.link = None
+        self.program, self.link = program, None
 
 
 _LOOP = _Loop(_Clock())
@@ -107,11 +111,18 @@ def catch_up(link: Any) -> None:
         link.ask("sleep", behind)
 
 
+def time_of(program: Any, passed: float) -> float:
+    """Seconds on its clock, once so many more have passed, with those of which it does not know yet."""
+    found = None if program is None else program.ask("clock", passed)
+    _LOOP.clock.slept += passed
+    _LOOP.told += passed
+    return (found if type(found) is float else 0.0) + _LOOP.clock.slept - _LOOP.told
+
+
 def wait(link: Any, task: Any) -> Generator[Any, Any, None]:
     """Until this task of the program's is done."""
     if link.ask("done", task) is not True:
-        if _LOOP.link is not link:
-            _LOOP.link, _LOOP.told = link, _LOOP.clock.slept
+        _LOOP.link = link
         if not _LOOP.waiting:
             _LOOP.turns = len(_LOOP.ready)  # theirs come first
         waiter = asyncwaits.Task(None)
@@ -167,8 +178,7 @@ def _names() -> dict[str, Any]:
 
     def create_task(coroutine: Any, *, name: Any = None) -> Any:
         for remote in _of_program((coroutine,)):
-            if _LOOP.link is not remote._sandbox_link:
-                _LOOP.link, _LOOP.told = remote._sandbox_link, _LOOP.clock.slept
+            _LOOP.link = remote._sandbox_link
             return _Task(_LOOP.link.ask("create_task", remote))
         return own["create_task"](coroutine)
 
@@ -199,6 +209,6 @@ def install() -> None:
     sys.modules["asyncio"] = module
 
 
-def begin() -> None:
+def begin(program: Any) -> None:
     """Another program's tests: nothing of these waits in the loop."""
-    _LOOP.clear()
+    _LOOP.clear(program)

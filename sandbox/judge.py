@@ -29,7 +29,7 @@ from functools import cache, partial
 from types import CodeType
 from typing import Any
 
-from sandbox import asynctests
+from sandbox import asynctests, clocks, inspection
 from sandbox.codec import TESTS, Malformed, Uncrossable, from_bytes
 from sandbox.exceptions import name_by_program, remote_of
 from sandbox.foresee import bound_names
@@ -50,6 +50,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", r
 _MEMORY = 2 << 30
 _MUCH = 1 << 20  # bytes of one program's answers
 _DECIMALS, _RECURSION, _DIGITS = Context(), sys.getrecursionlimit(), sys.get_int_max_str_digits()
+_NO_PATTERN = "called match pattern must be"  # a class, which those of the program's are not here
 Outcome = tuple[str, str, str]  # status, message, the name of the candidate's exception
 
 
@@ -87,6 +88,8 @@ class Judge:
         asynctests.install()
         for name in WARM:
             importlib.import_module(name)
+        clocks.install()
+        inspection.install()
         warm_codecs()
         gc.collect()
         gc.freeze()
@@ -241,7 +244,7 @@ class _ProgramNames(dict[str, Any]):
     """Builtins for test code, where a name that nobody else knows is looked up in the candidate's module."""
 
     def __init__(self, link: Link, texts: tuple[str, ...]) -> None:
-        super().__init__(vars(builtins))
+        super().__init__(vars(builtins) | inspection.BUILTINS)
         self._link, self._texts = link, texts
 
     def __missing__(self, name: str) -> Any:
@@ -257,22 +260,23 @@ class _ProgramNames(dict[str, Any]):
         return found
 
 
-def _start_anew(prepared: Prepared) -> None:
+def _start_anew(prepared: Prepared, link: Link) -> None:
     """Undo what the tests before may have set for the whole interpreter: it would decide over other programs."""
     if prepared.seeded:
         random.seed(0)  # so that a test which draws its inputs draws the same for everyone
-    asynctests.begin()
+    asynctests.begin(link)
+    clocks.begin(link)
     setcontext(_DECIMALS.copy())
     sys.setrecursionlimit(_RECURSION)
     sys.set_int_max_str_digits(_DIGITS)
 
 
 def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> list[Outcome]:
-    _start_anew(prepared)
+    _start_anew(prepared, link)
     entry = Entry(link, -1, prepared.entry_point)
     stubs = {"candidate": entry} | ({prepared.entry_point: entry} if prepared.entry_point else {})
     namespace: dict[str, Any] = {"__name__": TESTS, "__builtins__": _ProgramNames(link, prepared.texts)} | stubs
-    link.entry_point, link.texts = prepared.entry_point, prepared.texts
+    link.entry_point, link.entry, link.texts = prepared.entry_point, entry, prepared.texts
     link.of_a_class = cache(partial(tell_of_a_class, prepared.texts, prepared.entry_point))
     link.early = any(foreseen)
     try:
@@ -292,15 +296,15 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
         link.early = place < len(foreseen)
         link.prefetched = foreseen[place] or None if link.early else None
         outcome = _execute(code, dict(namespace), link)
-        outcomes.append(_unless_apart(outcome) if prepared.redirects else outcome)
+        outcomes.append(_unless_apart(outcome, prepared.apart) if prepared.apart else outcome)
     return outcomes
 
 
-def _unless_apart(outcome: Outcome) -> Outcome:
+def _unless_apart(outcome: Outcome, what: str) -> Outcome:
     """What comes of a test that wants what the program prints, or gives it something to read: it is in vain here."""
     status, text, name = outcome
     if status == "wrong" or (status == "exception" and name == "EOFError"):
-        text = f"the test itself failed: the program has a standard input and output of its own: {text}"
+        text = f"the test itself failed: the program has {what} of its own: {text}"
         return "infra_error", text[:_MESSAGE_CHARS], ""
     return outcome
 
@@ -335,8 +339,9 @@ def _outcome(error: BaseException, link: Link, code: CodeType | None = None) -> 
     if isinstance(error, NameError) and error.name in link.required:
         return "exception", text, "NameError"
     # Tests are compiled before anything runs: a SyntaxError now is about a text, such as an answer, that they read.
-    # A PermissionError is of the judge's own walls: the test sleeps, or wants a file.
+    # A PermissionError is of the judge's own walls: the test wants a file.
     own = isinstance(error, NameError | ImportError | PermissionError | Uncrossable) and not _unbound(error, code)
+    own = own or (isinstance(error, TypeError) and str(error).startswith(_NO_PATTERN))
     own = own and not _said_again(error)
     own = own or _of_its_exceptions(error, link)
     if own or link.calls == 0:

@@ -13,12 +13,14 @@ from sandbox.codec import Packer, to_bytes
 from sandbox.foresee import asks_the_program, bound_names, foreseen_calls, set_attributes, set_globals
 from sandbox.handles import TEST
 from sandbox.library_values import TYPES
+from sandbox.policy import CLOCKS
 
 EARLY = 32_768  # bytes that a new socket takes without being read
 _MESSAGE_CHARS = 300
 _MEDDLING = frozenset("setattr delattr exec eval compile globals vars modules __import__ __builtins__".split())
 _STREAMS = frozenset({"stdin", "stdout", "stderr"})
 _FUNCTIONS = frozenset({"input", "print"})
+_DATES = frozenset({"date", "datetime"})
 _OF_STREAMS = frozenset({"redirect_stdout", "redirect_stderr", "setattr"}) | _FUNCTIONS
 _IMPORT = opmap["IMPORT_NAME"]
 _SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
@@ -35,7 +37,7 @@ _ATTRIBUTES_OF_VALUES = _BUILTIN_ATTRIBUTES.union(*map(dir, TYPES.values()))
 class Prepared:
     """A problem's tests, compiled: per test its code, or the error that kept it from compiling.
 
-    `redirects`: a test, or the setup, gives the program a standard input or output that it has in no other process.
+    `apart`: what a test, or the setup, looks for in vain in a process that is not the program's, in words.
     `batch` asks for the calls of the first tests; of these `foreseen` gives the number of each one's call, 0 if none.
     """
 
@@ -45,7 +47,7 @@ class Prepared:
     entry_point: str
     seeded: bool
     meddles: bool
-    redirects: bool
+    apart: str
     batch: bytes
     foreseen: tuple[int, ...]
 
@@ -74,10 +76,16 @@ def prepare_tests(entry_point: str, setup: str, tests: tuple[str, ...], *, hollo
     used = frozenset().union(*(code.co_names for code in every))
     operations = b"".join(code.co_code[::2] for code in every)
     meddles = _may_meddle(used, operations)
-    redirects = (not used.isdisjoint(_OF_STREAMS) or _any(_SETS, operations)) and _redirects(codes, every)
+    apart = ""
+    if (not used.isdisjoint(_OF_STREAMS) or _any(_SETS, operations)) and _redirects(codes, every):
+        apart = "a standard input and output"
+    elif not used.isdisjoint(CLOCKS) and not used.isdisjoint(_DATES):
+        apart = "a calendar"
+    elif "catch_warnings" in used:
+        apart = "warnings"
     numbers = accumulate(call is not None for call in calls)
     foreseen = tuple(number if call is not None else 0 for number, call in zip(numbers, calls, strict=True))
-    return Prepared(codes[0], codes[1:], texts, entry_point, seeded, meddles, redirects, batch, foreseen)
+    return Prepared(codes[0], codes[1:], texts, entry_point, seeded, meddles, apart, batch, foreseen)
 
 
 def _with_inner(codes: list[CodeType]) -> list[CodeType]:

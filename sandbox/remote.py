@@ -81,6 +81,7 @@ class Link:
         self.named: set[str] = set()
         self._found: set[str] = set()  # names of the program's that functions of the tests use
         self.entry_point = ""
+        self.entry: Entry | None = None
         self.texts: tuple[str, ...] = ()  # of the tests
         self.of_a_class: Callable[[], bool] = lambda: False
         self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
@@ -293,6 +294,17 @@ class Link:
             if holder._sandbox_label == "generator":
                 self._resuming.add(value._sandbox_number)
         return value
+
+    def type_of(self, remote: Remote) -> Any:
+        """Its class; the entry point, where that is what the tests have as its class."""
+        found = self.ask("type", remote)
+        is_entry = (
+            isinstance(found, Remote)
+            and self.entry is not None
+            and remote._sandbox_label == self.entry_point
+            and self._number_of(self.entry) == found._sandbox_number
+        )
+        return self.entry if is_entry else found
 
     def reading(self) -> bool:
         """Is a reply being read? Then nothing may be asked of the program: the answer would be taken for another."""

@@ -80,9 +80,14 @@ class World:
         kind: type = replacements.named_tuple(name, fields, rename=True)
         return kind
 
-    def asyncio(self) -> dict[str, Any]:
-        """The names of the program's own module of that name."""
-        return vars(self.importer.module("asyncio"))
+    def library(self, module: str, name: str) -> Any:
+        """What the program's own module has by this name."""
+        return vars(self.importer.module(module))[name]
+
+    def clock(self, passed: float) -> float:
+        """Seconds on the program's own clock, once so many more have passed."""
+        self.system.sleep(passed)
+        return self.system.clock()
 
     def function(self, text: str) -> Any:
         """What the text of a function of the tests' makes. The program's own names are not its.

@@ -13,6 +13,7 @@ and so below 0. Updates, of either side, hold these exceptions too where their a
 Nothing here is trusted by the other side: whoever breaks out of the language layer may send what he likes.
 """
 
+import inspect
 import operator
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -31,6 +32,7 @@ from sandbox.codec import (
     to_bytes,
     type_name,
 )
+from sandbox.inspection import ASKED
 from sandbox.library_values import TYPES, plain_args, with_tuples
 from sandbox.shared import Change, Snapshot, changes, fill, held, snapshot, update
 from sandbox.verdict import Limits
@@ -61,7 +63,9 @@ class World(Protocol):
 
     def function(self, text: str) -> Any: ...
 
-    def asyncio(self) -> dict[str, Any]: ...
+    def library(self, module: str, name: str) -> Any: ...
+
+    def clock(self, passed: float) -> float: ...
 
 
 def _set_attribute(target: Any, name: str, value: Any) -> None:
@@ -97,6 +101,9 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "reversed": reversed,
     "next": next,
     "aiter": aiter,
+    "callable": callable,
+    "type": type,
+    **{name: getattr(inspect, name) for name in ASKED},
     "done": lambda task: task.done(),
     "finished": lambda task: task.result(),
 }
@@ -108,12 +115,12 @@ async def _at_once() -> None:
 
 # And what it may have the program's asyncio do with an awaitable, until that is done: what to await.
 _AWAITED: dict[str, Callable[..., Any]] = {
-    "await": lambda names, value: value,
-    "anext": lambda names, value: anext(value),
-    "sleep": lambda names, delay: names["sleep"](delay) if delay > 0 else _at_once(),
-    "aenter": lambda names, value: type(value).__aenter__(value),
-    "aexit": lambda names, value, kind, error: type(value).__aexit__(value, kind, error, None),
-    "wait_for": lambda names, value, timeout: names["wait_for"](value, timeout),
+    "await": lambda library, value: value,
+    "anext": lambda library, value: anext(value),
+    "sleep": lambda library, delay: library("asyncio", "sleep")(delay) if delay > 0 else _at_once(),
+    "aenter": lambda library, value: type(value).__aenter__(value),
+    "aexit": lambda library, value, kind, error: type(value).__aexit__(value, kind, error, None),
+    "wait_for": lambda library, value, timeout: library("asyncio", "wait_for")(value, timeout),
 }
 
 
@@ -283,23 +290,30 @@ class Service:
         if operation == "begin":
             kind, *values = parts
             return self._begun, [_AWAITED[str(kind)], *unpacker.unpack_all(values)], {}
+        if operation == "clock":
+            return self.world.clock, unpacker.unpack_all(parts), {}
+        if operation == "library":
+            module, name = parts
+            return self.world.library, [str(module), str(name)], {}
         if operation == "pass_time":
             return self._loop().pass_time, unpacker.unpack_all(parts), {}
         if operation in ("create_task", "iscoroutinefunction"):
-            return self.world.asyncio()[operation], unpacker.unpack_all(parts), {}
+            return self.world.library("asyncio", operation), unpacker.unpack_all(parts), {}
         if operation not in _OPERATIONS:
             raise Malformed(f"no operation {operation!r}")
         return _OPERATIONS[operation], unpacker.unpack_all(parts), {}
 
     def _until_done(self, wanted: Callable[..., Any], *values: Any) -> Any:
-        names = self.world.asyncio()
-        return names["new_event_loop"]().run_until_complete(wanted(names, *values))
+        return self._event_loop().run_until_complete(wanted(self.world.library, *values))
 
     def _begun(self, wanted: Callable[..., Any], *values: Any) -> Any:
-        return self._loop().begin(wanted(self.world.asyncio(), *values))
+        return self._loop().begin(wanted(self.world.library, *values))
 
     def _loop(self) -> Any:
-        return self.world.asyncio()["new_event_loop"]()._sandbox_loop
+        return self._event_loop()._sandbox_loop
+
+    def _event_loop(self) -> Any:
+        return self.world.library("asyncio", "new_event_loop")()
 
     def _global(self, name: str) -> Any:
         value = self.world.namespace.get(name, _NO_NAME)

@@ -161,7 +161,7 @@ def test_what_one_program_s_tests_left_in_the_loop_is_gone_for_the_next() -> Non
     )
     after = "import asyncio\nasync def main():\n    await asyncio.sleep(1)\n    return await f(1)\n" + (
         "assert asyncio.new_event_loop().run_until_complete(main()) == [1, 1]\n"
-        "assert asyncio.get_event_loop().time() == 1"
+        "assert 1 <= asyncio.get_event_loop().time() < 1.5"
     )
     programs = [Program(SOURCE, "function", (Test(test),), "f") for test in (leaves, after)]
     assert [result.status for result in run_many(programs, limits=LIMITS, workers=1)] == ["passed", "passed"]
@@ -276,4 +276,5 @@ def test_programs_that_never_go_on_end() -> None:
         Program(source, "function", (Test(test.format(name)),), name, key=name) for name in ("spins", "waits", "leaves")
     ]
     found = {result.key: result.status for result in run_many(programs, limits=LIMITS)}
-    assert found == {"spins": "step_limit", "waits": "wrong", "leaves": "exception"}
+    assert found.pop("spins") in ("step_limit", "time_limit")  # whichever comes first
+    assert found == {"waits": "wrong", "leaves": "exception"}

@@ -636,10 +636,10 @@ CASES = {
         "    def __contains__(self, key): return key in self.found\n"
         "    def __getitem__(self, key): return self.found[key]\nf = Right",
         [
-            *("assert 1 in Right(1, 2) and 3 not in Right(1, 2)", "assert 3 in Right(1, 2)", "assert 1 in Wrong(1, 2)"),
-            *("assert 'A' in AnyCase('a')", "assert 'a' in Cache(a=1)"),
+            *("assert 1 in Wrong(1, 2)", "assert 'A' in AnyCase('a')", "assert 'a' in Cache(a=1)"),
+            *("assert 1 in Right(1, 2) and 3 not in Right(1, 2)", "assert 3 in Right(1, 2)"),
         ],
-        "passed wrong infra_error infra_error infra_error",
+        "infra_error infra_error infra_error passed wrong",
         "uses __contains__ of Wrong",
     ),
     "no operators in the program's class": Case(
@@ -1076,9 +1076,9 @@ CASES = {
         ["assert list(f(20_000)) == list(range(20_000))", "for i in range(11_000): f(i)"],
         "passed",
     ),
-    "a test that sleeps, or wants a file, behind the judge's own walls": Case(
+    "a test that wants a file, behind the judge's own walls": Case(
         "def f(): return 1",
-        ["import time\nassert f() == 1\ntime.sleep(0.1)", "f()\nopen('x')"],
+        ["f()\nopen('x')"],
         "infra_error",
         "the test itself failed: PermissionError",
     ),

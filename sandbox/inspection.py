@@ -1,0 +1,151 @@
+"""What tests ask of a value by functions that look at its class: of a program's object the handle's own would answer.
+
+`type`, `isinstance` and `dataclasses.fields` have C code, or ask for no attribute that a handle could pass on. So the
+tests have functions in their place that ask the program where they are given one of its objects.
+"""
+
+import abc
+import collections.abc
+import dataclasses
+import inspect
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+from sandbox.codec import Uncrossable
+from sandbox.handles import Remote
+
+# Of `inspect`, what the program's side answers.
+ASKED = (
+    "isasyncgen isasyncgenfunction isawaitable isclass iscoroutine iscoroutinefunction isfunction isgenerator "
+    "isgeneratorfunction ismethod"
+).split()
+_OF_DATACLASSES = "asdict astuple fields is_dataclass replace".split()
+
+
+class _Type:
+    """`type`, which is also asked for a metaclass, an annotation, and whether something is one."""
+
+    def __call__(self, *args: Any, **names: Any) -> Any:
+        if len(args) != 1 or not isinstance(args[0], Remote):
+            return type(*args, **names)
+        return args[0]._sandbox_link.type_of(args[0])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(type, name)
+
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        return (type,)
+
+    def __instancecheck__(self, value: Any) -> Any:
+        return value._sandbox_link.ask("isclass", value) if isinstance(value, Remote) else isinstance(value, type)
+
+    def __subclasscheck__(self, kind: Any) -> bool:
+        return issubclass(kind, type)
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is type
+
+    def __hash__(self) -> int:
+        return hash(type)
+
+    def __getitem__(self, kind: Any) -> Any:
+        return type[kind]
+
+    def __or__(self, other: Any) -> Any:
+        return type | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | type
+
+    def __repr__(self) -> str:
+        return repr(type)
+
+
+def _isinstance(value: Any, kind: Any, /) -> Any:
+    return _one_of(value, kind, isinstance) if isinstance(value, Remote) else isinstance(value, kind)
+
+
+def _issubclass(value: Any, kind: Any, /) -> Any:
+    return _one_of(value, kind, issubclass) if isinstance(value, Remote) else issubclass(value, kind)
+
+
+def _one_of(remote: Remote, kind: Any, asked: Callable[[Any, Any], bool]) -> Any:
+    if type(kind) is tuple:
+        return any(_one_of(remote, one, asked) for one in kind)
+    if kind is object:
+        return True
+    if kind is types.FunctionType and asked is isinstance:
+        return remote._sandbox_link.ask("isfunction", remote)
+    if type(kind) is abc.ABCMeta and kind.__name__ in collections.abc.__all__:
+        kind = remote._sandbox_link.ask("library", "collections.abc", kind.__name__)
+    elif asked is isinstance or not isinstance(kind, type):
+        return asked(remote, kind)
+    parts = (kind, remote) if asked is isinstance else (remote, kind)
+    return remote._sandbox_link.ask(asked.__name__, *parts)
+
+
+def _callable(value: Any, /) -> Any:
+    return value._sandbox_link.ask("callable", value) if isinstance(value, Remote) else callable(value)
+
+
+def _refuse(name: str, remote: Remote) -> Uncrossable:
+    return Uncrossable(f"a test uses {name} of {remote._sandbox_label}, which cannot cross from the program")
+
+
+def _dir(*values: Any) -> list[str]:
+    for value in values:
+        if isinstance(value, Remote):
+            raise _refuse("dir", value)
+    return dir(*values) if values else sorted(sys._getframe(1).f_locals)
+
+
+BUILTINS: dict[str, Any] = {
+    "type": _Type(),
+    "isinstance": _isinstance,
+    "issubclass": _issubclass,
+    "callable": _callable,
+    "dir": _dir,
+}
+
+
+def _asking(module: str, function: Callable[..., Any], asks: Callable[..., Any] | None) -> Callable[..., Any]:
+    """The function itself for what is no handle."""
+
+    def asking(*args: Any, **names: Any) -> Any:
+        remote = next((value for value in (*args, *names.values()) if isinstance(value, Remote)), None)
+        if remote is None:
+            return function(*args, **names)
+        if asks is None:
+            raise _refuse(f"{module}.{function.__name__}", remote)
+        return asks(remote, *args, **names)
+
+    asking.__name__, asking.__doc__ = function.__name__, function.__doc__
+    return asking
+
+
+def _module(original: types.ModuleType, asks: Callable[[str], Callable[..., Any] | None]) -> types.ModuleType:
+    module = types.ModuleType(original.__name__, original.__doc__)
+    vars(module).update(vars(original))
+    for name, value in vars(original).items():
+        if isinstance(value, types.FunctionType) and name[:1] != "_":
+            vars(module)[name] = _asking(original.__name__, value, asks(name))
+    return module
+
+
+def _of_inspect(name: str) -> Callable[..., Any] | None:
+    return (lambda remote, value: remote._sandbox_link.ask(name, value)) if name in ASKED else None
+
+
+def _of_dataclasses(name: str) -> Callable[..., Any] | None:
+    def ask(remote: Remote, *args: Any, **names: Any) -> Any:
+        return remote._sandbox_link.ask("library", "dataclasses", name)(*args, **names)
+
+    return ask if name in _OF_DATACLASSES else None
+
+
+def install() -> None:
+    """Make these what tests import."""
+    sys.modules["inspect"] = _module(inspect, _of_inspect)
+    sys.modules["dataclasses"] = _module(dataclasses, _of_dataclasses)

@@ -1,0 +1,79 @@
+"""Clocks that tests read, and their `sleep`: as in one process, where the program's are the same."""
+
+from typing import Any
+
+import pytest
+
+from sandbox.pool import run_many
+from sandbox.verdict import Program, Test
+from tests.one_process import LIMITS, assert_judged_alike
+
+SOURCE = '''
+import asyncio
+import functools
+import time
+
+def f(seconds):
+    time.sleep(seconds)
+    return time.time()
+async def nap(seconds, times=1):
+    for _ in range(times):
+        await asyncio.sleep(seconds)
+def timed(g):
+    @functools.wraps(g)
+    def wrapper(*args):
+        start = time.perf_counter()
+        found = g(*args)
+        wrapper.last = time.perf_counter() - start
+        return found
+    return wrapper
+class Cache:
+    """Forgets what is older than `ttl` seconds."""
+    def __init__(self, ttl): self.ttl, self.kept = ttl, {}
+    def put(self, key, value): self.kept[key] = value, time.monotonic()
+    def get(self, key):
+        value, at = self.kept.get(key, (None, 0))
+        return value if time.monotonic() - at < self.ttl else None
+'''
+LASTS = "import time\nstart = time.{0}()\n{1}\ntaken = time.{0}() - start\nassert {2}"
+TESTS = [
+    *(LASTS.format(clock, "f(0.05)", "taken >= 0.04") for clock in ("time", "monotonic", "perf_counter")),
+    LASTS.format("monotonic", "f(0.05)", "taken < 0.02"),
+    LASTS.format("perf_counter", "f(0)", "taken < 0.04"),
+    LASTS.format("perf_counter_ns", "f(0.05)", "taken >= 40_000_000"),
+    LASTS.format("time_ns", "f(0.05)", "taken >= 40_000_000"),
+    LASTS.format("time", "import asyncio\nasyncio.run(nap(0.02, 3))", "taken >= 0.055"),
+    LASTS.format("time", "import asyncio\nasyncio.run(nap(0.02, 3))", "taken < 0.04"),
+    "import time\nbefore = time.time()\nat = f(0.01)\nassert before <= at <= time.time()",
+    "import time\nc = Cache(0.05)\nc.put('a', 1)\nassert c.get('a') == 1\ntime.sleep(0.1)\nassert c.get('a') is None",
+    "import time\nc = Cache(0.05)\nc.put('a', 1)\ntime.sleep(0.1)\nassert c.get('a') == 1",
+    "import time\n@timed\ndef g():\n    time.sleep(0.03)\n    return 3\nassert g() == 3 and g.last >= 0.025",
+    "import time\nuntil = time.time() + 0.01\nwhile time.time() < until: pass\nassert f(0) >= until",
+    "import time\ntry: time.sleep(-1)\nexcept ValueError: f(0)\nelse: assert False",
+    "import asyncio\nasync def main():\n    clock = asyncio.get_running_loop()\n    start = clock.time()\n"
+    "    await asyncio.sleep(0.03)\n    await nap(0.03)\n    assert 0.05 <= clock.time() - start < 0.5\n"
+    "asyncio.run(main())",
+    "import asyncio, time\nasync def main():\n    start = time.time()\n    await asyncio.gather(nap(0.1), nap(0.1))\n"
+    "    assert 0.09 <= time.time() - start < 0.19\nasyncio.run(main())",
+    "import asyncio, time\nasync def own(): await nap(0.1)\nasync def main():\n    start = time.time()\n"
+    "    await asyncio.gather(own(), own())\n    assert 0.09 <= time.time() - start < 0.19\nasyncio.run(main())",
+    "import asyncio, time\nasync def main():\n    start = time.time()\n    time.sleep(0.03)\n    await nap(0.03)\n"
+    "    await asyncio.sleep(0.03)\n    assert time.time() - start >= 0.085\nasyncio.run(main())",
+]
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_clocks_are_those_of_the_program(mode: Any) -> None:
+    assert_judged_alike([(SOURCE, test) for test in TESTS], mode)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "import datetime\nassert f(0) and datetime.date.today().year == 1",
+        "import warnings\nwith warnings.catch_warnings(record=True) as found:\n    f(0)\nassert found",
+    ],
+)
+def test_what_only_the_program_s_process_tells_is_no_evidence(test: str) -> None:
+    (result,) = run_many([Program(SOURCE, "function", (Test(test),), "f")], limits=LIMITS, workers=1)
+    assert result.status == "infra_error" and "of its own" in str(result.error_message)

@@ -1,0 +1,95 @@
+"""Functions by which tests look at the classes of a program's objects: as in one process."""
+
+from typing import Any
+
+import pytest
+
+from sandbox.pool import run_many
+from sandbox.verdict import Program, Test
+from tests.one_process import LIMITS, assert_judged_alike
+
+SOURCE = """
+from dataclasses import dataclass
+
+@dataclass
+class P:
+    x: int
+    y: int = 2
+
+class Walk:
+    def __init__(self): self.left = 3
+    def __iter__(self): return self
+    def __next__(self):
+        self.left -= 1
+        if self.left < 0: raise StopIteration
+        return self.left
+
+class Twice(P):
+    def __call__(self): return self.x * 2
+
+class f:
+    def __init__(self, x=0): self.x = x
+    def me(self): return self
+    def __enter__(self): return self
+    def __exit__(self, *error): pass
+
+def make(*values): return P(*values)
+def count(n): yield from range(n)
+def total(*values): return sum(values)
+async def wait(): return 1
+async def waits(): yield 1
+"""
+TESTS = [
+    "assert type(make(1)) is P and type(make(1)) == P and type(make(1)) is not Twice and type(make) is not P",
+    "assert type(Twice(1)) is P",
+    "assert type(f()) is f and type(f().me()) is f and f().me().x == 0",
+    "assert type(make(1)) in (P, f) and {P: 1}[type(make(1))] == 1 and type(make(1)).__name__ == 'P'",
+    "assert type(total(1, 2)) is int and type(total(1, 2)) == int and isinstance(total(1), int)",
+    "assert type(total(1, 2)) is str",
+    "assert sorted(['a', 1], key=lambda v: type(v).__name__) == [1, 'a'] and type(make) is type(total)",
+    "assert isinstance(P, type) and not isinstance(make, type) and isinstance(5, (str, type, int)) and f",
+    "class M(type): pass\nclass C(metaclass=M): pass\nassert type(C) is M and issubclass(M, type) and f().x == 0",
+    "assert repr(type(5)) == \"<class 'int'>\" and type.__name__ == 'type' and type('T', (), {}).__name__ == 'T' and f",
+    "assert callable(make) and callable(P) and callable(Twice(1)) and not callable(make(1))",
+    "assert callable(make(1))",
+    "from collections.abc import Iterator, Iterable, Generator, Callable\nassert isinstance(Walk(), Iterator)\n"
+    "assert isinstance(count(1), Generator) and isinstance(make, Callable) and not isinstance(make(1), Iterable)",
+    "from collections.abc import Iterator\nassert isinstance(make(1), Iterator)",
+    "from collections.abc import Hashable, Sized\nassert issubclass(f, Hashable) and not issubclass(f, (Sized, int))",
+    "assert issubclass(Twice, P) and issubclass(Twice, object) and not issubclass(P, (int, Twice))",
+    "assert issubclass(P, Twice)",
+    "import types\nassert isinstance(make, types.FunctionType) and not isinstance(P, types.FunctionType)",
+    "import inspect\nassert inspect.isgenerator(count(1)) and inspect.isgeneratorfunction(count)",
+    "import inspect\nassert inspect.isgeneratorfunction(make)",
+    "import inspect\nassert inspect.isclass(P) and inspect.isfunction(make) and inspect.ismethod(f().me)",
+    "import inspect\nassert not inspect.isclass(make) and not inspect.isfunction(P) and inspect.isclass(int)",
+    "import inspect\nassert inspect.iscoroutinefunction(wait) and inspect.isasyncgenfunction(waits)",
+    "import inspect\nassert inspect.iscoroutinefunction(make)",
+    "import dataclasses\nassert dataclasses.is_dataclass(P) and dataclasses.is_dataclass(make(1)) and f",
+    "import dataclasses\nassert dataclasses.is_dataclass(f)",
+    "from dataclasses import fields\nassert [f.name for f in fields(P)] == ['x', 'y'] and len(fields(make(1))) == 2",
+    "from dataclasses import asdict, astuple, replace\nassert asdict(make(1)) == {'x': 1, 'y': 2}\n"
+    "assert astuple(replace(make(1), y=3)) == (1, 3)",
+    "from dataclasses import asdict\nassert asdict(make(1)) == {'x': 1}",
+    "from dataclasses import dataclass, asdict\n@dataclass\nclass Own:\n    a: int\n"
+    "assert asdict(Own(total(1))) == {'a': 1}",
+    "def names():\n    here = 1\n    return dir()\nassert names() == ['here'] and 'append' in dir([]) and f",
+]
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_what_is_asked_of_a_class_is_judged_as_in_one_process(mode: Any) -> None:
+    assert_judged_alike([(SOURCE, test) for test in TESTS], mode)
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "import inspect\nassert inspect.signature(make)",
+        "assert 'x' in dir(make(1))",
+        "match make(1):\n    case P(): pass",
+    ],
+)
+def test_what_the_program_cannot_tell_is_no_evidence(test: str) -> None:
+    (result,) = run_many([Program(SOURCE, "function", (Test(test),), "f")], limits=LIMITS, workers=1)
+    assert result.status == "infra_error", result
