@@ -1,6 +1,6 @@
 """The judge's view of a candidate that lives in another process: calls go out, laundered values come back."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from types import FunctionType
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,11 +20,10 @@ from sandbox.codec import (
     to_bytes,
     written_out,
 )
-from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, Kind, kind_of, one_of, remote_of
+from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, remote_of
 from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
-from sandbox.library_values import are_plain, plain_args, with_tuples
-from sandbox.raised import made, nearest, said
-from sandbox.shared import Twins, fill, references, update
+from sandbox.remote_exceptions import MOST_CLASSES, Exceptions
+from sandbox.shared import Twins, fill, update
 from sandbox.wire import Channel, Closed
 
 # What a candidate's process may say ended it; anything else is a lie.
@@ -41,7 +40,6 @@ _TOO_DEEP = "a result that is nested too deep to be read"
 MORE_THAN_IT_HOLDS = "results that are more than the judge can hold"
 _END = b'["end"]'
 _SHORT = 1 << 12  # bytes of a reply that gives a handle, or says what ended the program
-_MOST_CLASSES = 1_000  # made for one program's values: each takes some time and memory
 
 
 class Link:
@@ -92,13 +90,7 @@ class Link:
         self.twins = Twins()
         self.aliased = False  # something that the program gave stands in two places
         self._classes: dict[Any, type] = {}  # made for this program: of its handles, and of its named tuples
-        self._raised_ones: WeakValueDictionary[int, Any] = WeakValueDictionary()  # of its own classes
-        self._built_in_ones: dict[int, BaseException] = {}  # values that are exceptions of built-in classes
-        self._lent: dict[int, BaseException] = {}  # exceptions of built-in classes that the tests handed in
-        self._lent_numbers: dict[int, int] = {}  # by their ids
-        self._lendings = 0
-        self._told: dict[int, tuple[Any, ...]] = {}  # their arguments, as the program knows them
-        self._raised_kinds: dict[int, Any] = {}  # its own classes of exceptions, by the numbers of handles on them
+        self.exceptions = Exceptions(self)
 
     def names(self, label: str) -> bool:
         """Do the tests mean a class of the program's by that name? Their function is none for the program's making."""
@@ -162,31 +154,17 @@ class Link:
             packer = _TestsPacker(self, [])
             data = to_bytes(packer, lambda: [operation, None, None, None, *build(packer)])
             return self._asked(data, packer.objects, None, is_next)
-        self._end_lendings()
+        self.exceptions.drop_ended()
         for variables in filter(None, self.variables):
             variables.read()
         self.twins.look()
-        errors = self._changed_errors()
+        errors = self.exceptions.changed()
         request = None
         while request is None:
             packer = _TestsPacker(self, self.twins.objects())
             request = self._request(packer, operation, errors, build)
         self.twins.told()
         return self._asked(request, packer.objects, len(packer.objects), is_next)
-
-    def _end_lendings(self) -> None:
-        """Of exceptions that nobody else holds any more."""
-        lent = list(self._lent.values())
-        for number, count in zip(tuple(self._lent), references(lent), strict=True):
-            if count == 1:  # that in `_lent`
-                del self._lent_numbers[id(self._lent.pop(number))]
-                self._told.pop(number, None)
-                self.dropped.add(~number)
-
-    def _changed_errors(self) -> list[Tree]:
-        """Exceptions that the tests handed in and gave other arguments since."""
-        changed = [error for number, error in self._lent.items() if error.args is not self._told.get(number)]
-        return [tree for tree in map(self._lent_tree, changed) if tree is not None]
 
     def _request(
         self, packer: Packer, operation: str, errors: list[Tree], build: Callable[[Packer], list[Tree]]
@@ -220,9 +198,9 @@ class Link:
             raise Ended
         if self.early:
             self.again = True
-            self._end("gone", "")
+            self.end("gone", "")
         if self.calls > _MOST_CALLS:
-            self._end("step_limit", f"the tests asked for more than {_MOST_CALLS} operations on what it gave")
+            self.end("step_limit", f"the tests asked for more than {_MOST_CALLS} operations on what it gave")
         self._send(self._number, data)
         return self._receive(self._number, objects, shared, is_next)
 
@@ -241,11 +219,11 @@ class Link:
                 self._arrived.update([self._next()])
             return self._read(self._arrived.pop(number), objects, shared, is_next)
         except Closed:
-            self._end("gone", "")
+            self.end("gone", "")
         except MemoryError:  # one answer cannot be that large, but a test may keep many
-            self._end("output_limit", MORE_THAN_IT_HOLDS)
+            self.end("output_limit", MORE_THAN_IT_HOLDS)
         except Malformed as error:
-            self._end("killed", f"protocol violation: {error}")
+            self.end("killed", f"protocol violation: {error}")
 
     def _next(self) -> tuple[int, bytes]:
         self.waiting = True
@@ -257,7 +235,7 @@ class Link:
         self.taken += len(data)
         return number, data
 
-    def _end(self, status: str, message: str) -> None:
+    def end(self, status: str, message: str) -> None:
         if self.final is None:
             self.final = (status, message, "")
         raise Ended
@@ -273,12 +251,7 @@ class Link:
         self.collected.clear()
         self._hashes.clear()
         self._classes.clear()
-        self._raised_kinds.clear()
-        self._raised_ones.clear()
-        self._built_in_ones.clear()
-        self._lent.clear()
-        self._lent_numbers.clear()
-        self._told.clear()
+        self.exceptions.clear()
         self.begin()
         self.twins.forget()
 
@@ -366,16 +339,16 @@ class Link:
         try:
             tree = from_bytes(data)
         except RecursionError:
-            self._end("output_limit", _TOO_DEEP)
+            self.end("output_limit", _TOO_DEEP)
         if type(tree) is not list or len(tree) < 4 or type(tree[1]) is not int or tree[1] < 0:
             raise Malformed("not a reply")
         kind, self.steps = tree[0], max(self.steps, tree[1])
         if kind == "x" and tree[2] in _FINAL and type(tree[3]) is str:
-            self._end(tree[2], tree[3][:MESSAGE_CHARS])
+            self.end(tree[2], tree[3][:MESSAGE_CHARS])
         unpacker = Unpacker(
-            *(self._remote, objects, self._named, self._given_back, self._built_in),
-            raises=self._raises,
-            raised=self._one_raised,
+            *(self.handle, objects, self._named, self._given_back, self.exceptions.built_in),
+            raises=self.exceptions.kind,
+            raised=self.exceptions.own,
         )
         value, error, name = None, None, ""
         filled: list[int] = []
@@ -389,7 +362,10 @@ class Link:
                 unpacker.aliased = unpacker.aliased and not again
             elif kind == "e":
                 _, _, names, message, args, updates, held, own = tree
-                error, name = self._exception(names, message, [] if self.hollow else args, own, unpacker), names[0]
+                error, name = (
+                    self.exceptions.raised(names, message, [] if self.hollow else args, own, unpacker),
+                    names[0],
+                )
             else:
                 raise Malformed("a reply of no known kind")
             changed = [] if self.hollow else updates
@@ -400,7 +376,7 @@ class Link:
                 for variables in filter(None, self.variables if filled else ()):
                     variables.write()
         except RecursionError:
-            self._end("output_limit", _TOO_DEEP)
+            self.end("output_limit", _TOO_DEEP)
         except (IndexError, TypeError, ValueError, AttributeError, Uncrossable) as fault:  # such as a range of handles
             raise Malformed(f"a reply that makes no sense: {type(fault).__name__}") from None
         finally:
@@ -409,7 +385,7 @@ class Link:
             self.collected |= came
         self.aliased = self.aliased or unpacker.aliased
         if self.aliased and (unpacker.aliased or filled) and written_out(objects) > _MOST_ITEMS:
-            self._end("output_limit", f"a result that is more than {_MOST_ITEMS} items when written out")
+            self.end("output_limit", f"a result that is more than {_MOST_ITEMS} items when written out")
         return value, error, name
 
     def drop(self, remote: Remote) -> None:
@@ -418,17 +394,17 @@ class Link:
             self.dropped.add(remote._sandbox_number)
             self._hashes.pop(remote._sandbox_number, None)
 
-    def _remote(self, number: int, label: str) -> Remote:
+    def handle(self, number: int, label: str) -> Remote:
         if self._came is not None:
             self._came.add(number)
         remote = self._handles.get(number)
         if remote is None:
-            kind = self._class_for(label, Remote, attributes_of_kind(label))
+            kind = self.class_for(label, Remote, attributes_of_kind(label))
             remote = self._handles[number] = kind(self, number, label)
             self.dropped.discard(number)  # an earlier answer's, to what was asked for before the first was read
         return remote
 
-    def _class_for(self, name: str, base: type, attributes: dict[str, Any]) -> Any:
+    def class_for(self, name: str, base: type, attributes: dict[str, Any]) -> Any:
         """A class of that name, since a test may ask for it; `base` itself where no class can have it."""
         kind = self._classes.get((name, base))
         if kind is None:
@@ -445,8 +421,8 @@ class Link:
             kind = self._classes[name, fields] = named_tuple(name, fields)
             of_program: Any = kind
             of_program.__getattr__ = lambda value, name: self._of_named(value, name)  # a method, with its value
-            if len(self._classes) > _MOST_CLASSES:
-                self._end("output_limit", f"values of more than {_MOST_CLASSES} classes")
+            if len(self._classes) > MOST_CLASSES:
+                self.end("output_limit", f"values of more than {MOST_CLASSES} classes")
         return kind
 
     def _of_named(self, value: Any, name: str) -> Any:
@@ -459,90 +435,6 @@ class Link:
         self.given_back = True
         return self.functions[number]
 
-    def _exception(self, names: Tree, message: Tree, args: Tree, own: Tree, unpacker: Unpacker) -> BaseException:
-        """What the candidate raised, with its arguments where they cross: of its class, or of the nearest known."""
-        if type(message) is not str or type(names) is not list or set(map(type, names)) != {str}:
-            raise Malformed("an exception without names")
-        given = values = unpacker.unpack_all(args)
-        if not values and message and not (own and own[0]):
-            values = [message]  # they did not cross
-        name = names[0][:MESSAGE_CHARS]
-        tree, number = own or (None, 0)
-        known = self._known(number) if own is not None and tree is None and not self.hollow else None
-        if known is not None:
-            if given and number >= 0:  # an update says it of one that the tests handed in
-                _set_args(known, given)
-            return known
-        own = None if tree is None else own
-        kind: Any = nearest(names) if own is None else unpacker.unpack(tree)
-        if type(number) is not int or (own is not None and type(kind) is not Kind):
-            raise Malformed("an exception of no class")
-        if issubclass(kind, UnicodeError) and any(type(value) is int and value < 0 for value in values):
-            return RuntimeError(message)  # to show it CPython would read what lies before the text in our memory
-        if own is not None:
-            return self._one_raised(number, kind, values, message)
-        if name == kind.__name__:
-            return made(kind, values) or RuntimeError(message)
-        error = made(self._class_for(name, kind, {"__str__": said}), values) or RuntimeError(message)
-        if len(message) < MESSAGE_CHARS:  # what is longer may have been cut
-            vars(error)["_sandbox_message"] = message
-        return error
-
-    def _one_raised(self, number: int, kind: Any, args: Any = (), message: str | None = None) -> BaseException:
-        """An exception of a class of the program's: the same one each time, as long as the tests hold it."""
-        known: BaseException | None = self._raised_ones.get(number)
-        if known is not None and type(known) is kind:
-            return known
-        error = one_of(kind, self._remote(number, kind.__name__), args, message)
-        self._raised_ones[number] = error
-        return error
-
-    def _built_in(self, number: int, names: list[str], tree: list[Any]) -> BaseException:
-        """One of the built-in class with these names: always the same, since nothing tells when it ends."""
-        args = with_tuples(tree)
-        if not are_plain(args):
-            raise Malformed("an exception of other arguments")
-        known = self._known(number)
-        if known is not None:
-            _set_args(known, args)
-        else:
-            kind = nearest(names)
-            if issubclass(kind, UnicodeError):  # to show it CPython may read what lies before the text in our memory
-                raise Malformed("an exception of other arguments")
-            known = made(kind, list(args)) or kind.__new__(kind)
-            names_of(known)[OF_PROGRAM] = names[0][:MESSAGE_CHARS]
-            if number < 0:  # the one that the tests handed in has ended, and this is whatever the program says
-                self._lent[~number], self._lent_numbers[id(known)] = known, ~number
-            else:
-                names_of(known)["_sandbox_own"] = self._remote(number, names[0])
-                self._built_in_ones[number] = known
-        if number < 0:
-            self._told[~number] = known.args
-        return known
-
-    def _known(self, number: Any) -> BaseException | None:
-        """The exception of a built-in class that the tests have by this number; below 0 is one that they handed in."""
-        if type(number) is not int or ~number >= self._lendings:
-            raise Malformed("an exception of no number")
-        return self._built_in_ones.get(number) if number >= 0 else self._lent.get(~number)
-
-    def _lent_tree(self, error: BaseException) -> Tree:
-        """One that the program gets; None where it is no such one."""
-        args = plain_args(error)
-        if args is None:
-            return None
-        number = self._lend(error)
-        self._told[number] = error.args
-        return ["e", number, [base.__name__ for base in type(error).__mro__], args]
-
-    def _lend(self, error: BaseException) -> int:
-        """Its number, by which the program gives it back."""
-        number = self._lent_numbers.setdefault(id(error), self._lendings)
-        if number == self._lendings:
-            self._lent[number] = error
-            self._lendings += 1
-        return number
-
     def _pack_foreign(self, value: Any, packer: Packer) -> Tree:
         if isinstance(value, Entry):
             return ["h", self._number_of(value), ""]
@@ -553,7 +445,7 @@ class Link:
         remote = remote_of(value)
         if remote is not None and remote._sandbox_link is self:
             return ["h", remote._sandbox_number, ""]
-        lent = self._lent_tree(value)
+        lent = self.exceptions.lent_tree(value)
         if lent is not None:
             return lent
         found = functions.crossing(value, self.texts, self._has)
@@ -565,21 +457,6 @@ class Link:
             own = self.variables[number]
             return ["j", number, found.text, *([packer.pack(own.names)] if own is not None else [])]
         raise Uncrossable(f"a test passes a {type(value).__name__}, which cannot cross to the program")
-
-    def _raises(self, number: int, name: str, bases: list[Any]) -> type:
-        """A class of exceptions of the program's: the same one each time, or no test could catch what is raised."""
-        if number not in self._raised_kinds:
-            found = tuple(nearest(base) if type(base) is list else base for base in bases)
-            remote = self._remote(number, "type")
-            for few in (found, found[:1], (Exception,)):  # no class may have all of them, or that name
-                try:
-                    self._raised_kinds[number] = kind_of(name, few, remote)
-                    break
-                except (TypeError, ValueError):
-                    continue
-            if len(self._raised_kinds) > _MOST_CLASSES:
-                self._end("output_limit", f"values of more than {_MOST_CLASSES} classes")
-        return self._raised_kinds[number]
 
     def _has(self, name: str) -> bool:
         """Has the program anything by this name? NameError where it must."""
@@ -637,12 +514,6 @@ def _adds(kind: type, fields: tuple[str, ...]) -> bool:
         or (isinstance(value, FunctionType) and value.__code__.co_filename == TEST)
         for name, value in vars(kind).items()
     )
-
-
-def _set_args(error: BaseException, args: Sequence[Any]) -> None:
-    """The program may have changed them; by what they look like, since True is not 1."""
-    if are_plain(args) and repr(error.args) != repr(tuple(args)):
-        error.args = tuple(args)
 
 
 def _hollowed(tree: Tree) -> Tree:
