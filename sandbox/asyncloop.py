@@ -130,7 +130,8 @@ class Loop:
         except Exception as error:
             task._sandbox_error = error
         else:
-            if isinstance(wish, Task):
+            # No class below it: a program's `__setattr__` would be given this loop, and with it the world.
+            if type(wish) in (Task, self.kind):
                 wish._sandbox_loop = self
                 (self.ready if wish._sandbox_done else wish._sandbox_waiting).append(task)
             elif type(wish) is float and wish > 0:
