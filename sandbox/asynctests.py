@@ -61,13 +61,11 @@ class _Loop(asyncloop.Loop):
         """Each of its coroutines that can, once; if nobody can here or there, until the first one wakes."""
         now = self.clock.slept
         if self.asked != self.link.calls or now >= self.wakes:
-            seconds = self.link.ask("pass_time", now - self.told)
-            self.told = now
-            self.wakes = now + seconds if type(seconds) is float and seconds >= 0 else math.inf
-            for one in list(self.waiting if seconds == 0 else ()):
-                if self.link.ask("done", one[0]) is True:
-                    self.waiting.remove(one)
-                    one[1]._sandbox_finish()
+            found = self.link.ask("pass_time", now - self.told)
+            seconds = found if type(found) is float and found >= 0 else math.inf
+            self.told, self.wakes = now, now + seconds
+            if seconds == 0:
+                self._end_the_waiting()
             self.asked = self.link.calls
         if not self.ready and self.wakes > now:
             self.clock.slept = min(self.wakes, self.sleeping[0][0] if self.sleeping else math.inf)
@@ -77,6 +75,16 @@ class _Loop(asyncloop.Loop):
             while self.sleeping and self.sleeping[0][0] <= self.clock.slept:
                 self.ready.append(heapq.heappop(self.sleeping)[2])
         self.turns = len(self.ready)
+
+    def _end_the_waiting(self) -> None:
+        """Of those whose tasks are done."""
+        done = _done(self.link, *(task for task, _ in self.waiting))
+        waiting, self.waiting = self.waiting, []
+        for is_done, one in zip(done, waiting, strict=True):
+            if is_done:
+                one[1]._sandbox_finish()
+            else:
+                self.waiting.append(one)
 
     def task(self, awaitable: Any) -> Any:
         return super().task(asyncloop.awaited(awaitable) if isinstance(awaitable, Remote | _Task) else awaitable)
@@ -91,6 +99,7 @@ class _Loop(asyncloop.Loop):
         self.ready.clear()
         self.sleeping.clear()
         self.waiting.clear()
+        self.running = False
         self.clock.slept = self.told = 0.0
         self.asked = -1
         self.program, self.link = program, None
@@ -119,9 +128,16 @@ def time_of(program: Any, passed: float) -> float:
     return (found if type(found) is float else 0.0) + _LOOP.clock.slept - _LOOP.told
 
 
+def _done(link: Any, *tasks: Any) -> list[bool]:
+    """Which of these tasks of the program's are; asked at once, or many would be asked for as often as they are."""
+    found = link.ask("done", *tasks)
+    known = type(found) is tuple and len(found) == len(tasks)
+    return [known and one is True for one in (found if known else tasks)]
+
+
 def wait(link: Any, task: Any) -> Generator[Any, Any, None]:
     """Until this task of the program's is done."""
-    if link.ask("done", task) is not True:
+    if not all(_done(link, task)):
         _LOOP.link = link
         if not _LOOP.waiting:
             _LOOP.turns = len(_LOOP.ready)  # theirs come first

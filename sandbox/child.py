@@ -132,6 +132,9 @@ class BareWorld:
     def clock(self, passed: float) -> float:
         return 0.0
 
+    def kind_of(self, value: Any) -> Any:
+        return type(value)
+
     def run(self, code: CodeType) -> None:
         exec(code, self.namespace)
 

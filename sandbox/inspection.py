@@ -27,6 +27,8 @@ _OF_DATACLASSES = "asdict astuple fields is_dataclass replace".split()
 class _Type:
     """`type`, which is also asked for a metaclass, an annotation, and whether something is one."""
 
+    __slots__ = ()
+
     def __call__(self, *args: Any, **names: Any) -> Any:
         if len(args) != 1 or not isinstance(args[0], Remote):
             return type(*args, **names)

@@ -20,8 +20,8 @@ from typing import Any
 WARM = (
     *("abc", "array", "asyncio", "bisect", "calendar", "cmath", "collections", "collections.abc", "copy"),
     *("dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io", "itertools"),
-    *("json", "math", "numbers", "operator", "queue", "random", "re", "statistics", "string", "struct", "textwrap"),
-    *("time", "types", "typing", "unicodedata", "encodings.idna", "_strptime", "sys", "os"),
+    *("inspect", "json", "math", "numbers", "operator", "queue", "random", "re", "statistics", "string", "struct"),
+    *("textwrap", "time", "types", "typing", "unicodedata", "encodings.idna", "_strptime", "sys", "os"),
 )
 _CODECS = (
     "ascii base64 charmap cp037 cp1252 cp437 hex idna iso8859-1 latin-1 punycode raw_unicode_escape rot13 "

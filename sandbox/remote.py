@@ -118,6 +118,8 @@ class Link:
             asynctests.catch_up(self)
             return self.ask(operation, *parts)
         task = self._exchange("begin", lambda packer: [operation, *packer.pack_all(parts)])
+        if not isinstance(task, Remote):
+            self.end("killed", "protocol violation: a task that is none")
         yield from asynctests.wait(self, task)
         return self._exchange("finished", lambda packer: packer.pack_all((task,)), operation in _ENDING)
 

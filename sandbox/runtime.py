@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from sandbox import attributes, freeze, guards, policy, replacements, standins
+from sandbox import attributes, classes, freeze, guards, policy, replacements, standins
 from sandbox.codec import FUNCTION, PROGRAM_NAMES, TESTS
 from sandbox.modules import Importer, hidden_import
 from sandbox.refused import Refused
@@ -88,6 +88,10 @@ class World:
         """Seconds on the program's own clock, once so many more have passed."""
         self.system.sleep(passed)
         return self.system.clock()
+
+    def kind_of(self, value: Any) -> Any:
+        """As the program's own `type` says it: no metaclass is handed out."""
+        return classes.kind_of(value)
 
     def function(self, text: str) -> Any:
         """What the text of a function of the tests' makes. The program's own names are not its.

@@ -278,3 +278,37 @@ def test_programs_that_never_go_on_end() -> None:
     found = {result.key: result.status for result in run_many(programs, limits=LIMITS)}
     assert found.pop("spins") in ("step_limit", "time_limit")  # whichever comes first
     assert found == {"waits": "wrong", "leaves": "exception"}
+
+
+def test_a_task_of_a_class_of_the_program_s_is_not_given_the_loop() -> None:
+    """It leads to the world, and so round the language layer."""
+    source = """
+import asyncio
+given = []
+async def nothing(): pass
+async def kind():
+    task = asyncio.create_task(nothing())
+    await task
+    return type(task)
+class Own(asyncio.run(kind())):
+    def __setattr__(self, name, value): given.append(type(value).__name__)
+class Waits:
+    def __await__(self): yield Own(nothing())
+async def main():
+    await Waits()
+def f():
+    try: asyncio.run(main())
+    except AttributeError: pass
+    return given
+"""
+    (result,) = run_many([Program(source, "function", (Test("assert f() and 'Loop' not in f()"),), "f")], limits=LIMITS)
+    assert result.status == "passed", result
+
+
+def test_many_coroutines_that_wait_for_the_program_cost_no_operation_each_at_every_turn() -> None:
+    test = (
+        "import asyncio\nasync def own(i): return await f([], i, i * 0.01)\nasync def main():\n"
+        "    assert await asyncio.gather(*map(own, range(400))) == list(range(400))\nasyncio.run(main())"
+    )
+    (result,) = run_many([Program(TOGETHER, "function", (Test(test),), "f")], limits=LIMITS)
+    assert result.status == "passed", result

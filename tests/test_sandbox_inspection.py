@@ -93,3 +93,22 @@ def test_what_is_asked_of_a_class_is_judged_as_in_one_process(mode: Any) -> None
 def test_what_the_program_cannot_tell_is_no_evidence(test: str) -> None:
     (result,) = run_many([Program(SOURCE, "function", (Test(test),), "f")], limits=LIMITS, workers=1)
     assert result.status == "infra_error", result
+
+
+@pytest.mark.parametrize("asked", ["type(f())", "type(f)"])
+def test_a_class_that_a_test_asks_for_is_what_the_program_s_own_type_would_say(asked: str) -> None:
+    """The real `type` would make classes that nobody looks at."""
+    source = "class C: pass\ndef f(kind=None): return kind('D', (kind,), {}) if kind else C"
+    program = Program(source, "function", (Test(f"f({asked})"),), "f")
+    (result,) = run_many([program], limits=LIMITS, workers=1)
+    assert result.status in ("refused", "exception"), result
+
+
+@pytest.mark.parametrize(
+    "meddles",
+    ["import inspect\ninspect.isclass = lambda value: True", "try: type.kept = 1\nexcept AttributeError: pass"],
+)
+def test_what_a_test_sets_on_these_is_gone_for_the_next_program(meddles: str) -> None:
+    after = "import inspect\nassert not inspect.isclass(make(1)) and not hasattr(type, 'kept')"
+    programs = [Program(SOURCE, "function", (Test(test),), "f") for test in (f"f()\n{meddles}", after)]
+    assert [result.status for result in run_many(programs, limits=LIMITS, workers=1)] == ["passed", "passed"]

@@ -266,6 +266,34 @@ def test_an_exception_of_the_tests_that_has_ended_is_the_program_s_when_it_gives
     assert (result.status, result.error_type) == ("exception", "NameError"), result
 
 
+@pytest.mark.parametrize("operation", ["begin", "done", "pass_time"])
+@pytest.mark.parametrize("answer", ['["h",0,"V"]', '["T",["h",0,"V"]]', '["Q",null,1]', '"x"', "-1.0"])
+def test_what_is_said_of_tasks_is_no_evidence_of_anything(operation: str, answer: str) -> None:
+    """An object with an `__eq__`, for one, would make a test that fails none that counts."""
+    source = (
+        FRAMES
+        + f"""
+from sandbox import serve
+said = {{'begin': '["h",0,"Task"]', 'done': '["T",false,false]', 'pass_time': 'null', {operation!r}: {answer!r}}}
+answered = serve.Service._answer_one
+def answer(self, number, operation, *rest):
+    if operation not in said: return answered(self, number, operation, *rest)
+    frame(number, b'["v",0,' + said[operation].encode() + b',[],[]]')
+serve.Service._answer_one = answer
+class V:
+    def __eq__(self, other): return True
+    def __await__(self): yield
+def f(): return V()
+"""
+    )
+    test = (
+        "import asyncio\nasync def own(): return await one\none = f()\nassert isinstance(one, V)\n"
+        "async def main(): assert await asyncio.gather(own(), own()) == [1, 2]\nasyncio.run(main())"
+    )
+    result, after = bare(function(source, test), GOOD)
+    assert result.status in ("wrong", "killed") and after.status == "passed", (result, after)
+
+
 def test_the_expected_values_are_nowhere_in_the_child() -> None:
     source = """
 import gc, sys
