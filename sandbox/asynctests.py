@@ -50,12 +50,17 @@ class _Loop(asyncloop.Loop):
             self.waiting.clear()
 
     def _turn(self) -> None:
-        if self.waiting and self.turns <= 0:
+        if self.link is not None and self.turns <= 0:
             self._let_the_program_go_on()
             if not self.ready:
                 return
         self.turns -= 1
         super()._turn()
+
+    def join(self, link: Any) -> None:
+        """From now on the program's coroutines have turns too, after those that can go on here already."""
+        if self.link is None:
+            self.link, self.turns = link, len(self.ready)
 
     def _let_the_program_go_on(self) -> None:
         """Each of its coroutines that can, once; if nobody can here or there, until the first one wakes."""
@@ -138,9 +143,7 @@ def _done(link: Any, *tasks: Any) -> list[bool]:
 def wait(link: Any, task: Any) -> Generator[Any, Any, None]:
     """Until this task of the program's is done."""
     if not all(_done(link, task)):
-        _LOOP.link = link
-        if not _LOOP.waiting:
-            _LOOP.turns = len(_LOOP.ready)  # theirs come first
+        _LOOP.join(link)
         waiter = asyncwaits.Task(None)
         _LOOP.waiting.append((task, waiter))
         yield from waiter.__await__()
@@ -174,13 +177,6 @@ def _of_program(awaitables: tuple[Any, ...]) -> list[Remote]:
 def _names() -> dict[str, Any]:
     own = asyncloop.names(_LOOP)
 
-    async def sleep(delay: float, result: Any = None) -> Any:
-        if _LOOP.link is not None and not _LOOP.waiting:
-            catch_up(_LOOP.link)
-            _LOOP.link.ask("sleep", float(delay))
-            _LOOP.told += max(float(delay), 0.0)
-        return await own["sleep"](delay, result)
-
     def gather(*awaitables: Any, return_exceptions: bool = False) -> Any:
         theirs = _of_program(awaitables)
         if theirs:
@@ -194,7 +190,7 @@ def _names() -> dict[str, Any]:
 
     def create_task(coroutine: Any, *, name: Any = None) -> Any:
         for remote in _of_program((coroutine,)):
-            _LOOP.link = remote._sandbox_link
+            _LOOP.join(remote._sandbox_link)
             return _Task(_LOOP.link.ask("create_task", remote))
         return own["create_task"](coroutine)
 
@@ -204,7 +200,6 @@ def _names() -> dict[str, Any]:
         return own["iscoroutinefunction"](value)
 
     return own | {
-        "sleep": sleep,
         "gather": gather,
         "wait_for": wait_for,
         "create_task": create_task,
@@ -214,6 +209,7 @@ def _names() -> dict[str, Any]:
 
 
 async def _gathered(remotes: list[Remote], return_exceptions: bool) -> list[Any]:
+    _LOOP.join(remotes[0]._sandbox_link)
     tasks = [remote._sandbox_link.ask("create_task", remote) for remote in remotes]
     return await asyncloop.results(tasks, return_exceptions)
 

@@ -246,6 +246,14 @@ TOGETHER_BODIES = [
     "assert log == [('a', 0), ('a', 1), ('b', 0), ('a', 2), ('b', 1), ('b', 2)]",
     "log = []\ntask = asyncio.create_task(f(log, 1, 0.05))\nasync def own(): await f(log, 2, 0.02)\n"
     "await asyncio.gather(own(), own())\nassert not task.done()\nawait asyncio.sleep(0.04)\nassert task.done()",
+    "log = []\nasync def at_once(): log.append(1)\n"
+    "task = asyncio.create_task(f(log, 1, 0.05))\nawait asyncio.gather(at_once(), at_once())\n"
+    "assert log == [('begin', 1), 1, 1]",
+    "log = []\nboth = asyncio.gather(f(log, 1, 0.01), f(log, 2, 0.02))\nasync def at_once(): log.append(1)\n"
+    "await at_once()\nassert log == [1]\nawait asyncio.sleep(0)\nawait asyncio.sleep(0)\n"
+    "assert len(log) == 3\nawait both",
+    "log = []\nroom = Pool(1)\ntask = asyncio.create_task(room.acquire())\n"
+    "async def own(): await Pool(1).acquire()\nawait asyncio.gather(own(), own())\nassert not task.done()",
     "now = asyncio.get_running_loop().time\nbegin = now()\nasync def own(): await f([], 1, 0.1)\n"
     "await asyncio.gather(own(), own(), own())\nassert 0.09 < now() - begin < 0.25",
 ]
