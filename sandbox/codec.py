@@ -177,6 +177,12 @@ class Packer:
         """A value of this class is about to cross as one of `base`."""
 
 
+def crosses_as(kind: type) -> type | None:
+    """The exact type as which an object of that class, which is another one, crosses, with nothing of the class."""
+    base = next((base for base in _BASES if issubclass(kind, base)), None)
+    return None if base is kind or fields_of(kind) else base
+
+
 def type_name(kind: type) -> str:
     name: str = type.__dict__["__name__"].__get__(kind)
     return name

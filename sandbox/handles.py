@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator
-from types import FrameType
+from types import FrameType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sandbox.codec import LAZY, Uncrossable
@@ -21,6 +21,9 @@ _PRIVATE = ("_sandbox_link", "_sandbox_number", "_sandbox_label")
 _DOC: Any = property(lambda self: self.__getattr__("__doc__"))
 
 
+NAMED_BY = "_sandbox_named_by"  # the link, where a class of named tuples stands for one of the program's
+# What tells whether an object is of one of these classes, of which `type` cannot give the program's.
+FUNCTIONS: dict[Any, str] = {FunctionType: "isfunction", MethodType: "ismethod"}
 TEST = "<test>"  # the file that the code of tests is said to be of
 
 

@@ -10,11 +10,12 @@ import dataclasses
 import inspect
 import sys
 import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
 from sandbox.codec import Uncrossable
-from sandbox.handles import Remote
+from sandbox.handles import FUNCTIONS, NAMED_BY, Remote
 
 # Of `inspect`, what the program's side answers.
 ASKED = (
@@ -30,9 +31,13 @@ class _Type:
     __slots__ = ()
 
     def __call__(self, *args: Any, **names: Any) -> Any:
-        if len(args) != 1 or not isinstance(args[0], Remote):
+        if len(args) != 1 or names:
             return type(*args, **names)
-        return args[0]._sandbox_link.type_of(args[0])
+        (value,) = args
+        if isinstance(value, Remote):
+            return value._sandbox_link.type_of(value)
+        link = getattr(type(value), NAMED_BY, None) if isinstance(value, tuple) else None
+        return type(value) if link is None else link.type_of(value)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(type, name)
@@ -78,8 +83,11 @@ def _one_of(remote: Remote, kind: Any, asked: Callable[[Any, Any], bool]) -> Any
         return any(_one_of(remote, one, asked) for one in kind)
     if kind is object:
         return True
-    if kind is types.FunctionType and asked is isinstance:
-        return remote._sandbox_link.ask("isfunction", remote)
+    if isinstance(kind, type(typing.Iterable)):  # typing's name of a class, as it is without brackets
+        kind = kind.__origin__
+    question = next((question for one, question in FUNCTIONS.items() if one is kind), None)
+    if question is not None and asked is isinstance:
+        return remote._sandbox_link.ask(question, remote)
     if type(kind) is abc.ABCMeta and kind.__name__ in collections.abc.__all__:
         kind = remote._sandbox_link.ask("library", "collections.abc", kind.__name__)
     elif asked is isinstance or not isinstance(kind, type):

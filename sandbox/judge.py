@@ -36,7 +36,7 @@ from sandbox.foresee import bound_names
 from sandbox.handles import Ended, Entry
 from sandbox.lasting import WARM, settings, state, warm_codecs
 from sandbox.library_values import TYPES
-from sandbox.prepared import EARLY, Prepared, prepare_tests, reads_attributes, tell_of_a_class
+from sandbox.prepared import EARLY, Prepared, looks_at_classes, prepare_tests, reads_attributes, tell_of_a_class
 from sandbox.remote import MORE_THAN_IT_HOLDS, Link
 from sandbox.wire import Channel, Closed, Replies, receive_down
 
@@ -320,7 +320,9 @@ def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Out
             error.__traceback__ = error.__context__ = None
             namespace.clear()
         outcome = _outcome(error, link, code)
-        if outcome[0] in ("wrong", "exception") and (text := link.misled()):
+        if outcome[0] in ("wrong", "exception") and (
+            text := link.misled() or link.flattened(error, looks_at_classes(code))
+        ):
             return "infra_error", f"the test itself failed: {text}: {outcome[1]}"[:_MESSAGE_CHARS], ""
         return outcome
     if link.final is None and (text := link.misled(passed=True)):

@@ -26,6 +26,8 @@ _IMPORT = opmap["IMPORT_NAME"]
 _SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 _SETS_ITEM = tuple(opmap[name] for name in ("STORE_SUBSCR", "DELETE_SUBSCR"))
 _SETS = (*_SETS_ATTRIBUTE, opmap["STORE_GLOBAL"])
+_LOOKS = frozenset("type isinstance issubclass str repr ascii format print __class__ __name__ __str__ __repr__".split())
+_LOOKS_AT = tuple(opmap[name] for name in ("IS_OP", "FORMAT_VALUE", "FORMAT_SIMPLE", "CONVERT_VALUE") if name in opmap)
 _BUILTIN_NAMES = frozenset(dir(builtins))
 _BUILTIN_ATTRIBUTES = frozenset(
     name for kind in vars(builtins).values() if isinstance(kind, type) for name in (*dir(kind), "__name__")
@@ -94,6 +96,14 @@ def _with_inner(codes: list[CodeType]) -> list[CodeType]:
     for code in found:
         found += [value for value in code.co_consts if isinstance(value, CodeType)]
     return found
+
+
+def looks_at_classes(code: CodeType) -> bool:
+    """Does this code ask which object a value is, of which class, or what it looks like?"""
+    every = _with_inner([code])
+    return any(not _LOOKS.isdisjoint(one.co_names) for one in every) or _any(
+        _LOOKS_AT, b"".join(one.co_code[::2] for one in every)
+    )
 
 
 def _may_meddle(names: Set[str], operations: bytes) -> bool:

@@ -1,5 +1,6 @@
 """The judge's view of a candidate that lives in another process: calls go out, laundered values come back."""
 
+import re
 from collections.abc import Callable, Generator
 from types import FunctionType
 from typing import Any
@@ -7,6 +8,7 @@ from weakref import WeakValueDictionary
 
 from sandbox import asynctests, functions
 from sandbox.codec import (
+    LAZY,
     MUTABLE,
     TESTS,
     Malformed,
@@ -20,8 +22,8 @@ from sandbox.codec import (
     to_bytes,
     written_out,
 )
-from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, remote_of
-from sandbox.handles import TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
+from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, name_by_program, remote_of
+from sandbox.handles import FUNCTIONS, NAMED_BY, TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
 from sandbox.remote_exceptions import MOST_CLASSES, Exceptions
 from sandbox.shared import Twins, fill, update
 from sandbox.wire import Channel, Closed
@@ -34,6 +36,7 @@ _FINAL = ("step_limit", "memory_limit", "output_limit", "refused")  # no set: th
 _MOST_CALLS = 50_000
 # Items of a result with what is in it twice counted twice: comparing or printing it walks all of them.
 _MOST_ITEMS = 10_000_000
+_NO_ATTRIBUTE = re.compile(r"'(?:\w+\.)*(\w+)' object has no attribute ")
 _ENDING = ("next", "anext")  # operations that may say by StopIteration or the like that something has ended
 _RESUMING = ("send", "throw", "__next__")  # a generator's, which say by StopIteration that it has ended
 _TOO_DEEP = "a result that is nested too deep to be read"
@@ -270,12 +273,21 @@ class Link:
                 self._resuming.add(value._sandbox_number)
         return value
 
-    def type_of(self, remote: Remote) -> Any:
-        """Its class; the entry point, where that is what the tests have as its class."""
+    def type_of(self, remote: Any) -> Any:
+        """Its class; the entry point, where that is what the tests have as its class.
+
+        The judge's own where the library has one of which the tests may know a name.
+        """
         found = self.ask("type", remote)
+        if not isinstance(found, Remote) or not isinstance(remote, Remote):
+            return found
+        if remote._sandbox_label in LAZY:
+            return LAZY[remote._sandbox_label]
+        for kind, question in FUNCTIONS.items():
+            if (isinstance(remote, Entry) or remote._sandbox_label == kind.__name__) and self.ask(question, remote):
+                return kind
         is_entry = (
-            isinstance(found, Remote)
-            and self.entry is not None
+            self.entry is not None
             and remote._sandbox_label == self.entry_point
             and self._number_of(self.entry) == found._sandbox_number
         )
@@ -315,6 +327,24 @@ class Link:
         except BaseException:  # it answers no more
             apart = None
         return f"it collects objects of {apart}, which only the program can compare" if apart is not None else ""
+
+    def flattened(self, error: BaseException, looks: bool) -> str:
+        """Why a test that ended so says nothing: it wanted what an object of a class that the program derived from a
+        built-in one had, and was given the plain value. `looks`: it looks at what values are."""
+        wanted: list[str] = []
+        if name_by_program(error) is None:
+            wanted = sorted(self.named) + ([self.entry_point] if self.of_a_class() else [])
+        try:
+            # The test's, or of the program, to which came back what it had given; its own may have a `__str__`.
+            text = str(error)[:MESSAGE_CHARS] if isinstance(error, AttributeError) else ""
+            found = _NO_ATTRIBUTE.match(text)
+            base = found[1] if found else ""
+            if self.hollow or not (wanted or base):
+                return ""
+            own = self.ask("flattens", base, wanted, looks or bool(base))
+        except BaseException:  # it answers no more
+            own = ""
+        return f"objects of {own[:MESSAGE_CHARS]} cross as plain values" if type(own) is str and own else ""
 
     def _read(self, data: bytes, objects: list[Any], shared: int | None, is_next: bool) -> Any:
         """The value of a reply; raises the exception that the candidate raised, or `Ended`."""
@@ -422,6 +452,7 @@ class Link:
         if kind is None:
             kind = self._classes[name, fields] = named_tuple(name, fields)
             of_program: Any = kind
+            setattr(of_program, NAMED_BY, self)
             of_program.__getattr__ = lambda value, name: self._of_named(value, name)  # a method, with its value
             if len(self._classes) > MOST_CLASSES:
                 self.end("output_limit", f"values of more than {MOST_CLASSES} classes")

@@ -10,6 +10,12 @@ from tests.one_process import LIMITS, assert_judged_alike
 
 SOURCE = """
 from dataclasses import dataclass
+from typing import NamedTuple
+
+class N(NamedTuple):
+    a: int
+
+def named(a): return N(a)
 
 @dataclass
 class P:
@@ -59,6 +65,15 @@ TESTS = [
     "assert issubclass(Twice, P) and issubclass(Twice, object) and not issubclass(P, (int, Twice))",
     "assert issubclass(P, Twice)",
     "import types\nassert isinstance(make, types.FunctionType) and not isinstance(P, types.FunctionType)",
+    "import types\nassert type(make) is types.FunctionType and type(f().me) is types.MethodType",
+    "import types\nassert type(count(1)) is types.GeneratorType and isinstance(f().me, types.MethodType)",
+    "import types\nassert isinstance(make, types.MethodType)",
+    "import typing\nassert isinstance(count(1), typing.Generator) and isinstance(make, typing.Callable)",
+    "import typing\nassert isinstance(make(1), typing.Iterable)",
+    "import typing\nassert isinstance(make(1), typing.Callable)",
+    "assert type(named(1)) is N and type(named(1)) is not tuple and {type(one) for one in [named(1), named(2)]} == {N}",
+    "assert type(named(1))(5).a == 5 and type(named(1)).__name__ == 'N' and isinstance(named(1), N)",
+    "assert type(named(1)) is tuple",
     "import inspect\nassert inspect.isgenerator(count(1)) and inspect.isgeneratorfunction(count)",
     "import inspect\nassert inspect.isgeneratorfunction(make)",
     "import inspect\nassert inspect.isclass(P) and inspect.isfunction(make) and inspect.ismethod(f().me)",
@@ -112,3 +127,63 @@ def test_what_a_test_sets_on_these_is_gone_for_the_next_program(meddles: str) ->
     after = "import inspect\nassert not inspect.isclass(make(1)) and not hasattr(type, 'kept')"
     programs = [Program(SOURCE, "function", (Test(test),), "f") for test in (f"f()\n{meddles}", after)]
     assert [result.status for result in run_many(programs, limits=LIMITS, workers=1)] == ["passed", "passed"]
+
+
+PLAIN = """
+from collections import OrderedDict
+from enum import Enum, IntEnum
+
+class Recent(OrderedDict):
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+    def put(self, key, value): self[key] = value
+
+class Vector(list):
+    def __add__(self, other): return Vector([a + b for a, b in zip(self, other)])
+
+class Level(IntEnum):
+    LOW = 1
+    HIGH = 2000
+
+class State(str, Enum):
+    ON = 'on'
+
+def f(): return Level.HIGH
+def name_of(level): return level.name
+def recent(): return Recent(3)
+def numbers(): return [1]
+"""
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "seen = Recent(2)\nseen.put(1, 2)\nassert seen[1] == 2",
+        "assert recent().size == 3",
+        "assert Vector([1]) + Vector([2]) == [3]",
+        "assert Level.LOW.name == 'LOW'",
+        "assert f().name == 'HIGH'",
+        "assert f() is Level.HIGH",
+        "assert isinstance(f(), Level)",
+        "assert type(f()) is Level",
+        "assert State.ON.value == 'on'",
+        "assert repr(State.ON) == \"<State.ON: 'on'>\"",
+        "assert name_of(Level.LOW) == 'LOW'",
+    ],
+)
+def test_what_a_plain_value_has_no_more_is_no_evidence(test: str) -> None:
+    """A right program may give an object of a class that it derived from a built-in one, which crosses without it."""
+    (result,) = run_many([Program(PLAIN, "function", (Test(test),), "f")], limits=LIMITS, workers=1)
+    assert result.status == "infra_error", result
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_what_a_plain_value_still_is_is_judged(mode: Any) -> None:
+    tests = [
+        "assert f() == Level.HIGH and Level.LOW < f() and max(Level) == 2000 and len(recent()) == 0",
+        "assert f() == Level.LOW",
+        "assert numbers() == [2]",
+        "assert name_of(Level.LOWER) == 'LOW'",
+    ]
+    assert_judged_alike([(PLAIN, test) for test in tests], mode)
