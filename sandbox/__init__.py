@@ -12,8 +12,8 @@ Covered, by which wall, and the tests that show it to hold
   names, attributes, special methods and modules are refused before it runs, or, where only the running program shows
   it, when it happens; a refusal cannot be caught. Loop turns and function entries are counted exactly, the same on
   every machine and on Python 3.11 to 3.13. Output is capped; chance, hashes of strings and the time (in UTC, a tenth
-  of a microsecond a step, besides what is slept) repeat themselves. This layer is policy, determinism and clear
-  errors. It is not the boundary: assume that it can be broken; readers of its source have broken it before.
+  of a microsecond a step, one to read it, besides what is slept) repeat themselves. This layer is policy, determinism
+  and clear errors. It is not the boundary: assume that it can be broken; readers of its source have broken it before.
   `tests/test_sandbox_escapes.py` and `test_sandbox_attacks.py` hold a program for every class of attack, with the rule
   that stops it; `test_sandbox_differential.py` and `test_sandbox_pythons.py` that it changes nothing else.
 * The operating-system layer (`harden`, `syscalls`, `worker`, `pool`): the boundary. A uid of its own (when started by

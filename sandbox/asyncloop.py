@@ -20,6 +20,9 @@ class Clock(Protocol):
 
     slept: float
 
+    def clock(self) -> float:
+        """Seconds, as the time that coroutines read."""
+
 
 class CancelledError(Exception):
     """asyncio.CancelledError; nothing cancels a task here but wait_for."""
@@ -108,7 +111,7 @@ class Loop:
             self.running = False
 
     def time(self) -> float:
-        return self.clock.slept
+        return self.clock.clock()
 
     def stuck(self) -> None:
         refuse("waiting", "every coroutine waits for another one")

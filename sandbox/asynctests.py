@@ -20,6 +20,9 @@ from sandbox.handles import Awaited, Remote
 class _Clock:
     slept = 0.0
 
+    def clock(self) -> float:
+        return self.slept
+
 
 class _OwnTask(asyncwaits.Task):
     """A task of the tests'. What it has not would have been there: that is no answer of the program's."""

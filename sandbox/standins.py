@@ -21,6 +21,8 @@ from sandbox.streams import Input, InputBuffer, Output, TextOutput
 _INT_DIGITS = 4300  # CPython's own default
 _RECURSION = sys.getrecursionlimit()
 _STEP_SECONDS = 1e-7  # what a step takes on the program's clock
+# And to read it, or two readings, rounded as times since 1970 are, would be less apart than what is slept in between.
+_READING_SECONDS = 1e-6
 # Bytes of C stack that a level of recursion through C code commonly needs (lru_cache, __repr__, operators: 400 to 900
 # measured on 3.11; a sort inside a sort 1,600). 300,000 of the largest fit the default limit of memory.
 _STACK_PER_FRAME = 1_000
@@ -70,6 +72,7 @@ class System:
         vars(self.sys).update(self._sys_names(), __getattr__=modules._absent("sys"))
         self.at_exit: list[tuple[Any, Any, Any]] = []
         self.slept = 0.0
+        self.readings = 0
         self.recursion_limit = 1000
         self.deepest = max(1000, recursion_cap())  # asked once: every call of the program's comes by
         self.base_depth = 0
@@ -240,8 +243,9 @@ class System:
     # The rest
 
     def clock(self) -> float:
-        """Seconds on the program's own clock: its steps and its sleeps."""
-        return self.world.steps * _STEP_SECONDS + self.slept
+        """Seconds on the program's own clock: its steps, its sleeps, and what it takes to read it."""
+        self.readings += 1
+        return self.world.steps * _STEP_SECONDS + self.readings * _READING_SECONDS + self.slept
 
     def sleep(self, seconds: float, /) -> None:
         if seconds < 0:

@@ -27,6 +27,16 @@ def timed(g):
         wrapper.last = time.perf_counter() - start
         return found
     return wrapper
+async def napped(seconds):
+    start = asyncio.get_running_loop().time(), time.time()
+    await asyncio.sleep(seconds)
+    return min(asyncio.get_running_loop().time() - start[0], time.time() - start[1])
+def slept(seconds, clock):
+    start = getattr(time, clock)()
+    time.sleep(seconds)
+    return getattr(time, clock)() - start
+class Event:
+    def __init__(self): self.at = time.time()
 class Cache:
     """Forgets what is older than `ttl` seconds."""
     def __init__(self, ttl): self.ttl, self.kept = ttl, {}
@@ -37,6 +47,10 @@ class Cache:
 '''
 LASTS = "import time\nstart = time.{0}()\n{1}\ntaken = time.{0}() - start\nassert {2}"
 TESTS = [
+    "assert all(slept(n / 100, clock) >= n / 100 for n in range(1, 8) for clock in ('time', 'monotonic'))",
+    "import asyncio\nassert all(asyncio.run(napped(n / 100)) >= n / 100 for n in range(1, 8))",
+    "import time\nfirst = Event()\ntime.sleep(0.01)\nassert Event().at - first.at >= 0.01",
+    "assert slept(0.01, 'time') < 0.01",
     *(LASTS.format(clock, "f(0.05)", "taken >= 0.04") for clock in ("time", "monotonic", "perf_counter")),
     LASTS.format("monotonic", "f(0.05)", "taken < 0.02"),
     LASTS.format("perf_counter", "f(0)", "taken < 0.04"),

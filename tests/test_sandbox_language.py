@@ -1325,8 +1325,8 @@ def test_now_and_today_follow_the_programs_own_clock_in_utc() -> None:
     assert first.status == "ended", first.message
     assert first.stdout == run(TIMES).stdout
     assert first.stdout.splitlines() == [
-        "2023-11-14 22:13:20 1:00:00.010000 2023-11-14 True 1",
-        "2023-11-14 1:00:00.010000 1970-01-01 00:00:00 0:00:00",
+        "2023-11-14 22:13:20.000001 1:00:00.010001 2023-11-14 True 1",
+        "2023-11-14 1:00:00.010006 1970-01-01 00:00:00 0:00:00",
         "True",
         "2023 E",
         "(4, [1]) mine",
