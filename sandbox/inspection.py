@@ -84,7 +84,7 @@ def _one_of(remote: Remote, kind: Any, asked: Callable[[Any, Any], bool]) -> Any
     if kind is object:
         return True
     if isinstance(kind, type(typing.Iterable)):  # typing's name of a class, as it is without brackets
-        kind = kind.__origin__
+        kind = typing.get_origin(kind)
     question = next((question for one, question in FUNCTIONS.items() if one is kind), None)
     if question is not None and asked is isinstance:
         return remote._sandbox_link.ask(question, remote)

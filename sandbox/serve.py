@@ -19,7 +19,7 @@ import operator
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import CodeType, FunctionType
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sandbox.codec import (
     FUNCTION_VARIABLES,
@@ -348,11 +348,18 @@ class Service:
         return self.handles[number]
 
     def _named(self, name: str, fields: tuple[str, ...]) -> type:
-        """The program's own class of named tuples, where it has one of that name, or a new one."""
-        own = self.world.namespace.get(name)
-        if isinstance(own, type) and issubclass(own, tuple) and fields_of(own) == fields:
-            return own
-        return self.world.named_tuple(name, fields)
+        """The program's own class of named tuples, where it has one of that name, or a new one.
+
+        It may have it by another name, or in one of its classes.
+        """
+        own: Any = self.world.namespace.get(name)
+        if _has_items(own, fields):
+            return cast(type, own)
+        kinds = list(self.world.namespace.values())
+        for kind in filter(lambda value: issubclass(type(value), type), tuple(kinds)):
+            kinds += type.__dict__["__dict__"].__get__(kind).values()
+        own = next((kind for kind in kinds if _has_items(kind, fields) and type_name(kind) == name), None)
+        return self.world.named_tuple(name, fields) if own is None else cast(type, own)
 
     def _made(self, number: int, text: str, *variables: dict[str, Any]) -> Any:
         """A function that the tests hand in, with variables of theirs: the same one for the same of theirs."""
@@ -471,6 +478,11 @@ class Service:
         except BaseException as second:  # its own __str__ failed, or ran into the limit
             text = f"(no message: {str.__str__(type(second).__name__)})"  # a name may have a `__format__`
         return str.__str__(text)[:_MESSAGE_CHARS]  # str() may give a subclass of the program's
+
+
+def _has_items(kind: Any, fields: tuple[str, ...]) -> bool:
+    """Is it a class of tuples whose items have these names?"""
+    return issubclass(type(kind), type) and issubclass(kind, tuple) and fields_of(kind) == fields
 
 
 def _let_go(error: BaseException | None) -> None:

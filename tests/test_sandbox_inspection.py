@@ -17,6 +17,13 @@ class N(NamedTuple):
 
 def named(a): return N(a)
 
+Edge = NamedTuple("E", [("a", int)])
+def edge(): return Edge(1)
+
+class Walks:
+    Step = NamedTuple("Step", [("a", int)])
+    def step(self): return Walks.Step(1)
+
 @dataclass
 class P:
     x: int
@@ -74,6 +81,9 @@ TESTS = [
     "assert type(named(1)) is N and type(named(1)) is not tuple and {type(one) for one in [named(1), named(2)]} == {N}",
     "assert type(named(1))(5).a == 5 and type(named(1)).__name__ == 'N' and isinstance(named(1), N)",
     "assert type(named(1)) is tuple",
+    "assert isinstance(edge(), Edge) and type(edge()) is Edge and not isinstance(edge(), (N, Walks.Step))",
+    "assert isinstance(Walks().step(), Walks.Step) and type(Walks().step()) is Walks.Step",
+    "assert isinstance(edge(), N)",
     "import inspect\nassert inspect.isgenerator(count(1)) and inspect.isgeneratorfunction(count)",
     "import inspect\nassert inspect.isgeneratorfunction(make)",
     "import inspect\nassert inspect.isclass(P) and inspect.isfunction(make) and inspect.ismethod(f().me)",
