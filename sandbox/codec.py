@@ -3,8 +3,8 @@
 A value becomes a JSON tree: None, bool, int, float and str stand for themselves; everything else is a list whose first
 item is a tag of one letter (`_PACK` below, and `library_values` for types of the library's). Mutable containers are
 numbered in the order they are met, so that cycles and aliases survive, and so that one which comes back is the same
-object again (`shared`). Subclasses of a builtin cross as that builtin (`_BASES`), which is
-what disarms an `__eq__` that is always True; a named tuple with the names of its items, and nothing of its class.
+object again (`shared`). Subclasses of a builtin cross as that builtin (`_BASES`), which disarms an `__eq__` that is
+always True, and with their name where they override anything; a named tuple with the names of its items alone.
 The reading side trusts nothing: any tree that the writing side could not have made is `Malformed`.
 """
 
@@ -63,6 +63,7 @@ _BASES: tuple[type, ...] = (
     *(frozenset, set, deque, list, array, Fraction, Decimal, datetime, date, time, timedelta),
 )
 
+_NO_METHODS = frozenset("__init__ __new__ __doc__ __module__ __dict__ __class_getitem__ __init_subclass__".split())
 _FIELDS_CHARS = 4096  # of the names of a named tuple's items; the class that is made of them takes some times that
 _DIGITS = 4300  # the interpreter's own limit for ints as decimals
 
@@ -170,11 +171,18 @@ class Packer:
                 if id(value) in self.numbers:
                     return ["r", self.numbers[id(value)]]
                 self.number(value)  # itself, and not the copy of an exact type
-                return _PACK[base](self, _exact(base, value))
+                tree = _PACK[base](self, _exact(base, value))
+                return ["b", name, tree] if self.bounded and _overrides(kind, base) else tree
         return self.foreign(value)
 
     def subclass(self, kind: type, base: type, name: str, fields: tuple[str, ...]) -> None:
         """A value of this class is about to cross as one of `base`."""
+
+
+def _overrides(kind: type, base: type) -> bool:
+    """Does anything below `base` do otherwise what an exact one does too?"""
+    below = kind.__mro__[: kind.__mro__.index(base)]
+    return any(name not in _NO_METHODS and hasattr(base, name) for one in below for name in vars(one))
 
 
 def crosses_as(kind: type) -> type | None:
@@ -306,6 +314,7 @@ class Unpacker:
         self.objects: list[Any] = [] if known is None else known
         self.aliased = False  # something in it stands in two places
         self.viewing = False  # there is a view of a dictionary in it
+        self.derived = set[str]()  # names of classes that do otherwise what the plain values do that came of them
 
     def unpack(self, tree: Tree) -> Any:
         if type(tree) is not list:
@@ -434,6 +443,14 @@ def _handle(u: Unpacker, tree: Tree) -> Any:
     return u.handle(number, label)
 
 
+def _unpack_derived(u: Unpacker, tree: Tree) -> Any:
+    _, name, plain = tree
+    if type(name) is not str:
+        raise Malformed("a class without a name")
+    u.derived.add(name)
+    return u.unpack(plain)
+
+
 _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "L": _unpack_list,
     "T": lambda u, t: tuple(u.unpack_all(t[1:])),
@@ -451,6 +468,7 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "c": lambda u, t: complex(float(t[1]), float(t[2])),
     "E": lambda u, t: ...,
     "f": _unpack_nan,
+    "b": _unpack_derived,
     "h": _handle,
     "j": _unpack_function,
     "r": _known,

@@ -85,6 +85,7 @@ class Link:
         self.entry: Entry | None = None
         self.texts: tuple[str, ...] = ()  # of the tests
         self.of_a_class: Callable[[], bool] = lambda: False
+        self.derived: set[str] = set()  # classes of the program's of which only plain values came, that do otherwise
         self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
         self._resuming: set[int] = set()  # numbers of handles on methods by which a test takes a generator's next item
         self._hashes: dict[int, int] = {}  # of the handles with these numbers
@@ -254,6 +255,7 @@ class Link:
         self.variables.clear()
         self._function_numbers.clear()
         self.collected.clear()
+        self.derived.clear()
         self._hashes.clear()
         self._classes.clear()
         self.exceptions.clear()
@@ -321,6 +323,9 @@ class Link:
         """
         if not passed and self.twins.lent_changed():
             return "it changes what the program holds, where it has a copy"
+        flat = next(filter(self.names, sorted(self.derived)), "")
+        if flat:
+            return f"objects of {flat[:MESSAGE_CHARS]} cross as plain values, which do otherwise"
         among = self.hashed if self.collected else {}
         try:
             apart = next((label for label, one in among.items() if self.ask("defines", one, "__eq__")), None)
@@ -413,6 +418,7 @@ class Link:
             raise Malformed(f"a reply that makes no sense: {type(fault).__name__}") from None
         finally:
             self._came = None
+        self.derived |= unpacker.derived
         if unpacker.viewing:  # to compare a view with a set is to look for what it shows
             self.collected |= came
         self.aliased = self.aliased or unpacker.aliased
