@@ -755,7 +755,7 @@ for _holder in ("contextlib.contextmanager", "functools.lru_cache"):
     contained(
         f"the time by {_holder}",
         "ended",
-        "2023-11-14 22:13:20\n2023-11-14\n",
+        "2023-11-14 22:13:20.000001\n2023-11-14\n",
         "import contextlib, datetime, functools\n"
         f"print({_holder}(datetime.datetime).now(datetime.datetime))\nprint({_holder}(datetime.date).today(datetime.date))",
     )
