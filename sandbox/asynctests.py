@@ -69,9 +69,10 @@ class _Loop(asyncloop.Loop):
         """Each of its coroutines that can, once; if nobody can here or there, until the first one wakes."""
         now = self.clock.slept
         if self.asked != self.link.calls or now >= self.wakes:
-            found = self.link.ask("pass_time", now - self.told)
+            behind, self.told = now - self.told, now
+            found = self.link.ask("pass_time", behind)
             seconds = found if type(found) is float and found >= 0 else math.inf
-            self.told, self.wakes = now, now + seconds
+            self.wakes = now + seconds
             if seconds == 0:
                 self._end_the_waiting()
             self.asked = self.link.calls
@@ -121,8 +122,15 @@ def nobody_else() -> bool:
     return not (_LOOP.ready or _LOOP.sleeping or _LOOP.waiting)
 
 
+def tell_time(link: Any) -> None:
+    """Let the program's clock say what the tests' does: what it is asked now, it is asked at that time."""
+    if _LOOP.program is link and _LOOP.clock.slept > _LOOP.told:
+        behind, _LOOP.told = _LOOP.clock.slept - _LOOP.told, _LOOP.clock.slept
+        link.ask("clock", behind)
+
+
 def catch_up(link: Any) -> None:
-    """Tell the program of the time that has passed for the tests."""
+    """Let the program's coroutines go on for the time that has passed for the tests."""
     if _LOOP.link is link and _LOOP.clock.slept > _LOOP.told:
         behind, _LOOP.told = _LOOP.clock.slept - _LOOP.told, _LOOP.clock.slept
         link.ask("sleep", behind)

@@ -160,6 +160,7 @@ class Link:
             packer = _TestsPacker(self, [])
             data = to_bytes(packer, lambda: [operation, None, None, None, *build(packer)])
             return self._asked(data, packer.objects, None, is_next)
+        asynctests.tell_time(self)
         self.exceptions.drop_ended()
         for variables in filter(None, self.variables):
             variables.read()

@@ -73,6 +73,17 @@ TESTS = [
     "    await asyncio.gather(own(), own())\n    assert 0.09 <= time.time() - start < 0.19\nasyncio.run(main())",
     "import asyncio, time\nasync def main():\n    start = time.time()\n    time.sleep(0.03)\n    await nap(0.03)\n"
     "    await asyncio.sleep(0.03)\n    assert time.time() - start >= 0.085\nasyncio.run(main())",
+    "import asyncio\nasync def main():\n    c = Cache(0.05)\n    c.put('a', 1)\n    assert c.get('a') == 1\n"
+    "    await asyncio.sleep(0.1)\n    assert c.get('a') is None\nasyncio.run(main())",
+    "import asyncio\nasync def main():\n    other = asyncio.create_task(nap(0.3))\n    await asyncio.sleep(0)\n"
+    "    c = Cache(0.05)\n    c.put('a', 1)\n    await asyncio.sleep(0.1)\n    assert c.get('a') is None\n"
+    "    await other\nasyncio.run(main())",
+    "import asyncio, time\nasync def own():\n    await asyncio.sleep(0.1)\n    await nap(0.1)\nasync def main():\n"
+    "    start = time.time()\n    await asyncio.gather(own(), nap(0.1))\n    assert time.time() - start >= 0.19\n"
+    "asyncio.run(main())",
+    "import asyncio\ndone = []\nasync def own(x):\n    await asyncio.sleep(0.2)\n    await nap(0.2)\n"
+    "    done.append(x)\nasync def short():\n    await nap(0.3)\n    done.append(0)\n"
+    "async def main(): await asyncio.gather(own(1), own(2), short())\nasyncio.run(main())\nassert done == [0, 1, 2]",
 ]
 
 
