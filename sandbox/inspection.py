@@ -1,19 +1,23 @@
 """What tests ask of a value by functions that look at its class: of a program's object the handle's own would answer.
 
-`type`, `isinstance` and `dataclasses.fields` have C code, or ask for no attribute that a handle could pass on. So the
-tests have functions in their place that ask the program where they are given one of its objects.
+`type`, `isinstance` and `dataclasses.fields` have C code, or ask for no attribute that a handle could pass on; and a
+handle has every special method, whatever the object has. So the tests have functions in their place that ask the
+program where they are given one of its objects.
 """
 
 import abc
 import collections.abc
+import contextlib
 import dataclasses
 import inspect
+import numbers
 import sys
 import types
 import typing
 from collections.abc import Callable
 from typing import Any
 
+from sandbox import policy
 from sandbox.codec import Uncrossable
 from sandbox.handles import FUNCTIONS, NAMED_BY, Remote
 
@@ -22,6 +26,7 @@ ASKED = (
     "isasyncgen isasyncgenfunction isawaitable isclass iscoroutine iscoroutinefunction isfunction isgenerator "
     "isgeneratorfunction ismethod"
 ).split()
+_ABSTRACT = (collections.abc, contextlib, numbers)  # modules of classes that say by methods, or a list, what is theirs
 _OF_DATACLASSES = "asdict astuple fields is_dataclass replace".split()
 
 
@@ -79,21 +84,43 @@ def _issubclass(value: Any, kind: Any, /) -> Any:
 
 
 def _one_of(remote: Remote, kind: Any, asked: Callable[[Any, Any], bool]) -> Any:
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        kind = typing.get_args(kind)
     if type(kind) is tuple:
         return any(_one_of(remote, one, asked) for one in kind)
     if kind is object:
         return True
     if isinstance(kind, type(typing.Iterable)):  # typing's name of a class, as it is without brackets
         kind = typing.get_origin(kind)
+    if isinstance(kind, type(typing.Protocol)) and getattr(kind, "_is_runtime_protocol", False):
+        return all(remote._sandbox_link.ask("hasattr", remote, name) for name in _names_of_protocol(kind))
     question = next((question for one, question in FUNCTIONS.items() if one is kind), None)
     if question is not None and asked is isinstance:
         return remote._sandbox_link.ask(question, remote)
-    if type(kind) is abc.ABCMeta and kind.__name__ in collections.abc.__all__:
-        kind = remote._sandbox_link.ask("library", "collections.abc", kind.__name__)
+    room = next((room for room in _ABSTRACT if vars(room).get(getattr(kind, "__name__", "")) is kind), None)
+    if type(kind) is abc.ABCMeta and room is not None and kind.__name__ in policy.MODULES[room.__name__]:
+        kind = remote._sandbox_link.ask("library", room.__name__, kind.__name__)
     elif asked is isinstance or not isinstance(kind, type):
         return asked(remote, kind)
     parts = (kind, remote) if asked is isinstance else (remote, kind)
     return remote._sandbox_link.ask(asked.__name__, *parts)
+
+
+def _names_of_protocol(kind: Any) -> list[str]:
+    """What an object of such a class has."""
+    own: Any = typing
+    return sorted(own._get_protocol_attrs(kind))
+
+
+def _hasattr(value: Any, name: str, /) -> Any:
+    """Of what a handle passes on anyway, it is the same question."""
+    return value._sandbox_link.ask("hasattr", value, name) if isinstance(value, Remote) else hasattr(value, name)
+
+
+def _getattr(value: Any, name: str, /, *default: Any) -> Any:
+    if isinstance(value, Remote) and default and not _hasattr(value, name):
+        return default[0]
+    return getattr(value, name, *default)
 
 
 def _callable(value: Any, /) -> Any:
@@ -116,6 +143,8 @@ BUILTINS: dict[str, Any] = {
     "isinstance": _isinstance,
     "issubclass": _issubclass,
     "callable": _callable,
+    "hasattr": _hasattr,
+    "getattr": _getattr,
     "dir": _dir,
 }
 

@@ -89,6 +89,7 @@ def _defines(value: Any, name: str) -> bool:
 _OPERATIONS: dict[str, Callable[..., Any]] = {
     "getattr": getattr,
     "setattr": _set_attribute,
+    "hasattr": hasattr,
     "delattr": _delete_attribute,
     "defines": _defines,
     "getitem": operator.getitem,

@@ -52,6 +52,10 @@ def total(*values): return sum(values)
 async def wait(): return 1
 async def waits(): yield 1
 """
+PROTOCOL = (
+    "from typing import Protocol, runtime_checkable\n"
+    "@runtime_checkable\nclass Long(Protocol):\n    def __iter__(self): ..."
+)
 TESTS = [
     "assert type(make(1)) is P and type(make(1)) == P and type(make(1)) is not Twice and type(make) is not P",
     "assert type(Twice(1)) is P",
@@ -78,6 +82,25 @@ TESTS = [
     "import typing\nassert isinstance(count(1), typing.Generator) and isinstance(make, typing.Callable)",
     "import typing\nassert isinstance(make(1), typing.Iterable)",
     "import typing\nassert isinstance(make(1), typing.Callable)",
+    *(
+        f"assert {question}"
+        for name in ("__iter__", "__next__", "__len__", "__call__", "__enter__", "__await__", "__contains__", "__int__")
+        for one in ("make(1)", "Walk()", "f()", "P", "make", "count(1)")
+        for question in (f"hasattr({one}, '{name}')", f"getattr({one}, '{name}', None)")
+    ),
+    "assert hasattr(make(1), 'x') and not hasattr(make(1), 'z') and getattr(make(1), 'z', 3) == 3",
+    *(
+        f"{imported}\nassert isinstance({one}, {kind})"
+        for imported, kind in (
+            ("from collections.abc import Iterator, Sized", "Iterator | Sized"),
+            ("from typing import Iterable, Optional", "Optional[Iterable]"),
+            ("from contextlib import AbstractContextManager", "AbstractContextManager"),
+            ("from typing import SupportsInt", "SupportsInt"),
+            ("from numbers import Number", "Number"),
+            (PROTOCOL, "Long"),
+        )
+        for one in ("make(1)", "Walk()", "f()")
+    ),
     "assert type(named(1)) is N and type(named(1)) is not tuple and {type(one) for one in [named(1), named(2)]} == {N}",
     "assert type(named(1))(5).a == 5 and type(named(1)).__name__ == 'N' and isinstance(named(1), N)",
     "assert type(named(1)) is tuple",
