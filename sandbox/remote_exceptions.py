@@ -124,7 +124,7 @@ class Exceptions:
     def lent_tree(self, error: BaseException) -> Tree:
         """One that the program gets; None where it is no such one."""
         args = plain_args(error)
-        if args is None:
+        if args is None or _has_more(error):
             return None
         number = self._lend(error)
         self._told[number] = error.args
@@ -152,6 +152,12 @@ class Exceptions:
             if len(self._kinds) > MOST_CLASSES:
                 self.link.end("output_limit", f"values of more than {MOST_CLASSES} classes")
         return self._kinds[number]
+
+
+def _has_more(error: BaseException) -> bool:
+    """Has the test given it what its arguments do not say: attributes, notes, or the name of a file?"""
+    named = isinstance(error, OSError) and error.filename is not None
+    return named or any(name[:9] != "_sandbox_" for name in names_of(error))
 
 
 def _can_be_shown(kind: type, values: list[Any]) -> bool:

@@ -376,7 +376,9 @@ class Service:
         if number not in self.lent:
             self.lent[number] = error = TYPES[names[0]](*with_tuples(args))
             self.lent_numbers[id(error)] = number
-        elif repr(with_tuples(args)) != repr(self.lent[number].args):
+        elif repr(with_tuples(args)) == repr(self.told[number]):  # the program may have others, which do not cross
+            return self.lent[number]
+        else:
             self.lent[number].args = with_tuples(args)
         self.told[number] = self.lent[number].args
         return self.lent[number]

@@ -333,3 +333,24 @@ HELD_TESTS = [
 @pytest.mark.parametrize("mode", ["isolated", "fast"])
 def test_exceptions_of_tests_come_back_as_the_same(mode: Any) -> None:
     assert_judged_alike([(HELD, HELD_START + test) for test in HELD_TESTS], mode)
+
+
+def test_arguments_that_the_program_gave_a_test_s_exception_stay_where_they_do_not_cross() -> None:
+    source = "def f(e): e.args = ([1, 2],)\ndef first(e): return e.args[0]"
+    test = "e = ValueError('a')\nf(e)\nassert first(e) == [1, 2]"
+    assert_judged_alike([(source, test)], "isolated")
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "e = FileNotFoundError(2, 'No such file', 'a.txt')\nassert f(e) == str(e)",
+        "e = ValueError('x')\ne.code = 3\nassert f(e) == 'x'",
+        "e = ValueError('x')\ne.add_note('y')\nassert f(e) == 'x'",
+    ],
+)
+def test_an_exception_of_a_test_s_that_is_more_than_its_arguments_does_not_cross(test: str) -> None:
+    (result,) = run_many(
+        [Program("def f(e): return str(e)", "function", (Test(f"f(1)\n{test}"),), "f")], limits=LIMITS, workers=1
+    )
+    assert result.status == "infra_error" and "cannot cross" in str(result.error_message)
