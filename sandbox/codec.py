@@ -167,12 +167,13 @@ class Packer:
                 if base is tuple and _nameable(name, fields, tuple.__len__(value)):
                     return ["V", name, list(fields), *self.pack_all(list(tuple.__iter__(value)))]
                 if base not in MUTABLE:
-                    return self.pack(_exact(base, value))
-                if id(value) in self.numbers:
+                    tree = self.pack(_exact(base, value))
+                elif id(value) in self.numbers:
                     return ["r", self.numbers[id(value)]]
-                self.number(value)  # itself, and not the copy of an exact type
-                tree = _PACK[base](self, _exact(base, value))
-                return ["b", name, tree] if self.bounded and _overrides(kind, base) else tree
+                else:
+                    self.number(value)  # itself, and not the copy of an exact type
+                    tree = _PACK[base](self, _exact(base, value))
+                return ["b", name, base in MUTABLE and _overrides(kind, base), tree] if self.bounded else tree
         return self.foreign(value)
 
     def subclass(self, kind: type, base: type, name: str, fields: tuple[str, ...]) -> None:
@@ -183,12 +184,6 @@ def _overrides(kind: type, base: type) -> bool:
     """Does anything below `base` do otherwise what an exact one does too?"""
     below = kind.__mro__[: kind.__mro__.index(base)]
     return any(name not in _NO_METHODS and hasattr(base, name) for one in below for name in vars(one))
-
-
-def crosses_as(kind: type) -> type | None:
-    """The exact type as which an object of that class, which is another one, crosses, with nothing of the class."""
-    base = next((base for base in _BASES if issubclass(kind, base)), None)
-    return None if base is kind or fields_of(kind) else base
 
 
 def type_name(kind: type) -> str:
@@ -314,7 +309,8 @@ class Unpacker:
         self.objects: list[Any] = [] if known is None else known
         self.aliased = False  # something in it stands in two places
         self.viewing = False  # there is a view of a dictionary in it
-        self.derived = set[str]()  # names of classes that do otherwise what the plain values do that came of them
+        self.flat: dict[str, str] = {}  # classes of which plain values came, and the names of theirs
+        self.derived = set[str]()  # those of them that do otherwise what the plain values do
 
     def unpack(self, tree: Tree) -> Any:
         if type(tree) is not list:
@@ -444,11 +440,14 @@ def _handle(u: Unpacker, tree: Tree) -> Any:
 
 
 def _unpack_derived(u: Unpacker, tree: Tree) -> Any:
-    _, name, plain = tree
-    if type(name) is not str:
+    _, name, overrides, plain = tree
+    value = u.unpack(plain)
+    if type(name) is not str or type(overrides) is not bool:
         raise Malformed("a class without a name")
-    u.derived.add(name)
-    return u.unpack(plain)
+    u.flat[name] = type(value).__name__
+    if overrides:
+        u.derived.add(name)
+    return value
 
 
 _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {

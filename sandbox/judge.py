@@ -320,9 +320,10 @@ def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Out
             error.__traceback__ = error.__context__ = None
             namespace.clear()
         outcome = _outcome(error, link, code)
-        if outcome[0] in ("wrong", "exception") and (
-            text := link.misled() or link.flattened(error, looks_at_classes(code))
-        ):
+        if outcome[0] not in ("wrong", "exception"):
+            return outcome
+        text = link.misled() or (link.flattened(error, looks_at_classes(code)) if link.flat else "")
+        if text:
             return "infra_error", f"the test itself failed: {text}: {outcome[1]}"[:_MESSAGE_CHARS], ""
         return outcome
     if link.final is None and (text := link.misled(passed=True)):

@@ -36,6 +36,7 @@ _FINAL = ("step_limit", "memory_limit", "output_limit", "refused")  # no set: th
 _MOST_CALLS = 50_000
 # Items of a result with what is in it twice counted twice: comparing or printing it walks all of them.
 _MOST_ITEMS = 10_000_000
+_NUMBERS = ("int", "float", "str")
 _NO_ATTRIBUTE = re.compile(r"'(?:\w+\.)*(\w+)' object has no attribute ")
 _ENDING = ("next", "anext")  # operations that may say by StopIteration or the like that something has ended
 _RESUMING = ("send", "throw", "__next__")  # a generator's, which say by StopIteration that it has ended
@@ -85,7 +86,8 @@ class Link:
         self.entry: Entry | None = None
         self.texts: tuple[str, ...] = ()  # of the tests
         self.of_a_class: Callable[[], bool] = lambda: False
-        self.derived: set[str] = set()  # classes of the program's of which only plain values came, that do otherwise
+        self.flat: dict[str, str] = {}  # classes of the program's of which only plain values came, and what these are
+        self.derived: set[str] = set()  # those that do otherwise what such values do
         self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
         self._resuming: set[int] = set()  # numbers of handles on methods by which a test takes a generator's next item
         self._hashes: dict[int, int] = {}  # of the handles with these numbers
@@ -257,6 +259,7 @@ class Link:
         self._function_numbers.clear()
         self.collected.clear()
         self.derived.clear()
+        self.flat.clear()
         self._hashes.clear()
         self._classes.clear()
         self.exceptions.clear()
@@ -337,20 +340,15 @@ class Link:
     def flattened(self, error: BaseException, looks: bool) -> str:
         """Why a test that ended so says nothing: it wanted what an object of a class that the program derived from a
         built-in one had, and was given the plain value. `looks`: it looks at what values are."""
-        wanted: list[str] = []
-        if name_by_program(error) is None:
-            wanted = sorted(self.named) + ([self.entry_point] if self.of_a_class() else [])
-        try:
-            # The test's, or of the program, to which came back what it had given; its own may have a `__str__`.
-            text = str(error)[:MESSAGE_CHARS] if isinstance(error, AttributeError) else ""
-            found = _NO_ATTRIBUTE.match(text)
-            base = found[1] if found else ""
-            if self.hollow or not (wanted or base):
-                return ""
-            own = self.ask("flattens", base, wanted, looks or bool(base))
-        except BaseException:  # it answers no more
-            own = ""
-        return f"objects of {own[:MESSAGE_CHARS]} cross as plain values" if type(own) is str and own else ""
+        # The test's, or of the program, to which came back what it had given; its own may have a `__str__`.
+        lacking = _NO_ATTRIBUTE.match(str(error)[:MESSAGE_CHARS]) if type(error) is AttributeError else None
+        own = name_by_program(error) is None
+        for name, plain in self.flat.items():
+            # What a member of an Enum is besides its value only shows where a test looks at it.
+            meant = own and (looks or plain not in _NUMBERS) and self.names(name)
+            if meant or (lacking is not None and lacking[1] == plain):
+                return f"objects of {name[:MESSAGE_CHARS]} cross as plain values"
+        return ""
 
     def _read(self, data: bytes, objects: list[Any], shared: int | None, is_next: bool) -> Any:
         """The value of a reply; raises the exception that the candidate raised, or `Ended`."""
@@ -420,6 +418,9 @@ class Link:
         finally:
             self._came = None
         self.derived |= unpacker.derived
+        self.flat |= unpacker.flat
+        if len(self.flat) > MOST_CLASSES:
+            self.end("output_limit", f"values of more than {MOST_CLASSES} classes")
         if unpacker.viewing:  # to compare a view with a set is to look for what it shows
             self.collected |= came
         self.aliased = self.aliased or unpacker.aliased

@@ -13,7 +13,6 @@ and so below 0. Updates, of either side, hold these exceptions too where their a
 Nothing here is trusted by the other side: whoever breaks out of the language layer may send what he likes.
 """
 
-import enum
 import inspect
 import operator
 from collections.abc import Callable, Iterable
@@ -28,7 +27,6 @@ from sandbox.codec import (
     Packer,
     Tree,
     Unpacker,
-    crosses_as,
     fields_of,
     from_bytes,
     to_bytes,
@@ -305,27 +303,9 @@ class Service:
             return self._loop().pass_time, unpacker.unpack_all(parts), {}
         if operation in ("create_task", "iscoroutinefunction"):
             return self.world.library("asyncio", operation), unpacker.unpack_all(parts), {}
-        if operation == "flattens":
-            return self._flattens, unpacker.unpack_all(parts), {}
         if operation not in _OPERATIONS:
             raise Malformed(f"no operation {operation!r}")
         return _OPERATIONS[operation], unpacker.unpack_all(parts), {}
-
-    def _flattens(self, base: str, names: list[str], looks: bool) -> str:
-        """The name of a class of the program's whose objects cross with nothing of it; "" if there is none.
-
-        One of these names, or one that is derived from `base`. What a member of an Enum is besides its value only
-        shows where a test `looks` at what it is.
-        """
-        module = self.world.namespace["__name__"]
-        for own, value in list(self.world.namespace.items()):
-            if not issubclass(type(value), type) or type.__dict__["__module__"].__get__(value) != module:
-                continue
-            kind = crosses_as(value)
-            meant = own in names and (looks or not issubclass(value, enum.Enum))
-            if kind is not None and (meant or type_name(kind) == base):
-                return str(own)
-        return ""
 
     def _until_done(self, wanted: Callable[..., Any], *values: Any) -> Any:
         return self._event_loop().run_until_complete(wanted(self.world.library, *values))
