@@ -107,6 +107,10 @@ BODIES = [
     "lock = asyncio.Lock()\nasync def own(x):\n    async with lock:\n        return await f(x)\n"
     "assert await asyncio.gather(own(1), own(2)) == [[1, 1], [2, 2]]",
     "a = await f(1)\nb = await f(2)\na.append(b)\nassert a == [1, 1, [2, 2]]",
+    "async def own(): return 7\nassert await asyncio.wait_for(own(), 1) == 7",
+    "async def own():\n    await asyncio.sleep(1)\n    return 7\nassert await asyncio.wait_for(own(), None) == 7",
+    "async def own(): return 7\ntask = asyncio.create_task(own())\nassert await task == 7 and task.result() == 7",
+    "async def own(): return 7\nassert asyncio.iscoroutinefunction(own) and not asyncio.iscoroutinefunction(len)",
 ]
 
 
@@ -157,7 +161,9 @@ def test_what_one_program_s_tests_left_in_the_loop_is_gone_for_the_next() -> Non
     leaves = (
         "import asyncio\nasync def late():\n    raise SystemExit\n"
         "asyncio.run(asyncio.sleep(3))\nasync def main():\n    asyncio.create_task(f(1))\nasyncio.run(main())\n"
-        "asyncio.new_event_loop().create_task(late())\nassert plain(1) == 1"
+        "async def sleeps():\n    await asyncio.sleep(0.5)\n    raise SystemExit\n"
+        "loop = asyncio.new_event_loop()\nloop.create_task(sleeps())\nloop.run_until_complete(asyncio.sleep(0.1))\n"
+        "loop.create_task(late())\nassert plain(1) == 1"
     )
     after = "import asyncio\nasync def main():\n    await asyncio.sleep(1)\n    return await f(1)\n" + (
         "assert asyncio.new_event_loop().run_until_complete(main()) == [1, 1]\n"
