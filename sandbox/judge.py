@@ -287,6 +287,8 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
     if foreseen and len(prepared.batch) >= EARLY:
         # Not before the program said that it has run: it might say more than a socket holds, and we would both wait.
         link.request(prepared.batch, max(foreseen, default=0), False)
+    if not link.early and len(foreseen) < len(prepared.tests):  # else the program may have ended by now
+        _take_for_a_class(link, stubs, namespace)
     problem = _execute(prepared.setup, namespace, link)
     if problem[0] != "passed":
         return [(problem[0], f"in the setup: {problem[1]}", problem[2])] * len(prepared.tests)
@@ -295,9 +297,19 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
     for place, code in enumerate(prepared.tests):
         link.early = place < len(foreseen)
         link.prefetched = foreseen[place] or None if link.early else None
+        if place == len(foreseen) and any(foreseen):
+            _take_for_a_class(link, stubs, namespace)
         outcome = _execute(code, dict(namespace), link)
         outcomes.append(_unless_apart(outcome, prepared.apart) if prepared.apart else outcome)
     return outcomes
+
+
+def _take_for_a_class(link: Link, stubs: dict[str, Any], namespace: dict[str, Any]) -> None:
+    """Have the tests catch the entry point's exceptions by it, where it is a class of such."""
+    kind = link.entry_class()
+    if kind is not None:
+        stubs.update(dict.fromkeys(stubs, kind))
+        namespace.update(stubs)
 
 
 def _unless_apart(outcome: Outcome, what: str) -> Outcome:

@@ -22,7 +22,7 @@ from sandbox.codec import (
     to_bytes,
     written_out,
 )
-from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, name_by_program, remote_of
+from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, Kind, name_by_program, remote_of
 from sandbox.handles import FUNCTIONS, NAMED_BY, TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
 from sandbox.remote_exceptions import MOST_CLASSES, Exceptions
 from sandbox.shared import Twins, fill, update
@@ -132,6 +132,23 @@ class Link:
     def find(self, name: str) -> Any:
         """What the program has by this name."""
         return self._exchange("global", lambda packer: [name])
+
+    def entry_class(self) -> Any:
+        """The entry point where it is a class of exceptions, by which tests may catch: no handle will do for that.
+
+        Only what is named as classes are is asked for. What such a class is below, nobody asks the program again: to
+        look for one that is none is not to use the program, to find one is.
+        """
+        if self.entry_point[:1].isupper():
+            calls = self.calls
+            try:
+                found = self._exchange("global", lambda packer: [self.entry_point], alone=True)
+            except BaseException:  # it has none, or has ended: the tests will see
+                found = None
+            if type(found) is Kind:
+                return found
+            self.calls = calls
+        return None
 
     def call(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a global by name (str) or a handle."""

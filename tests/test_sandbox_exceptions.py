@@ -354,3 +354,46 @@ def test_an_exception_of_a_test_s_that_is_more_than_its_arguments_does_not_cross
         [Program("def f(e): return str(e)", "function", (Test(f"f(1)\n{test}"),), "f")], limits=LIMITS, workers=1
     )
     assert result.status == "infra_error" and "cannot cross" in str(result.error_message)
+
+
+BY_ENTRY_POINT = [
+    ("try:\n    f(1)\nexcept Late as e:\n    assert e.days == 1 and type(e) is Late", "passed"),
+    ("try:\n    f(1)\nexcept (KeyError, candidate) as e:\n    assert e.days == 2", "wrong"),
+    ("try:\n    f(1)\nexcept Base as e:\n    assert isinstance(e, Late) and e.args == ('1 late',)", "passed"),
+    ("try:\n    raise Late(3)\nexcept Base as e:\n    assert str(e) == '3 late'", "passed"),
+    ("assert issubclass(Late, Base) and issubclass(Late, Exception) and not issubclass(Base, Late)", "passed"),
+    ("assert issubclass(Late, KeyError)", "wrong"),
+    ("import contextlib\nwith contextlib.suppress(Late):\n    f(1)", "passed"),
+    ("assert str(Late(2)) == '2 late'", "passed"),
+    ("assert Late.status == 5 and candidate(4).days == 4", "passed"),
+    ("try:\n    f(1)\nexcept KeyError:\n    pass", "exception"),
+]
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_an_entry_point_that_is_a_class_of_exceptions_is_one_that_tests_can_catch(mode: Any) -> None:
+    source = (
+        "class Base(Exception): status = 5\n"
+        "class Late(Base):\n"
+        "    def __init__(self, days):\n        super().__init__(f'{days} late')\n        self.days = days\n"
+        "def f(days): raise Late(days)"
+    )
+    early = Test("assert Late(1) != 5")
+    programs = [
+        Program(source, "function", tests, "Late", key=wanted)
+        for test, wanted in BY_ENTRY_POINT
+        for tests in ((Test(test),), (early, Test(test)))
+    ]
+    for result in run_many(programs, limits=LIMITS, mode=mode):
+        assert result.tests[-1].status == result.key, result
+
+
+def test_to_look_what_the_entry_point_is_is_not_to_use_the_program() -> None:
+    programs = [
+        Program("class Late: pass", "function", (Test("1 / 0"),), "Late", key="infra_error"),
+        Program("x = 1", "function", (Test("try:\n    pass\nexcept Late:\n    pass"),), "Late", key="passed"),
+        Program("x = 1", "function", (Test("assert type(Late(1)) is Late"),), "Late", key="exception"),
+        Program("Late = 5", "function", (Test("assert Late(1) is None"),), "Late", key="exception"),
+    ]
+    for result in run_many(programs, limits=LIMITS):
+        assert result.tests[0].status == result.key, result
