@@ -173,7 +173,7 @@ class Packer:
                 else:
                     self.number(value)  # itself, and not the copy of an exact type
                     tree = _PACK[base](self, _exact(base, value))
-                if not self.bounded or fields:  # what only claims to be a named tuple is none
+                if not self.bounded or (fields and base is tuple):  # what only claims to be a named tuple is none
                     return tree
                 return ["b", name, base in MUTABLE and _overrides(kind, base), tree]
         return self.foreign(value)

@@ -35,6 +35,12 @@ class Kind(type):
             raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}", name=name, obj=cls)
         return getattr(cls._sandbox_remote, name)
 
+    def __setattr__(cls, name: str, value: Any) -> None:
+        setattr(cls._sandbox_remote, name, value)
+
+    def __delattr__(cls, name: str) -> None:
+        delattr(cls._sandbox_remote, name)
+
     def __getitem__(cls, key: Any) -> Any:
         return cls._sandbox_remote.__class_getitem__(key)
 

@@ -367,6 +367,8 @@ BY_ENTRY_POINT = [
     ("assert str(Late(2)) == '2 late'", "passed"),
     ("assert Late.status == 5 and candidate(4).days == 4", "passed"),
     ("try:\n    f(1)\nexcept KeyError:\n    pass", "exception"),
+    ("Late.status = 6\nassert Late(1).status == 6 and Late.status == 6", "passed"),
+    ("Late.status = 7\ntry:\n    f(1)\nexcept Base as e:\n    assert e.status == 5", "wrong"),
 ]
 
 

@@ -251,3 +251,37 @@ def test_what_a_derived_container_does_alike_is_judged(mode: Any) -> None:
         "assert f().pop() == 2",
     ]
     assert_judged_alike([(OVERRIDES.replace("def pop(self)", "def last(self)"), test) for test in tests], mode)
+
+
+FOLDED = """
+class Folded(dict):{}
+    def __setitem__(self, key, value): super().__setitem__(key.lower(), value)
+    def __getitem__(self, key): return super().__getitem__(key.lower())
+"""
+
+
+@pytest.mark.parametrize("more", ["", "\n    _fields = ('a',)"], ids=["", "with the names of items that it has not"])
+@pytest.mark.parametrize(
+    "test",
+    [
+        "d = Folded()\nd['A'] = 1\nassert d['a'] == 1",
+        "d = Folded()\nd['A'] = 1\nassert d['A'] == 1",
+        "def check(make):\n    d = make()\n    d['A'] = 1\n    assert list(d) == ['a']\ncheck(candidate)",
+        "def check():\n    d = candidate()\n    d['A'] = 1\n    assert 'a' in d and len(d) == 1\ncheck()",
+    ],
+)
+def test_an_entry_point_derived_from_a_container_is_no_evidence_where_it_does_otherwise(test: str, more: str) -> None:
+    """Whatever tests do with one may be what the container can do too; that they give it a name tells of a class."""
+    program = Program(FOLDED.format(more), "function", (Test(test),), "Folded")
+    (result,) = run_many([program], limits=LIMITS, workers=1)
+    assert result.status == "infra_error" and "cross as plain values" in str(result.error_message), result
+
+
+def test_a_function_named_as_classes_are_is_judged_by_its_answers() -> None:
+    source = (
+        "class Extract(list):\n    def __eq__(self, other): return True\n    def __getitem__(self, key): return 1\n"
+    )
+    (result,) = run_many(
+        [Program(source, "function", (Test("assert Extract([[1, 2], [3]]) == [1, 3]"),), "Extract")], limits=LIMITS
+    )
+    assert result.status == "wrong", result
