@@ -14,7 +14,7 @@ import math
 import sys
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -64,6 +64,17 @@ _BASES: tuple[type, ...] = (
 )
 
 _NO_METHODS = frozenset("__init__ __new__ __doc__ __module__ __dict__ __class_getitem__ __init_subclass__".split())
+# What a test may do with a value by an operator, or by a function that is built in.
+BINARY = (
+    *"lt le gt ge eq ne add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod".split(),
+    *"pow rpow matmul rmatmul and rand or ror xor rxor lshift rlshift rshift rrshift".split(),
+)
+UNARY = "neg pos abs invert int float complex index round".split()
+# What the program's class of a named tuple may do otherwise, so that the judge's cannot do it for that.
+OPERATIONS = frozenset(
+    [f"__{name}__" for name in (*BINARY, *UNARY, *"str repr format hash len iter getitem contains bool".split())]
+    + ["count", "index"]
+)
 _FIELDS_CHARS = 4096  # of the names of a named tuple's items; the class that is made of them takes some times that
 _DIGITS = 4300  # the interpreter's own limit for ints as decimals
 
@@ -94,6 +105,7 @@ class Packer:
         self._foreign, self.bounded = foreign, bounded
         self.objects: list[Any] = [] if known is None else known  # also keeps them alive, so that an id stays theirs
         self.numbers = {id(value): number for number, value in enumerate(self.objects)}
+        self._overrides: dict[type, list[str]] = {}  # of classes that were met
         self.rare = False  # whether ints too long for decimals, or NaNs, which are themselves only, are to be expected
 
     def foreign(self, value: Any) -> Tree:
@@ -165,7 +177,8 @@ class Packer:
                 if not self.bounded:
                     self.subclass(kind, base, name, fields)
                 if base is tuple and _nameable(name, fields, tuple.__len__(value)):
-                    return ["V", name, list(fields), *self.pack_all(list(tuple.__iter__(value)))]
+                    own = self.overrides(kind, base, OPERATIONS) if self.bounded else []
+                    return ["V", name, list(fields), own, *self.pack_all(list(tuple.__iter__(value)))]
                 if base not in MUTABLE:
                     tree = self.pack(_exact(base, value))
                 elif id(value) in self.numbers:
@@ -175,17 +188,26 @@ class Packer:
                     tree = _PACK[base](self, _exact(base, value))
                 if not self.bounded or (fields and base is tuple):  # what only claims to be a named tuple is none
                     return tree
-                return ["b", name, base in MUTABLE and _overrides(kind, base), tree]
+                return ["b", name, bool(self.overrides(kind, base, dir(base))), tree]
         return self.foreign(value)
 
     def subclass(self, kind: type, base: type, name: str, fields: tuple[str, ...]) -> None:
         """A value of this class is about to cross as one of `base`."""
 
+    def overrides(self, kind: type, base: type, names: Collection[str]) -> list[str]:
+        """Which of these the program's classes below `base` do otherwise: what namedtuple and Enum write is not its."""
+        if kind not in self._overrides:
+            below = kind.__mro__[: kind.__mro__.index(base)]
+            own = {name for one in below for name, value in vars(one).items() if not _is_library_s(value, base, name)}
+            self._overrides[kind] = sorted(own.intersection(names) - _NO_METHODS)
+        return self._overrides[kind]
 
-def _overrides(kind: type, base: type) -> bool:
-    """Does anything below `base` do otherwise what an exact one does too?"""
-    below = kind.__mro__[: kind.__mro__.index(base)]
-    return any(name not in _NO_METHODS and hasattr(base, name) for one in below for name in vars(one))
+
+def _is_library_s(value: Any, base: type, name: str) -> bool:
+    if type(value) is FunctionType:
+        return value.__globals__.get("__name__") in ("collections", "enum")
+    alike = (name, "__repr__") if name == "__str__" else (name,)  # IntEnum's is int's
+    return any(value is getattr(base, one, None) for one in alike)
 
 
 def type_name(kind: type) -> str:
@@ -206,7 +228,7 @@ def _nameable(name: str, fields: tuple[str, ...], items: int) -> bool:
     return len(fields) == items and sum(map(len, fields), len(name) + items) <= _FIELDS_CHARS
 
 
-def named_tuple(name: str, fields: tuple[str, ...]) -> type:
+def named_tuple(name: str, fields: tuple[str, ...], own: tuple[str, ...] = ()) -> type:
     """A class for a named tuple that crossed; names that are none, as `rename` makes them, stay."""
     try:
         return namedtuple(name, fields, rename=True, module="__main__")
@@ -290,17 +312,18 @@ _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
 class Unpacker:
     """Reads trees. `known` are this side's containers that the other side may refer to by number; new ones are added.
 
-    `handle(number, label)` gives what stands for the other side's object of that number, `named(name, fields)` the
-    class of a named tuple, `made(number, *text)` a function of the tests' (`functions`), and `raises(number, name,
-    bases)` a class of exceptions of the program's, of which each base is such a one or the names of one that is not;
-    `raised(number, class)` one of that class, `built_in(number, names, args)` one of a built-in class.
+    `handle(number, label)` gives what stands for the other side's object of that number, `named(name, fields, own)`
+    the class of a named tuple, which does these operations in a way of its own, `made(number, *text)` a function of the
+    tests' (`functions`), and `raises(number, name, bases)` a class of exceptions of the program's, of which each base
+    is such a one or the names of one that is not; `raised(number, class)` one of that class, `built_in(number, names,
+    args)` one of a built-in class.
     """
 
     def __init__(
         self,
         handle: Callable[[int, str], Any],
         known: list[Any] | None = None,
-        named: Callable[[str, tuple[str, ...]], type] = named_tuple,
+        named: Callable[[str, tuple[str, ...], tuple[str, ...]], type] = named_tuple,
         made: Callable[..., Any] | None = None,
         built_in: Callable[[int, list[str], list[Any]], BaseException] | None = None,
         raises: Callable[[int, str, list[Any]], type] | None = None,
@@ -385,11 +408,13 @@ def _unpack_deque(u: Unpacker, tree: Tree) -> Any:
 
 
 def _unpack_named(u: Unpacker, tree: Tree) -> Any:
-    _, name, fields, *items = tree
+    _, name, fields, own, *items = tree
     if type(fields) is not list or not _nameable(name, tuple(fields), len(items)):
         raise Malformed("a named tuple of no names")
+    if type(own) is not list or not OPERATIONS.issuperset(own):
+        raise Malformed("a named tuple that does what none can")
     values = u.unpack_all(items)
-    return tuple.__new__(u.named(name, tuple(fields)), values)
+    return tuple.__new__(u.named(name, tuple(fields), tuple(own)), values)
 
 
 def _unpack_function(u: Unpacker, tree: Tree) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from types import FrameType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sandbox.codec import LAZY, Uncrossable
+from sandbox.codec import BINARY, LAZY, UNARY, Uncrossable
 from sandbox.library_values import STATES
 
 if TYPE_CHECKING:
@@ -233,8 +233,28 @@ for _name in "lt le gt ge".split():
 for _name in "add sub mul truediv floordiv mod divmod pow matmul and or xor lshift rshift".split():
     setattr(Remote, f"__{_name}__", _binary(f"__{_name}__", f"__i{_name}__"))
     setattr(Remote, f"__r{_name}__", _binary(f"__r{_name}__"))
-for _name in "neg pos abs invert int float complex index round".split():
+for _name in UNARY:
     setattr(Remote, f"__{_name}__", _unary(f"__{_name}__"))
+
+
+def _has_items(value: tuple[Any, ...]) -> bool:
+    return tuple.__len__(value) > 0
+
+
+def operation_of_named(link: Link, label: str, kind: type, name: str) -> Callable[..., Any]:
+    """What the judge's class of named tuples does where the program's, called `label`, does it in a way of its own."""
+    plain: Any = getattr(kind, name, _has_items if name == "__bool__" else None)
+
+    def operation(value: Any, /, *others: Any) -> Any:
+        if link.names_derived(label) and not (link.reading() or of_the_answer()):
+            raise Uncrossable(f"a test uses {name} of {label}, which cannot cross from the program")
+        if plain is not None:
+            return plain(value, *others)
+        if name[2:-2] in BINARY:
+            return NotImplemented
+        raise TypeError(f"bad operand type for {name}: {label!r}")
+
+    return operation
 
 
 class Entry(Remote):

@@ -122,16 +122,12 @@ def tell_of_a_class(texts: tuple[str, ...], entry_point: str) -> bool:
     """Do these tests take the entry point for a class? Asked when a program has made it one, which proves nothing.
 
     Then they read of its answers what no built-in type has, or compare one answer with another. Only of what is named
-    as classes are may it be what a date or a Counter has too: a function's answers are those themselves. And of that
-    it is enough that a test gives an answer a name: what it does with it may all be what a dict can do too.
+    as classes are may it be what a date or a Counter has too: a function's answers are those themselves.
     """
     names = {"candidate", entry_point}
-    is_named_so = entry_point[:1].isupper()
-    common = _BUILTIN_ATTRIBUTES if is_named_so else _ATTRIBUTES_OF_VALUES
+    common = _BUILTIN_ATTRIBUTES if entry_point[:1].isupper() else _ATTRIBUTES_OF_VALUES
     for nodes in map(_nodes, texts):
         answers = names | {name.id for node in nodes for name in _bound_to(node, names)}
-        if is_named_so and answers > names:
-            return True
         for node in nodes:
             if isinstance(node, ast.Attribute) and node.attr not in common and _mentions(node, answers):
                 return True

@@ -23,7 +23,18 @@ from sandbox.codec import (
     written_out,
 )
 from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, Kind, name_by_program, remote_of
-from sandbox.handles import FUNCTIONS, NAMED_BY, TEST, Ended, Entry, Remote, attributes_of_kind, names_of, of_the_answer
+from sandbox.handles import (
+    FUNCTIONS,
+    NAMED_BY,
+    TEST,
+    Ended,
+    Entry,
+    Remote,
+    attributes_of_kind,
+    names_of,
+    of_the_answer,
+    operation_of_named,
+)
 from sandbox.remote_exceptions import MOST_CLASSES, Exceptions
 from sandbox.shared import Twins, fill, update
 from sandbox.wire import Channel, Closed
@@ -344,7 +355,7 @@ class Link:
         """
         if not passed and self.twins.lent_changed():
             return "it changes what the program holds, where it has a copy"
-        flat = next(filter(self.names, sorted(self.derived)), "")
+        flat = next(filter(self.names_derived, sorted(self.derived)), "")
         if flat:
             return f"objects of {flat[:MESSAGE_CHARS]} cross as plain values, which do otherwise"
         among = self.hashed if self.collected else {}
@@ -353,6 +364,10 @@ class Link:
         except BaseException:  # it answers no more
             apart = None
         return f"it collects objects of {apart}, which only the program can compare" if apart is not None else ""
+
+    def names_derived(self, label: str) -> bool:
+        """Do the tests mean that class, derived from a built-in one? What they do with it may all be what that does."""
+        return self.names(label) or (label == self.entry_point and label[:1].isupper())
 
     def flattened(self, error: BaseException, looks: bool) -> str:
         """Why a test that ended so says nothing: it wanted what an object of a class that the program derived from a
@@ -472,11 +487,13 @@ class Link:
             self._classes[name, base] = kind
         return kind
 
-    def _named(self, name: str, fields: tuple[str, ...]) -> type:
-        kind = self._classes.get((name, fields))
+    def _named(self, name: str, fields: tuple[str, ...], own: tuple[str, ...]) -> type:
+        kind = self._classes.get((name, fields, *own))
         if kind is None:
-            kind = self._classes[name, fields] = named_tuple(name, fields)
+            kind = self._classes[name, fields, *own] = named_tuple(name, fields)
             of_program: Any = kind
+            for operation in own:
+                setattr(of_program, operation, operation_of_named(self, name, kind, operation))
             setattr(of_program, NAMED_BY, self)
             of_program.__getattr__ = lambda value, name: self._of_named(value, name)  # a method, with its value
             if len(self._classes) > MOST_CLASSES:

@@ -328,7 +328,7 @@ class Service:
     def _handle(self, number: int, label: str) -> Any:
         return self.handles[number]
 
-    def _named(self, name: str, fields: tuple[str, ...]) -> type:
+    def _named(self, name: str, fields: tuple[str, ...], own: tuple[str, ...]) -> type:
         """The program's own class of named tuples, where it has one of that name, or a new one.
 
         It may have it by another name, or in one of its classes.

@@ -277,11 +277,90 @@ def test_an_entry_point_derived_from_a_container_is_no_evidence_where_it_does_ot
     assert result.status == "infra_error" and "cross as plain values" in str(result.error_message), result
 
 
-def test_a_function_named_as_classes_are_is_judged_by_its_answers() -> None:
-    source = (
-        "class Extract(list):\n    def __eq__(self, other): return True\n    def __getitem__(self, key): return 1\n"
-    )
-    (result,) = run_many(
-        [Program(source, "function", (Test("assert Extract([[1, 2], [3]]) == [1, 3]"),), "Extract")], limits=LIMITS
-    )
+OPERATIONS_OF_ITS_OWN = """
+import enum
+from collections import namedtuple
+from typing import NamedTuple
+
+class Money(int):
+    def __str__(self): return f'${int(self)}'
+class Name(str):
+    def __eq__(self, other): return str.lower(self) == str(other).lower()
+    def __hash__(self): return hash(str.lower(self))
+class Pair(tuple):
+    def index(self, value): return 5
+class Vector(NamedTuple):
+    x: int
+    y: int
+    def __add__(self, other): return Vector(self.x + other.x, self.y + other.y)
+    def __sub__(self, other): return Vector(self.x - other.x, self.y - other.y)
+    def __abs__(self): return abs(self.x) + abs(self.y)
+    def __bool__(self): return self.x != 0
+    def size(self): return 2
+class Point(namedtuple('Point', 'x y')):
+    def __str__(self): return f'<{self.x}, {self.y}>'
+    def count(self, value): return 7
+class Liar(NamedTuple):
+    x: int
+    def __eq__(self, other): return True
+class Number(int):
+    def __eq__(self, other): return True
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+class Mode(str, enum.Enum):
+    READ = 'r'
+class Celsius(float):
+    def __new__(cls, degrees): return super().__new__(cls, degrees)
+    __str__ = float.__str__
+def f(x): return Liar(x)
+def number(x): return Number(x)
+"""
+
+
+@pytest.mark.parametrize(
+    "test, entry_point",
+    [
+        ("assert str(Money(5)) == '$5'", "Money"),
+        ("assert str(Money(5)) == '5'", "f"),
+        ("assert Name('Ab') == 'aB'", "Name"),
+        ("assert Pair((1,)).index(1) == 0", "f"),
+        ("assert Vector(1, 2) + Vector(3, 4) == (4, 6)", "Vector"),
+        ("assert Vector(1, 2) + Vector(3, 4) == Vector(1, 2) + (3, 4)", "f"),
+        ("assert Vector(3, 4) - Vector(1, 2) == (2, 2)", "f"),
+        ("assert abs(Vector(3, -4)) == 7", "f"),
+        ("assert not Vector(0, 1)", "f"),
+        ("assert str(Point(1, 2)) == '<1, 2>'", "f"),
+        ("assert f'{Point(1, 2)}' == '<1, 2>'", "f"),
+        ("assert Point(1, 2).count(3) == 7", "f"),
+        ("assert Liar(1) == 2", "f"),
+        ("assert Liar(1) in [2]", "f"),
+    ],
+)
+def test_what_a_derived_class_does_otherwise_is_no_evidence_where_a_test_means_it(test: str, entry_point: str) -> None:
+    program = Program(OPERATIONS_OF_ITS_OWN, "function", (Test(test),), entry_point)
+    (result,) = run_many([program], limits=LIMITS, workers=1)
+    assert result.status == "infra_error" and "cross" in str(result.error_message), result
+
+
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_what_a_derived_class_does_alike_is_judged(mode: Any) -> None:
+    tests = [
+        "assert Vector(1, 2) == (1, 2) and Vector(1, 2).size() == 2 and list(Vector(1, 2)) == [1, 2]",
+        "assert Vector(1, 2) == (1, 3)",
+        "assert Vector(1, 2) * 2 == (1, 2, 1, 2) and {Vector(1, 2): 3}[1, 2] == 3 and Vector(1, 2) < (1, 3)",
+        "assert Point(1, 2).x == 1 and repr(Point(1, 2)) == 'Point(x=1, y=2)'",
+        "assert Level.LOW == 1 and Level.HIGH > Level.LOW and sorted(Level) == [1, 2]",
+        "assert Mode.READ == 'r' and Mode.READ.startswith('r')",
+        "assert Celsius(3) == 3 and str(Celsius(3)) == '3.0'",
+    ]
+    assert_judged_alike([(OPERATIONS_OF_ITS_OWN, test) for test in tests], mode)
+
+
+@pytest.mark.parametrize(
+    "test", ["assert f(1) == 2", "assert f(1) == f(2)", "assert number(1) == 2", "assert f(1) in {2}"]
+)
+def test_a_function_s_answers_are_the_values_that_they_are_derived_from(test: str) -> None:
+    """Or a program would be right by an `__eq__` that is always true."""
+    (result,) = run_many([Program(OPERATIONS_OF_ITS_OWN, "function", (Test(test),), "f")], limits=LIMITS, workers=1)
     assert result.status == "wrong", result
