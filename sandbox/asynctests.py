@@ -5,7 +5,6 @@ awaited runs there until it is done; what is gathered or made a task together ru
 tests' coroutines are on their way they, and those in the program, go on in turn, by one clock.
 """
 
-import heapq
 import math
 import sys
 import types
@@ -77,12 +76,12 @@ class _Loop(asyncloop.Loop):
                 self._end_the_waiting()
             self.asked = self.link.calls
         if not self.ready and self.wakes > now:
-            self.clock.slept = min(self.wakes, self.sleeping[0][0] if self.sleeping else math.inf)
+            at = self.next_alarm()
+            self.clock.slept = min(self.wakes, math.inf if at is None else at)
             if self.clock.slept == math.inf:
                 self.clock.slept = now
                 self.stuck()
-            while self.sleeping and self.sleeping[0][0] <= self.clock.slept:
-                self.ready.append(heapq.heappop(self.sleeping)[2])
+            self.wake(self.clock.slept)
         self.turns = len(self.ready)
 
     def _end_the_waiting(self) -> None:
@@ -104,9 +103,8 @@ class _Loop(asyncloop.Loop):
     def stuck(self) -> None:
         raise RuntimeError("every coroutine of the test waits for another one")
 
-    def clear(self, program: Any) -> None:
-        self.ready.clear()
-        self.sleeping.clear()
+    def start(self, program: Any) -> None:
+        self.clear()
         self.waiting.clear()
         self.running = False
         self.clock.slept = self.told = 0.0
@@ -119,7 +117,7 @@ _LOOP = _Loop(_Clock())
 
 def nobody_else() -> bool:
     """Has no other coroutine of the tests' anything to do while this one waits for the program?"""
-    return not (_LOOP.ready or _LOOP.sleeping or _LOOP.waiting)
+    return not (_LOOP.ready or _LOOP.next_alarm() is not None or _LOOP.waiting)
 
 
 def tell_time(link: Any) -> None:
@@ -234,4 +232,4 @@ def install() -> None:
 
 def begin(program: Any) -> None:
     """Another program's tests: nothing of these waits in the loop."""
-    _LOOP.clear(program)
+    _LOOP.start(program)

@@ -5,6 +5,7 @@ from collections import deque
 from typing import Any, NoReturn, Protocol
 
 from sandbox import guards
+from sandbox.classes import name_of
 from sandbox.stops import refuse
 
 Names = dict[str, Any]
@@ -18,6 +19,14 @@ class Machine(Protocol):
 
 def _waits(what: str) -> NoReturn:
     refuse("waiting", f"{what} would wait for another thread; there is only one")
+
+
+def missing(value: object, name: str, real: frozenset[str]) -> NoReturn:
+    """The attribute is not here. Had the real object one of that name, this is no mistake of the program's."""
+    kind = name_of(type(value))
+    if name in real:
+        refuse("attribute", f"{name} of a {kind} is not allowed")
+    raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=value)
 
 
 class Empty(Exception):

@@ -76,7 +76,14 @@ def relative_import(name: str) -> NoReturn:
     raise ImportError("attempted relative import with no known parent package")
 
 
-CATCHABLE: tuple[type[BaseException], ...] = (Exception, GeneratorExit, KeyboardInterrupt, SystemExit)
+class CancelledError(BaseException):
+    """asyncio.CancelledError: no Exception, or a program's `except Exception` would catch what CPython's does not."""
+
+
+CancelledError.__module__ = "asyncio.exceptions"
+CATCHABLE: tuple[type[BaseException], ...] = (
+    Exception, GeneratorExit, KeyboardInterrupt, SystemExit, CancelledError
+)  # fmt: skip
 
 
 @functools.cache

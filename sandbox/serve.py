@@ -301,7 +301,9 @@ class Service:
             return self.world.library, [str(module), str(name)], {}
         if operation == "pass_time":
             return self._loop().pass_time, unpacker.unpack_all(parts), {}
-        if operation in ("create_task", "iscoroutinefunction"):
+        if operation == "create_task":  # the loop runs in the tests
+            return self._loop().task, unpacker.unpack_all(parts), {}
+        if operation == "iscoroutinefunction":
             return self.world.library("asyncio", operation), unpacker.unpack_all(parts), {}
         if operation not in _OPERATIONS:
             raise Malformed(f"no operation {operation!r}")

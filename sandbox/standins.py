@@ -250,7 +250,7 @@ class System:
     def sleep(self, seconds: float, /) -> None:
         if seconds < 0:
             raise ValueError("sleep length must be non-negative")
-        self.slept += seconds
+        self.slept += float(seconds)  # no number of the program's own, which would be what the clock says
 
     def _time_names(self) -> Names:
         def now(seconds: float | None) -> float:

@@ -247,6 +247,17 @@ refused("module-name", "logging.Handler", "from logging import Handler\nclass H(
 refused("module-name", "pathlib.Path", "from pathlib import Path\nisinstance(1, Path)")
 refused("module-name", "logging.sys", "import logging\nlogging.sys.modules")
 refused("module-name", "unittest.mock", "from unittest import mock\nmock.patch")
+refused(
+    "attribute",
+    "cancel of a Task",
+    "import asyncio\nasync def f(): asyncio.create_task(f()).cancel()\nasyncio.run(f())",
+)
+refused("attribute", "call_soon of a EventLoop", "import asyncio\nasyncio.new_event_loop().call_soon")
+contained(
+    "ended",
+    "F .clock\n",
+    "import time\nclass F(float):\n    def __radd__(self, other): return self\ntime.sleep(F(1))\nprint('F' if type(time.time()) is float else 'T', '.clock')",
+)
 refused("module-name", "asyncio.subprocess", "import asyncio\nasyncio.subprocess")
 refused(
     "module-name",

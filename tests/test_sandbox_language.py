@@ -767,6 +767,66 @@ asyncio.run(main())
 """,
 )
 feature(
+    "asyncio cancels what is late or left",
+    """
+import asyncio
+async def slow(name, delay):
+    try:
+        await asyncio.sleep(delay)
+        print(name, 'done')
+    except Exception as error: print('not this', error)
+    except asyncio.CancelledError:
+        print(name, 'cancelled')
+        raise
+    finally: print(name, 'ends')
+async def bad():
+    await asyncio.sleep(0.01)
+    raise ValueError('bad')
+async def stays():
+    try: await asyncio.sleep(5)
+    except: return 'stayed'
+async def now(log, name): log.append(name)
+async def main():
+    left = asyncio.create_task(slow('left', 100))
+    for late in (slow('a', 0.5), asyncio.gather(slow('b', 0.5), slow('c', 0.6)), asyncio.Event().wait()):
+        try: await asyncio.wait_for(late, 0.01)
+        except asyncio.TimeoutError as error: print('late', repr(error.__cause__))
+    print(await asyncio.wait_for(stays(), 0.01), await asyncio.wait_for(asyncio.sleep(0.01, 'soon'), 3600))
+    try: await asyncio.gather(slow('d', 0.1), bad())
+    except ValueError as error: print('caught', error)
+    await asyncio.sleep(0.2)
+    log = []
+    async def ticks():
+        for i in range(9):
+            log.append(i)
+            await asyncio.sleep(0)
+    task = asyncio.create_task(ticks())
+    await asyncio.gather(now(log, 'e'), now(log, 'f'))
+    done = asyncio.create_task(now(log, 'g'))
+    await done
+    await asyncio.gather(done, done)
+    log.append('h')
+    await task
+    print(log)
+    return left
+left = asyncio.run(main())
+print(left.done())
+try: left.result()
+except asyncio.CancelledError as error: print(repr(error), isinstance(error, Exception))
+try: asyncio.create_task(left)
+except RuntimeError as error: print(error)
+async def early():
+    task = asyncio.create_task(asyncio.sleep(0))
+    try: task.result()
+    except Exception as error: print(type(error).__name__, error)
+    try: task.exception()
+    except Exception as error: print(type(error).__name__, error)
+    try: await asyncio.sleep('1')
+    except TypeError as error: print(error)
+asyncio.run(early())
+""",
+)
+feature(
     "asyncio loops by hand",
     """
 import asyncio
