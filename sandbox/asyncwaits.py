@@ -230,12 +230,16 @@ class Queue(_Waits):
     _sandbox_kind = concurrency.Queue  # that of one thread, which holds the items in their order
 
     def __init__(self, maxsize: int = 0) -> None:
+        concurrency.refuse_hooks(self)
         super().__init__()
         self.maxsize = maxsize
         self._sandbox_putters: deque[Task] = deque()
         self._sandbox_joiners: deque[Task] = deque()
         self._sandbox_items = self._sandbox_kind()
         self._sandbox_unfinished = 0
+
+    def __getattr__(self, name: str) -> Any:
+        missing(self, name, concurrency.OF_QUEUES | {"_queue"})
 
     def qsize(self) -> int:
         return self._sandbox_items.qsize()

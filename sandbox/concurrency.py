@@ -4,7 +4,7 @@ import heapq
 from collections import deque
 from typing import Any, NoReturn, Protocol
 
-from sandbox import guards
+from sandbox import attributes, guards
 from sandbox.classes import name_of
 from sandbox.stops import refuse
 
@@ -29,6 +29,20 @@ def missing(value: object, name: str, real: frozenset[str]) -> NoReturn:
     raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=value)
 
 
+def refuse_hooks(queue: object) -> None:
+    """A class of the program's says how items are kept: by methods that are not asked here."""
+    for name in ("_init", "_put", "_get", "_qsize"):
+        if hasattr(type(queue), name):
+            refuse("attribute", f"{name} of a queue may not be defined")
+
+
+def _never(timeout: Any) -> bool:
+    """Does the wait never end by itself?"""
+    if timeout is not None and timeout < 0:
+        raise ValueError("'timeout' must be a non-negative number")
+    return timeout is None
+
+
 class Empty(Exception):
     """Exception raised by Queue.get_nowait()."""
 
@@ -41,9 +55,13 @@ class Queue:
     """queue.Queue of one thread: what would wait for ever is refused."""
 
     def __init__(self, maxsize: int = 0) -> None:
+        refuse_hooks(self)
         self.maxsize = maxsize
         self.queue: Any = self._sandbox_store()
         self.unfinished_tasks = 0
+
+    def __getattr__(self, name: str) -> Any:
+        missing(self, name, OF_QUEUES)
 
     def _sandbox_store(self) -> Any:
         return deque()
@@ -65,7 +83,7 @@ class Queue:
 
     def put(self, item: Any, block: bool = True, timeout: Any = None) -> None:
         if self.full():
-            if block and timeout is None:
+            if block and _never(timeout):
                 _waits("Queue.put on a full queue")
             raise Full
         self._sandbox_put(item)
@@ -73,7 +91,7 @@ class Queue:
 
     def get(self, block: bool = True, timeout: Any = None) -> Any:
         if not self.queue:
-            if block and timeout is None:
+            if block and _never(timeout):
                 _waits("Queue.get on an empty queue")
             raise Empty
         return self._sandbox_get()
@@ -92,6 +110,9 @@ class Queue:
     def join(self) -> None:
         if self.unfinished_tasks:
             _waits("Queue.join with tasks left")
+
+
+OF_QUEUES = frozenset("_get _init _put _qsize all_tasks_done is_shutdown mutex not_empty not_full shutdown".split())
 
 
 class LifoQueue(Queue):
@@ -132,8 +153,8 @@ def queue_names() -> Names:
 class Lock:
     """threading.Lock of one thread."""
 
-    def __init__(self, value: int = 1) -> None:
-        self._sandbox_free = value
+    def __init__(self) -> None:
+        self._sandbox_free = 1
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         if self._sandbox_free <= 0:
@@ -144,6 +165,8 @@ class Lock:
         return True
 
     def release(self) -> None:
+        if self._sandbox_free > 0:
+            raise RuntimeError("release unlocked lock")
         self._sandbox_free += 1
 
     def locked(self) -> bool:
@@ -157,13 +180,59 @@ class Lock:
 
 
 class RLock(Lock):
-    """threading.RLock of one thread: always free."""
+    """threading.RLock of one thread: never waited for."""
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        self._sandbox_free -= 1
         return True
 
     def release(self) -> None:
-        pass
+        if self._sandbox_free > 0:
+            raise RuntimeError("cannot release un-acquired lock")
+        self._sandbox_free += 1
+
+
+class Semaphore(Lock):
+    """threading.Semaphore of one thread."""
+
+    def __init__(self, value: int = 1) -> None:
+        if value < 0:
+            raise ValueError("semaphore initial value must be >= 0")
+        self._sandbox_free = value
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        return super().acquire(blocking, -1 if timeout is None else timeout)
+
+    def release(self, n: int = 1) -> None:
+        if n < 1:
+            raise ValueError("n must be one or more")
+        self._sandbox_free += n
+
+
+class Threads:
+    """Those of one program: the ones that run, inside each other, how many there were, and what each has for itself."""
+
+    def __init__(self) -> None:
+        self.running: list[Thread] = []
+        self.unnamed = 0
+        self.locals: list[tuple[Local, Any, Any]] = []
+
+
+_THREADS = [Threads()]
+
+
+class Local:
+    """threading.local: a thread, which runs to its end when it starts, finds it as new, and leaves it as it was."""
+
+    def __new__(cls, *args: Any, **keywords: Any) -> Any:
+        if (args or keywords) and cls.__init__ is object.__init__:
+            raise TypeError("Initialization arguments are not supported")
+        made = super().__new__(cls)
+        _THREADS[0].locals.append((made, args, keywords))
+        return made
+
+
+Local.__name__ = Local.__qualname__ = "local"
 
 
 class Thread:
@@ -173,8 +242,17 @@ class Thread:
         self, group: None = None, target: Any = None, name: Any = None, args: Any = (), kwargs: Any = None, *,
         daemon: Any = None,
     ) -> None:  # fmt: skip
-        self.name, self.daemon = name or "Thread-1", bool(daemon)
+        if not name:
+            _THREADS[0].unnamed += 1
+            name = f"Thread-{_THREADS[0].unnamed}"
+            if type(called := attributes.safe_getattr(target, "__name__", None)) is str:
+                name += f" ({called})"
+        self.name, self.daemon = str(name), bool(daemon)
         self._sandbox_call = (target, tuple(args), dict(kwargs or {}))
+        self._sandbox_started = False
+
+    def __getattr__(self, name: str) -> Any:
+        missing(self, name, _OF_THREADS)
 
     def run(self) -> None:
         target, args, keywords = self._sandbox_call
@@ -182,31 +260,51 @@ class Thread:
             target(*args, **keywords)
 
     def start(self) -> None:
+        if self._sandbox_started:
+            raise RuntimeError("threads can only be started once")
+        self._sandbox_started = True
+        threads = _THREADS[0]
+        before: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        threads.running.append(self)
         try:
+            for local, args, keywords in list(threads.locals):
+                names: dict[str, Any] = object.__getattribute__(local, "__dict__")
+                before.append((names, dict(names)))
+                names.clear()
+                type(local).__init__(local, *args, **keywords)
             self.run()
         except (Exception, SystemExit):
             pass
+        finally:
+            threads.running.pop()
+            for names, found in before:
+                names.clear()
+                names.update(found)
 
     def join(self, timeout: Any = None) -> None:
-        pass
+        if not self._sandbox_started:
+            raise RuntimeError("cannot join thread before it is started")
 
     def is_alive(self) -> bool:
-        return False
+        return any(one is self for one in _THREADS[0].running)
 
 
-Lock.__module__ = RLock.__module__ = Thread.__module__ = "threading"
+for _one in (Lock, RLock, Semaphore, Local, Thread):
+    _one.__module__ = "threading"
+_OF_THREADS = frozenset("_args _kwargs _target getName ident isDaemon native_id setDaemon setName".split())
 
 
 def threading_names(machine: Machine) -> Names:
     main = guards.Namespace(name="MainThread", ident=1, daemon=False)
+    threads = _THREADS[0] = Threads()
     return {
         "Thread": Thread,
         "Lock": Lock,
         "RLock": RLock,
-        "Semaphore": Lock,
-        "local": guards.Namespace,
+        "Semaphore": Semaphore,
+        "local": Local,
         "stack_size": lambda size=0, /: 0,
         "setrecursionlimit": machine.set_recursion_limit,
-        "current_thread": lambda: main,
+        "current_thread": lambda: threads.running[-1] if threads.running else main,
         "main_thread": lambda: main,
     }

@@ -827,6 +827,46 @@ asyncio.run(early())
 """,
 )
 feature(
+    "threads have names, locks owners, and locals are each thread's own",
+    """
+import threading, queue
+def label(): return threading.current_thread().name.strip('0123456789')
+class Counts(threading.local):
+    def __init__(self, n): self.n = n
+class Twice(threading.Thread):
+    def __init__(self, n):
+        super().__init__()
+        self.n = n
+    def run(self):
+        self.n *= 2
+        print(label(), self.is_alive(), threading.current_thread() is self)
+plain, counts = threading.local(), Counts(7)
+plain.x, counts.n = 1, 8
+def f():
+    print(hasattr(plain, 'x'), counts.n, ''.join(c for c in label() if not c.isdigit()))
+    plain.x = counts.n = 2
+threads = [threading.Thread(target=f), threading.Thread(target=f, name='own'), Twice(3)]
+try: threads[0].join()
+except RuntimeError as error: print(error)
+for t in threads: t.start()
+for t in threads: t.join()
+print(plain.x, counts.n, threads[2].n, threads[2].is_alive(), threading.current_thread().name)
+try: threads[0].start()
+except RuntimeError as error: print(error)
+for lock in (threading.Lock(), threading.RLock()):
+    with lock: pass
+    try: lock.release()
+    except RuntimeError as error: print(error)
+some = threading.Semaphore(2)
+print(some.acquire(), some.acquire(), some.acquire(blocking=False))
+some.release(2)
+try: some.release(0)
+except ValueError as error: print(error)
+try: queue.Queue().get(timeout=-1)
+except ValueError as error: print(error)
+""",
+)
+feature(
     "asyncio loops by hand",
     """
 import asyncio
