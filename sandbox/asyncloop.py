@@ -221,6 +221,8 @@ class Loop:
                 wish._sandbox_loop = self
                 task._sandbox_awaited = wish
                 (self.ready if wish._sandbox_done else wish._sandbox_waiting).append(task)
+            elif isinstance(wish, Task):
+                refuse("waiting", "a coroutine waits for a task of a class of the program's, which no loop has")
             elif type(wish) is float and wish > 0:
                 self.set_alarm(task, wish)
             else:

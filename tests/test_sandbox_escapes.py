@@ -259,6 +259,11 @@ contained(
     "import time\nclass F(float):\n    def __radd__(self, other): return self\ntime.sleep(F(1))\nprint('F' if type(time.time()) is float else 'T', '.clock')",
 )
 refused("attribute", "_target of a Own", "import threading\nclass Own(threading.Thread): pass\nOwn()._target")
+refused(
+    "waiting",
+    "which no loop has",
+    "import asyncio\nasync def f(): pass\nasync def main():\n    class Own(type(asyncio.create_task(f()))): pass\n    await Own(f())\nasyncio.run(main())",
+)
 refused("attribute", "mutex of a Queue", "import queue\nqueue.Queue().mutex")
 refused("attribute", "_put of a queue", "import queue\nclass Q(queue.Queue):\n    def _put(self, item): pass\nQ()")
 refused("attribute", "_get of a queue", "import asyncio\nclass Q(asyncio.Queue):\n    def _get(self): pass\nQ()")
