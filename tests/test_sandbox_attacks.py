@@ -288,7 +288,7 @@ contained(
     "vars() of a standin's task",
     "ended",
     "[]\n",
-    "import asyncio\nasync def f(): pass\nprint([k for k in vars(asyncio.create_task(f())) if 'coroutine' in k])",
+    "import asyncio\nasync def f(): pass\nprint([k for k in vars(asyncio.ensure_future(f())) if 'coroutine' in k])",
 )
 refused(
     "a private name by mangling",
