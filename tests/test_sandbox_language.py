@@ -802,9 +802,6 @@ async def main():
             await asyncio.sleep(0)
     task = asyncio.create_task(ticks())
     await asyncio.gather(now(log, 'e'), now(log, 'f'))
-    done = asyncio.create_task(now(log, 'g'))
-    await done
-    await asyncio.gather(done, done)
     log.append('h')
     await task
     print(log)
