@@ -168,8 +168,10 @@ class System:
             if file is None:
                 file = system.stdout
             if file is stdout:
-                real(*values, sep=sep, end=end, file=text)
-                output.check()
+                try:
+                    real(*values, sep=sep, end=end, file=text)
+                finally:  # a `__str__` that raises comes after what was printed before it
+                    output.check()
             elif file is not None:
                 real(*values, sep=sep, end=end, file=file, flush=flush)
 

@@ -264,6 +264,11 @@ refused(
     "which no loop has",
     "import asyncio\nasync def f(): pass\nasync def main():\n    class Own(type(asyncio.create_task(f()))): pass\n    await Own(f())\nasyncio.run(main())",
 )
+contained(
+    "output_limit",
+    "",
+    "class B:\n    def __str__(self): raise ValueError\nfor i in range(30):\n    try: print('x' * 10**5, B())\n    except ValueError: pass",
+)
 refused("attribute", "mutex of a Queue", "import queue\nqueue.Queue().mutex")
 refused("attribute", "_put of a queue", "import queue\nclass Q(queue.Queue):\n    def _put(self, item): pass\nQ()")
 refused("attribute", "_get of a queue", "import asyncio\nclass Q(asyncio.Queue):\n    def _get(self): pass\nQ()")
