@@ -8,10 +8,11 @@ tests' coroutines are on their way they, and those in the program, go on in turn
 import math
 import sys
 import types
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, NoReturn
 
-from sandbox import asyncloop, asyncwaits
+from sandbox import asyncfunctions, asyncloop
+from sandbox.asynctasks import Future
 from sandbox.codec import Uncrossable
 from sandbox.handles import Awaited, Remote
 
@@ -23,19 +24,11 @@ class _Clock:
         return self.slept
 
 
-class _OwnTask(asyncwaits.Task):
-    """A task of the tests'. What it has not would have been there: that is no answer of the program's."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        _missing(f"{name} of a task", name)
-
-
 class _Loop(asyncloop.Loop):
     """The loop of the tests' own coroutines."""
 
-    kind = _OwnTask
     program: Any = None  # the link to the one whose tests run
-    link: Any = None  # to it, once there are tasks in it
+    link: Any = None  # to it, once its coroutines have turns
     told = 0.0  # how much of the time the program knows of
     wakes = 0.0  # when somebody in the program can go on again, unless it was asked for something since
     asked = 0
@@ -43,7 +36,7 @@ class _Loop(asyncloop.Loop):
 
     def __init__(self, clock: asyncloop.Clock) -> None:
         super().__init__(clock)
-        self.waiting: list[tuple[Any, asyncwaits.Task]] = []  # for tasks of the program's
+        self.waiting: list[tuple[Any, Future]] = []  # for tasks of the program's
 
     def run(self, main: Any) -> Any:
         try:
@@ -94,8 +87,19 @@ class _Loop(asyncloop.Loop):
             else:
                 self.waiting.append(one)
 
-    def task(self, awaitable: Any) -> Any:
-        return super().task(asyncloop.awaited(awaitable) if isinstance(awaitable, Remote | _Task) else awaitable)
+    def task(self, awaitable: Any, name: Any = None) -> Any:
+        of_program = isinstance(awaitable, Remote | _Task)
+        return super().task(asyncloop.awaited(awaitable) if of_program else awaitable, name)
+
+    def end_the_rest(self) -> None:
+        """In the program too: its tasks are those of the loop that has run."""
+        super().end_the_rest()
+        if self.program is not None and not self.program.hollow:
+            self.program.ask("end_the_rest")
+
+    def missing(self, value: object, name: str) -> NoReturn:
+        """What would have been there is no answer of the program's."""
+        _missing(f"{name} of a task", name)
 
     def time(self) -> float:
         return time_of(self.program, 0.0)
@@ -128,7 +132,8 @@ def tell_time(link: Any) -> None:
 
 
 def catch_up(link: Any) -> None:
-    """Let the program's coroutines go on for the time that has passed for the tests."""
+    """Let the program's coroutines go on for the time that has passed for the tests; from now on they have turns."""
+    _LOOP.join(link)
     if _LOOP.link is link and _LOOP.clock.slept > _LOOP.told:
         behind, _LOOP.told = _LOOP.clock.slept - _LOOP.told, _LOOP.clock.slept
         link.ask("sleep", behind)
@@ -153,7 +158,7 @@ def wait(link: Any, task: Any) -> Generator[Any, Any, None]:
     """Until this task of the program's is done."""
     if not all(_done(link, task)):
         _LOOP.join(link)
-        waiter = asyncwaits.Task(None)
+        waiter = Future()
         _LOOP.waiting.append((task, waiter))
         yield from waiter.__await__()
 
@@ -183,14 +188,19 @@ def _of_program(awaitables: tuple[Any, ...]) -> list[Remote]:
     return found if all(isinstance(one, Remote) for one in found) else []
 
 
+# What would not know the program's coroutines and tasks for what they are.
+_APART = ("TaskGroup", "Task", "all_tasks", "isfuture")
+
+
 def _names() -> dict[str, Any]:
-    own = asyncloop.names(_LOOP)
+    own = asyncfunctions.names(_LOOP)
+    for name in _APART:
+        del own[name]
 
     def gather(*awaitables: Any, return_exceptions: bool = False) -> Any:
-        theirs = _of_program(awaitables)
-        if theirs:
-            return _LOOP.task(_gathered(theirs, return_exceptions))
-        return own["gather"](*awaitables, return_exceptions=return_exceptions)
+        """Those of the program's are tasks there from now on, which take turns among themselves."""
+        begun = [create_task(remote) for remote in _of_program(awaitables)]
+        return own["gather"](*(begun or awaitables), return_exceptions=return_exceptions)
 
     async def wait_for(awaitable: Any, timeout: float | None) -> Any:
         for remote in _of_program((awaitable,)):
@@ -201,7 +211,18 @@ def _names() -> dict[str, Any]:
         for remote in _of_program((coroutine,)):
             _LOOP.join(remote._sandbox_link)
             return _Task(_LOOP.link.ask("create_task", remote))
-        return own["create_task"](coroutine)
+        return own["create_task"](coroutine, name=name)
+
+    def alone(function: Callable[..., Any], what: str) -> Callable[..., Any]:
+        """It gives the awaitables themselves, which those of the program's are not."""
+
+        def call(awaitables: Any, **options: Any) -> Any:
+            awaitables = list(awaitables)
+            if any(isinstance(one, Remote | _Task) for one in awaitables):
+                raise Uncrossable(f"a test uses asyncio.{what} of what the program gave")
+            return function(awaitables, **options)
+
+        return call
 
     def iscoroutinefunction(value: Any) -> Any:
         if isinstance(value, Remote):
@@ -214,13 +235,8 @@ def _names() -> dict[str, Any]:
         "create_task": create_task,
         "ensure_future": create_task,
         "iscoroutinefunction": iscoroutinefunction,
+        **{name: alone(own[name], name) for name in ("wait", "as_completed")},
     }
-
-
-async def _gathered(remotes: list[Remote], return_exceptions: bool) -> list[Any]:
-    _LOOP.join(remotes[0]._sandbox_link)
-    tasks = [remote._sandbox_link.ask("create_task", remote) for remote in remotes]
-    return await asyncloop.results(tasks, return_exceptions)
 
 
 def install() -> None:

@@ -4,19 +4,11 @@ Who waits is woken in the order in which CPython 3.11 to 3.13 wake them (Lib/asy
 """
 
 from collections import deque
-from collections.abc import Generator
-from typing import Any, Protocol
+from typing import Any
 
 from sandbox import concurrency
+from sandbox.asynctasks import Future
 from sandbox.concurrency import missing
-from sandbox.guards import CancelledError
-
-
-class InvalidStateError(Exception):
-    """asyncio.InvalidStateError: a task was asked for its end before there is one."""
-
-
-InvalidStateError.__module__ = "asyncio.exceptions"
 
 
 class QueueEmpty(Exception):
@@ -27,107 +19,21 @@ class QueueFull(Exception):
     """Raised when the Queue.put_nowait() method is called on a full Queue."""
 
 
-class Ready(Protocol):
-    """What this file needs of the loop."""
-
-    ready: "deque[Task]"
-
-
-class Task:
-    """asyncio.Task: a coroutine on its way."""
-
-    def __init__(self, coroutine: Any) -> None:
-        self._sandbox_coroutine = coroutine
-        self._sandbox_done = False
-        self._sandbox_value: Any = None
-        self._sandbox_error: BaseException | None = None
-        self._sandbox_waiting: list[Task] = []  # what goes on in `_sandbox_loop` when it is done
-        self._sandbox_loop: Ready | None = None
-        self._sandbox_endings: list[Ending] = []  # what else is told when it is done
-        self._sandbox_awaited: Task | None = None  # what it waits for
-        self._sandbox_alarm: int | None = None  # what wakes it, by number
-        self._sandbox_cancelled = False  # where it goes on, a CancelledError is raised
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        while not self._sandbox_done:
-            yield self
-        return self.result()
-
-    def __getattr__(self, name: str) -> Any:
-        missing(self, name, _OF_TASKS)
-
-    def done(self) -> bool:
-        return self._sandbox_done
-
-    def result(self) -> Any:
-        if not self._sandbox_done:
-            raise InvalidStateError("Result is not set.")
-        if self._sandbox_error is not None:
-            raise self._sandbox_error
-        return self._sandbox_value
-
-    def exception(self) -> BaseException | None:
-        if not self._sandbox_done:
-            raise InvalidStateError("Exception is not set.")
-        if isinstance(self._sandbox_error, CancelledError):
-            raise self._sandbox_error
-        return self._sandbox_error
-
-    def _sandbox_finish(self) -> None:
-        self._sandbox_done = True
-        if self._sandbox_loop is not None:
-            self._sandbox_loop.ready.extend(self._sandbox_waiting)
-        self._sandbox_waiting.clear()
-        for ending in self._sandbox_endings:
-            ending.add(self)
-        self._sandbox_endings.clear()
-
-
-Task.__module__ = "asyncio"
-_OF_TASKS = frozenset(
-    "add_done_callback cancel cancelled cancelling get_context get_coro get_loop get_name get_stack print_stack "
-    "remove_done_callback set_exception set_name set_result uncancel".split()
-)
-
-
-class Ending:
-    """Of some tasks: `waiter` is done when the last one is, or with `or_failed` when the first one fails."""
-
-    def __init__(self, tasks: list[Task], or_failed: bool) -> None:
-        self.waiter = Task(None)
-        self.failed: Task | None = None
-        self.or_failed, self.left = or_failed, len(tasks)
-        for task in tasks:
-            if task._sandbox_done:
-                self.add(task)
-            else:
-                task._sandbox_endings.append(self)
-        if not tasks:
-            self.waiter._sandbox_finish()
-
-    def add(self, task: Task) -> None:
-        self.left -= 1
-        if self.or_failed and self.failed is None and task._sandbox_error is not None:
-            self.failed = task
-        if (self.failed is not None or not self.left) and not self.waiter._sandbox_done:
-            self.waiter._sandbox_finish()
-
-
 class _Waits:
     """What has a line of coroutines that wait for it."""
 
     def __init__(self) -> None:
-        self._sandbox_line: deque[Task] = deque()
+        self._sandbox_line: deque[Future] = deque()
 
-    async def _sandbox_wait(self, line: deque[Task]) -> None:
-        waiter = Task(None)
+    async def _sandbox_wait(self, line: deque[Future]) -> None:
+        waiter = Future()
         line.append(waiter)
         try:
             await waiter
         finally:
             line.remove(waiter)
 
-    def _sandbox_wake(self, line: deque[Task]) -> bool:
+    def _sandbox_wake(self, line: deque[Future]) -> bool:
         """Let the first go on that does not yet; False when there is none."""
         waiter = next((one for one in line if not one.done()), None)
         if waiter is not None:
@@ -233,8 +139,8 @@ class Queue(_Waits):
         concurrency.refuse_hooks(self)
         super().__init__()
         self.maxsize = maxsize
-        self._sandbox_putters: deque[Task] = deque()
-        self._sandbox_joiners: deque[Task] = deque()
+        self._sandbox_putters: deque[Future] = deque()
+        self._sandbox_joiners: deque[Future] = deque()
         self._sandbox_items = self._sandbox_kind()
         self._sandbox_unfinished = 0
 

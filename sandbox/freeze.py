@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from sandbox import (
+    asyncgroups,
     asyncloop,
+    asynctasks,
     asyncwaits,
     attributes,
     classes,
@@ -243,8 +245,8 @@ def _own_classes() -> list[type]:
     from sandbox import refused, runtime, translator
 
     rooms = (
-        *(asyncloop, asyncwaits, attributes, classes, concurrency, copying, guards, record_fields, records, refused),
-        *(runtime, standins, stops, streams, translator),
+        *(asyncgroups, asyncloop, asynctasks, asyncwaits, attributes, classes, concurrency, copying, guards),
+        *(record_fields, records, refused, runtime, standins, stops, streams, translator),
     )
     return [
         value
@@ -267,7 +269,7 @@ def _uncopied() -> list[type]:
         *(type(one), getattr(itertools, "_tee_dataobject", type(one))),
         *(itertools.combinations, itertools.combinations_with_replacement),
         *(runtime.World, runtime.Globals, modules.Importer, standins.System, asyncloop.Loop, *asyncwaits.KINDS),
-        *(asyncloop.EventLoop, asyncwaits.Task),
+        *(asyncloop.EventLoop, asynctasks.Handle, *asynctasks.KINDS, *asyncgroups.KINDS),
         *(concurrency.Queue, concurrency.Lock, concurrency.Thread),
         *(copying.Kept, guards.Forbidden, record_fields.FieldDescription, replacements.Struct),
         *(streams.Output, streams.TextOutput, streams.BinaryOutput, streams.Input),

@@ -12,7 +12,7 @@ import struct
 from functools import partial
 from typing import Any
 
-from sandbox import asyncloop, asyncwaits
+from sandbox import asynctasks, asyncwaits
 
 _NEAREST = 100  # classes among an exception's bases that are looked for
 
@@ -27,7 +27,7 @@ _LIBRARY: dict[tuple[str, ...], type[Exception]] = {
     _names_of(kind): kind
     for kind in (
         *(struct.error, re.error, copy.Error, queue.Empty, queue.Full, json.JSONDecodeError),
-        *(asyncwaits.QueueEmpty, asyncwaits.QueueFull, asyncloop.CancelledError),
+        *(asyncwaits.QueueEmpty, asyncwaits.QueueFull, asynctasks.CancelledError, asynctasks.InvalidStateError),
         *(statistics.StatisticsError, dataclasses.FrozenInstanceError),
         *(kind for kind in vars(decimal).values() if isinstance(kind, type) and issubclass(kind, ArithmeticError)),
     )

@@ -23,6 +23,7 @@ from sandbox.codec import (
     written_out,
 )
 from sandbox.exceptions import MESSAGE_CHARS, OF_PROGRAM, Kind, name_by_program, remote_of
+from sandbox.guards import CancelledError
 from sandbox.handles import (
     FUNCTIONS,
     NAMED_BY,
@@ -137,7 +138,11 @@ class Link:
         task = self._exchange("begin", lambda packer: [operation, *packer.pack_all(parts)])
         if not isinstance(task, Remote):
             self.end("killed", "protocol violation: a task that is none")
-        yield from asynctests.wait(self, task)
+        try:
+            yield from asynctests.wait(self, task)
+        except CancelledError:  # who is cancelled cancels what he awaits
+            self.ask("cancel", task)
+            yield from asynctests.wait(self, task)
         return self._exchange("finished", lambda packer: packer.pack_all((task,)), operation in _ENDING)
 
     def find(self, name: str) -> Any:

@@ -106,6 +106,7 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "aiter": aiter,
     "callable": callable,
     **{name: getattr(inspect, name) for name in ASKED},
+    "cancel": lambda task: task.cancel(),
     "done": lambda *tasks: tuple(task.done() for task in tasks),
     "finished": lambda task: task.result(),
 }
@@ -301,6 +302,8 @@ class Service:
             return self.world.library, [str(module), str(name)], {}
         if operation == "pass_time":
             return self._loop().pass_time, unpacker.unpack_all(parts), {}
+        if operation == "end_the_rest":
+            return self._loop().end_the_rest, [], {}
         if operation == "create_task":  # the loop runs in the tests
             return self._loop().task, unpacker.unpack_all(parts), {}
         if operation == "iscoroutinefunction":
@@ -310,16 +313,13 @@ class Service:
         return _OPERATIONS[operation], unpacker.unpack_all(parts), {}
 
     def _until_done(self, wanted: Callable[..., Any], *values: Any) -> Any:
-        return self._event_loop().run_until_complete(wanted(self.world.library, *values))
+        return self._loop().until(wanted(self.world.library, *values))
 
     def _begun(self, wanted: Callable[..., Any], *values: Any) -> Any:
         return self._loop().begin(wanted(self.world.library, *values))
 
     def _loop(self) -> Any:
-        return self._event_loop()._sandbox_loop
-
-    def _event_loop(self) -> Any:
-        return self.world.library("asyncio", "new_event_loop")()
+        return self.world.library("asyncio", "new_event_loop")()._sandbox_loop
 
     def _global(self, name: str) -> Any:
         value = self.world.namespace.get(name, _NO_NAME)
@@ -330,7 +330,7 @@ class Service:
     def _handle(self, number: int, label: str) -> Any:
         return self.handles[number]
 
-    def _named(self, name: str, fields: tuple[str, ...], own: tuple[str, ...]) -> type:
+    def _named(self, name: str, fields: tuple[str, ...], operations: tuple[str, ...]) -> type:
         """The program's own class of named tuples, where it has one of that name, or a new one.
 
         It may have it by another name, or in one of its classes.

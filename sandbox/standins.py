@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from sandbox import asyncloop, concurrency, guards, modules, policy
+from sandbox import asyncfunctions, asyncloop, concurrency, guards, modules, policy
 from sandbox.modules import Names
 from sandbox.stops import EPOCH, Running, refuse
 from sandbox.streams import Input, InputBuffer, Output, TextOutput
@@ -81,7 +81,7 @@ class System:
 
     def stand_ins(self) -> dict[str, Callable[[], Names]]:
         return {
-            "asyncio": lambda: asyncloop.names(asyncloop.Loop(self)),
+            "asyncio": lambda: asyncfunctions.names(asyncloop.Loop(self)),
             "atexit": self._atexit_names,
             "builtins": self._builtins_names,
             "contextlib": self._contextlib_names,

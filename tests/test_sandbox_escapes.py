@@ -249,20 +249,22 @@ refused("module-name", "logging.sys", "import logging\nlogging.sys.modules")
 refused("module-name", "unittest.mock", "from unittest import mock\nmock.patch")
 refused(
     "attribute",
-    "cancel of a Task",
-    "import asyncio\nasync def f(): asyncio.create_task(f()).cancel()\nasyncio.run(f())",
+    "get_stack of a Task",
+    "import asyncio\nasync def f(): asyncio.create_task(f()).get_stack()\nasyncio.run(f())",
 )
-refused("attribute", "call_soon of a EventLoop", "import asyncio\nasyncio.new_event_loop().call_soon")
+refused("attribute", "run_in_executor of a EventLoop", "import asyncio\nasyncio.new_event_loop().run_in_executor")
 contained(
     "ended",
     "F .clock\n",
     "import time\nclass F(float):\n    def __radd__(self, other): return self\ntime.sleep(F(1))\nprint('F' if type(time.time()) is float else 'T', '.clock')",
 )
 refused("attribute", "_target of a Own", "import threading\nclass Own(threading.Thread): pass\nOwn()._target")
+refused("attribute", "derived from asyncio's", "import asyncio\nclass Own(asyncio.Future): pass")
 refused(
     "waiting",
-    "which no loop has",
-    "import asyncio\nasync def f(): pass\nasync def main():\n    class Own(type(asyncio.create_task(f()))): pass\n    await Own(f())\nasyncio.run(main())",
+    "waits for another one",
+    "import asyncio\nclass Any:\n    def __init_subclass__(cls): pass\nclass Own(Any, asyncio.Future): pass\n"
+    "async def main(): await Own()\nasyncio.run(main())",
 )
 contained(
     "output_limit",

@@ -824,6 +824,168 @@ asyncio.run(early())
 """,
 )
 feature(
+    "asyncio: cancelling, waiting, futures and callbacks",
+    """
+import asyncio
+async def worker(name, q, log):
+    try:
+        while True:
+            item = await q.get()
+            await asyncio.sleep(0.01)
+            log.append((name, item))
+            q.task_done()
+    except asyncio.CancelledError:
+        log.append((name, 'cancelled'))
+        raise
+async def main():
+    q = asyncio.Queue(); log = []
+    for i in range(6): q.put_nowait(i)
+    ws = [asyncio.create_task(worker(f'w{i}', q, log), name=f'W{i}') for i in range(3)]
+    await q.join()
+    for w in ws: print(w.cancel(), w.cancelled())
+    got = await asyncio.gather(*ws, return_exceptions=True)
+    print([repr(g) for g in got], [w.cancelled() for w in ws], [w.get_name() for w in ws], log)
+    async def slow(x, d):
+        await asyncio.sleep(d); 
+        if x == 'bad': raise ValueError(x)
+        return x
+    ts = [asyncio.create_task(slow(i, d)) for i, d in (('a', .3), ('b', .1), ('bad', .2))]
+    done, pending = await asyncio.wait(ts, return_when=asyncio.FIRST_COMPLETED)
+    print(len(done), len(pending), [t.result() for t in done])
+    done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_EXCEPTION)
+    print(len(done), len(pending), [repr(t.exception()) for t in done])
+    done, pending = await asyncio.wait(pending, timeout=0.01)
+    print(len(done), len(pending))
+    done, pending = await asyncio.wait(pending)
+    print(len(done), len(pending))
+    for c in asyncio.as_completed([slow('x', .3), slow('y', .1), slow('z', .2)]): print(await c)
+    try:
+        for c in asyncio.as_completed([slow('x', .3), slow('y', .1)], timeout=.2): print(await c)
+    except asyncio.TimeoutError as e: print('late', repr(e))
+    f = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(0.05, f.set_result, 7)
+    f.add_done_callback(lambda f: print('called', f.result()))
+    print(await f)
+    try: f.set_result(8)
+    except asyncio.InvalidStateError as e: print(type(e).__name__)
+    g = asyncio.Future(); 
+    async def waits(n):
+        try: return await g
+        except asyncio.CancelledError as e: print(n, 'c', e.args); raise
+    a, b = asyncio.create_task(waits(1)), asyncio.create_task(waits(2))
+    await asyncio.sleep(0)
+    a.cancel('why'); 
+    print([repr(r) for r in await asyncio.gather(a, b, return_exceptions=True)], g.cancelled())
+    t = asyncio.create_task(slow(1, 1)); t.add_done_callback(lambda t: print('done', t.cancelled()))
+    t.cancel(); 
+    try: await t
+    except asyncio.CancelledError: print('cancelled before it ran')
+    async def me():
+        asyncio.current_task().cancel()
+        try: await asyncio.sleep(1)
+        except asyncio.CancelledError: print('self'); return 'went on'
+    print(await asyncio.create_task(me()))
+    async def me2():
+        asyncio.current_task().cancel()
+        return 5
+    t = asyncio.create_task(me2())
+    try: print(await t)
+    except asyncio.CancelledError: print('x')
+    h = asyncio.get_running_loop().call_soon(print, 'no'); h.cancel()
+    asyncio.get_running_loop().call_soon(print, 'yes')
+    await asyncio.sleep(0)
+    print(len(asyncio.all_tasks()), isinstance(t, asyncio.Task), isinstance(t, asyncio.Future), isinstance(f, asyncio.Task))
+    order = []
+    async def o(n):
+        order.append(n); await asyncio.sleep(0); order.append(-n)
+    t1 = asyncio.create_task(o(1)); t1.add_done_callback(lambda _: order.append('cb'))
+    await asyncio.gather(t1, o(2), o(3)); print(order)
+    try: asyncio.create_task(5)
+    except TypeError as e: print(e)
+    try: await asyncio.wait([slow(1, 2)])
+    except TypeError as e: print(e)
+    outer = asyncio.gather(slow('p', 1), slow('q', 2))
+    await asyncio.sleep(0.1)
+    print(outer.cancel())
+    try: await outer
+    except asyncio.CancelledError: print('gather cancelled')
+    ev = asyncio.Event()
+    w = asyncio.create_task(ev.wait()); await asyncio.sleep(0); w.cancel(); await asyncio.sleep(0); print(w.cancelled(), w.done())
+    lock = asyncio.Lock()
+    async def hold():
+        async with lock: await asyncio.sleep(1); print('held')
+    hs = [asyncio.create_task(hold()) for _ in range(3)]
+    await asyncio.sleep(0.5); hs[1].cancel(); hs[0].cancel()
+    print([type(r).__name__ for r in await asyncio.gather(*hs, return_exceptions=True)])
+asyncio.run(main())
+""",
+)
+feature(
+    "asyncio: groups of tasks and timeouts",
+    """
+import asyncio
+log = []
+async def slow(x, d):
+    try:
+        await asyncio.sleep(d)
+        if x == 'bad': raise ValueError(x)
+        log.append(x); return x
+    except asyncio.CancelledError:
+        log.append((x, 'c')); raise
+async def main():
+    async with asyncio.TaskGroup() as tg:
+        a = tg.create_task(slow('a', .2)); b = tg.create_task(slow('b', .1), name='B')
+    print(a.result(), b.result(), b.get_name(), log); log.clear()
+    try:
+        async with asyncio.TaskGroup() as tg:
+            tg.create_task(slow('a', .5)); tg.create_task(slow('bad', .1))
+            await asyncio.sleep(9)
+            print('never')
+    except ExceptionGroup as g: print(repr(g.exceptions), str(g), log)
+    log.clear()
+    try:
+        async with asyncio.TaskGroup() as tg:
+            tg.create_task(slow('a', .5))
+            raise KeyError('k')
+    except BaseExceptionGroup as g: print(g.exceptions, log)
+    try:
+        async with asyncio.timeout(0.1) as t: await asyncio.sleep(1)
+    except TimeoutError as e: print('late', t.expired(), repr(e.__cause__), asyncio.current_task().cancelling())
+    async with asyncio.timeout(1) as t: await asyncio.sleep(0.1)
+    print(t.expired())
+    async with asyncio.timeout(None) as t:
+        t.reschedule(asyncio.get_running_loop().time() + 5); print(t.when() is not None)
+    try:
+        async with asyncio.timeout(.2):
+            try:
+                async with asyncio.timeout(.1): await asyncio.sleep(1)
+            except TimeoutError: print('inner'); await asyncio.sleep(1)
+    except TimeoutError: print('outer')
+    async def group():
+        async with asyncio.TaskGroup() as tg:
+            tg.create_task(slow('in', 5))
+    t = asyncio.create_task(group()); await asyncio.sleep(.1); t.cancel(); log.clear()
+    try: await t
+    except asyncio.CancelledError: print('group cancelled', log, t.cancelled(), t.cancelling())
+    try:
+        async with asyncio.timeout(0.1):
+            async with asyncio.TaskGroup() as tg:
+                tg.create_task(slow('z', 5))
+    except TimeoutError: print('late group')
+    async with asyncio.TaskGroup() as tg:
+        async def more(n):
+            if n: tg.create_task(more(n - 1))
+            await asyncio.sleep(.01); log.append(n)
+        tg.create_task(more(3))
+    print(log)
+    try:
+        async with asyncio.TaskGroup() as tg:
+            tg.create_task(slow('bad', .1)); tg.create_task(slow('bad', .1)); tg.create_task(slow('ok', .3))
+    except ExceptionGroup as g: print(len(g.exceptions), g.message)
+asyncio.run(main())
+""",
+)
+feature(
     "threads have names, locks owners, and locals are each thread's own",
     """
 import threading, queue

@@ -1,0 +1,186 @@
+"""asyncio's functions for one program, over one loop. What is not here is refused by name."""
+
+import types
+from collections.abc import Callable, Coroutine, Generator
+from inspect import CO_COROUTINE
+from typing import Any
+
+from sandbox import asyncgroups, asynctasks, asyncwaits
+from sandbox.asyncloop import EventLoop, Loop
+from sandbox.asynctasks import Ending, Future, InvalidStateError, Task, settle
+from sandbox.guards import CancelledError
+
+
+@types.coroutine
+def _pause(wish: Any) -> Generator[Any, Any, Any]:
+    """Hand over to the loop until the wish is granted: a number of seconds, or a task that is done."""
+    return (yield wish)
+
+
+def _iscoroutinefunction(value: Any) -> bool:
+    function = value.__func__ if type(value) is types.MethodType else value
+    return type(function) is types.FunctionType and bool(function.__code__.co_flags & CO_COROUTINE)
+
+
+def _failed(future: Future) -> bool:
+    return future._sandbox_error is not None
+
+
+def _gathered(future: Future) -> Any:
+    """Its result or exception; CPython says of a task that is cancelled no message, which is a text for it here."""
+    if not future.cancelled():
+        return future._sandbox_value if future._sandbox_error is None else future._sandbox_error
+    message = () if isinstance(future, Task) else future._sandbox_error.args  # type: ignore[union-attr]
+    return CancelledError(*(message or ("",)))
+
+
+# When wait() comes back, by the name of the constant.
+_WHEN: dict[Any, Callable[[Future], bool]] = {
+    "ALL_COMPLETED": lambda future: False,
+    "FIRST_COMPLETED": lambda future: True,
+    "FIRST_EXCEPTION": lambda future: _failed(future) and not future.cancelled(),
+}
+
+
+def names(loop: Loop) -> dict[str, Any]:
+    """asyncio's functions over one loop. What is not here is refused by name."""
+    settle(loop)
+
+    async def sleep(delay: float, result: Any = None) -> Any:
+        await _pause(0.0 if delay <= 0 else float(delay))
+        return result
+
+    async def until(ending: Ending, timeout: float | None = None) -> None:
+        """Wait for it, no longer than that."""
+        try:
+            if timeout is not None:
+                loop.set_alarm(ending.waiter, timeout)
+            await ending.waiter
+        finally:
+            loop.turn_off(ending.waiter)
+
+    async def gather(futures: list[Any], return_exceptions: bool) -> list[Any]:
+        ending = Ending(futures, _WHEN["ALL_COMPLETED"] if return_exceptions else _failed)
+        try:
+            if futures and ending.waiter.done():
+                await _pause(0.0)
+            await ending.waiter
+        except CancelledError:
+            for one in futures:
+                one.cancel()
+            await Ending(futures).waiter
+            raise
+        if ending.first is not None:
+            ending.first.result()
+        return [_gathered(one) for one in futures]
+
+    def begin_gather(*awaitables: Any, return_exceptions: bool = False) -> Task:
+        once = {id(awaitable): awaitable for awaitable in awaitables}
+        made = {number: loop.task(awaitable) for number, awaitable in once.items()}
+        futures = [made[id(awaitable)] for awaitable in awaitables]
+        task = loop.begun_task(gather(futures, bool(return_exceptions)))
+        loop._advance(task)  # it waits for them from now on, before any of them can be done
+        return task
+
+    async def wait_for(awaitable: Any, timeout: float | None) -> Any:
+        future = loop.task(awaitable)
+        if timeout is None:
+            return await future
+        seconds = float(timeout)
+        try:
+            if seconds > 0:
+                await until(Ending([future]), seconds)
+            if future.done():
+                return future.result()
+            future.cancel()
+            await Ending([future]).waiter
+        except CancelledError:
+            future.cancel()
+            await Ending([future]).waiter
+            raise
+        try:
+            return future.result()
+        except CancelledError as error:
+            raise TimeoutError from error
+
+    async def wait(fs: Any, *, timeout: float | None = None, return_when: str = "ALL_COMPLETED") -> Any:
+        if isinstance(fs, Future | Coroutine):
+            raise TypeError(f"expect a list of futures, not {type(fs).__name__}")
+        futures = list(fs)
+        if not futures:
+            raise ValueError("Set of Tasks/Futures is empty.")
+        if return_when not in _WHEN:
+            raise ValueError(f"Invalid return_when value: {return_when}")
+        if any(isinstance(one, Coroutine) for one in futures):
+            raise TypeError("Passing coroutines is forbidden, use tasks explicitly.")
+        ending = Ending([loop.task(one) for one in dict.fromkeys(futures)], _WHEN[return_when])
+        if ending.waiter.done():
+            await _pause(0.0)
+        else:
+            await until(ending, None if timeout is None else float(timeout))
+        return {one for one in futures if one.done()}, {one for one in futures if not one.done()}
+
+    def as_completed(fs: Any, *, timeout: float | None = None) -> Any:
+        if isinstance(fs, Future | Coroutine):
+            raise TypeError(f"expect an iterable of futures, not {type(fs).__name__}")
+        futures = [loop.task(one) for one in dict.fromkeys(fs)]
+        done, late = asyncwaits.Queue(), Future()
+        for one in futures:
+            one.add_done_callback(done.put_nowait)
+        if timeout is not None:
+            for _ in futures:
+                late.add_done_callback(done.put_nowait)
+            loop.set_alarm(late, float(timeout))
+
+        async def next_one() -> Any:
+            one = await done.get()
+            if one is late:
+                raise TimeoutError
+            return one.result()
+
+        return (next_one() for _ in futures)
+
+    def create_task(coroutine: Any, *, name: Any = None) -> Any:
+        if not loop.running:
+            raise RuntimeError("no running event loop")
+        return EventLoop(loop).create_task(coroutine, name=name)
+
+    def get_running_loop() -> EventLoop:
+        if not loop.running:
+            raise RuntimeError("no running event loop")
+        return EventLoop(loop)
+
+    def current_task() -> Task | None:
+        get_running_loop()
+        return loop.current
+
+    def all_tasks() -> set[Task]:
+        get_running_loop()
+        return {task for task in loop.begun.values() if task._sandbox_name}
+
+    return {
+        **{kind.__name__: kind for kind in (*asyncwaits.KINDS, *asynctasks.KINDS)},
+        **{name: name for name in _WHEN},
+        "TaskGroup": asyncgroups.TaskGroup,
+        "timeout": asyncgroups.timeout,
+        "InvalidStateError": InvalidStateError,
+        "all_tasks": all_tasks,
+        "as_completed": as_completed,
+        "current_task": current_task,
+        "get_event_loop": lambda: EventLoop(loop),
+        "get_running_loop": get_running_loop,
+        "iscoroutinefunction": _iscoroutinefunction,
+        "isfuture": lambda value: isinstance(value, Future),
+        "new_event_loop": lambda: EventLoop(loop),
+        "set_event_loop": lambda loop, /: None,
+        "run": loop.run,
+        "sleep": sleep,
+        "gather": begin_gather,
+        "create_task": create_task,
+        "ensure_future": lambda coroutine: loop.task(coroutine),
+        "wait": wait,
+        "wait_for": wait_for,
+        "iscoroutine": lambda value: isinstance(value, Coroutine),
+        "TimeoutError": TimeoutError,
+        "CancelledError": CancelledError,
+    }
