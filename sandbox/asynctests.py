@@ -94,8 +94,8 @@ class _Loop(asyncloop.Loop):
     def end_the_rest(self) -> None:
         """In the program too: its tasks are those of the loop that has run."""
         super().end_the_rest()
-        if self.program is not None and not self.program.hollow:
-            self.program.ask("end_the_rest")
+        if self.link is not None:
+            self.link.ask("end_the_rest")
 
     def missing(self, value: object, name: str) -> NoReturn:
         """What would have been there is no answer of the program's."""

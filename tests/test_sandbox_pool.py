@@ -274,7 +274,8 @@ def test_what_is_said_of_tasks_is_no_evidence_of_anything(operation: str, answer
         FRAMES
         + f"""
 from sandbox import serve
-said = {{'begin': '["h",0,"Task"]', 'done': '["T",false,false]', 'pass_time': 'null', {operation!r}: {answer!r}}}
+said = {{'begin': '["h",0,"Task"]', 'done': '["T",false,false]', 'pass_time': 'null', 'end_the_rest': 'null'}}
+said[{operation!r}] = {answer!r}
 answered = serve.Service._answer_one
 def answer(self, number, operation, *rest):
     if operation not in said: return answered(self, number, operation, *rest)
