@@ -8,7 +8,6 @@ from typing import Any, NoReturn, Protocol
 
 from sandbox import asynctasks, concurrency, guards
 from sandbox.asynctasks import Ending, Future, Handle, Task, callback_task, task_of
-from sandbox.guards import CancelledError
 from sandbox.stops import refuse
 
 _SAME_TIME = 1e-9  # seconds: two clocks that are added up differently
@@ -73,7 +72,7 @@ class Loop:
             raise ValueError(f"a coroutine was expected, got {main!r}")
         try:
             try:
-                found = self.until(main)
+                found = self.complete(main)
             except guards.CATCHABLE:
                 self.end_the_rest()
                 raise
@@ -90,7 +89,6 @@ class Loop:
 
     def end_the_rest(self) -> None:
         """Cancel the tasks that are left, and let them come to their ends."""
-        self.last_turns()
         left = list(self.begun.values())
         for task in left:
             task.cancel()
@@ -99,7 +97,7 @@ class Loop:
 
     def call_later(self, delay: float, callback: Any, *args: Any) -> Handle:
         handle = Handle()
-        task = callback_task(handle._sandbox_call, callback, args)
+        task = handle._sandbox_task = callback_task(handle._sandbox_call, callback, args)
         if delay > 0:
             self.set_alarm(task, float(delay))
         else:
@@ -140,13 +138,23 @@ class Loop:
                 one._sandbox_finish()
 
     def until(self, awaitable: Any) -> Any:
-        """Let everybody go on until that is done."""
-        self.running = True
+        """What that comes to, for which everybody goes on."""
+        return self._until_done(awaitable).result()
+
+    def complete(self, awaitable: Any) -> Any:
+        """The same, as CPython's loop does it: it stops after the round in which it hears that this is done."""
+        task = self._until_done(awaitable)
+        self.last_turns()
+        return task.result()
+
+    def _until_done(self, awaitable: Any) -> Any:
+        """The task; SystemExit and KeyboardInterrupt end the loop at once."""
+        self.running, self.round = True, 0
         try:
             task = self.task(awaitable)
             while not task._sandbox_done:
                 self._turn()
-            return task.result()
+            return task
         finally:
             self.running = False
 
@@ -171,10 +179,15 @@ class Loop:
         return None if at is None else at - self.clock.slept
 
     def last_turns(self) -> None:
-        """CPython's loop stops after the round in which it hears that what it runs for is done."""
-        self._go_on(self.round)
+        """What is left of this round, then one more."""
+        self._go_on(min(self.round, len(self.ready)))  # that round may be over already
         self._go_on(len(self.ready))
         self.round = 0
+
+    def end(self) -> None:
+        """As at the end of run(), for the loop that goes on for somebody else."""
+        self.last_turns()
+        self.end_the_rest()
 
     def _go_on(self, turns: int) -> None:
         self.running = True
@@ -212,13 +225,20 @@ class Loop:
                 wish = task._sandbox_coroutine.throw(cancelled)
         except StopIteration as end:
             task._sandbox_value, task._sandbox_error = end.value, task._sandbox_cancelled
-        except (Exception, CancelledError) as error:
+        except (SystemExit, KeyboardInterrupt) as error:
+            task._sandbox_error = error
+            self._finish(task)
+            raise
+        except guards.CATCHABLE as error:
             task._sandbox_error = error
         else:
             self._wait(task, wish)
             return
         finally:
             self.current = before
+        self._finish(task)
+
+    def _finish(self, task: Task) -> None:
         self.begun.pop(id(task), None)
         task._sandbox_finish()
 
@@ -249,11 +269,7 @@ class EventLoop:
             raise RuntimeError("Event loop is closed")
         if self._sandbox_loop.running:
             raise RuntimeError("This event loop is already running")
-        loop = self._sandbox_loop
-        try:
-            return loop.until(future)
-        finally:
-            loop.last_turns()
+        return self._sandbox_loop.complete(future)
 
     def create_task(self, coroutine: Any, *, name: Any = None, context: Any = None) -> Any:
         if not isinstance(coroutine, Coroutine):

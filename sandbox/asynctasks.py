@@ -202,9 +202,12 @@ class Handle:
 
     def __init__(self) -> None:
         self._sandbox_cancelled = False
+        self._sandbox_task: Task | None = None  # what calls it
 
     def cancel(self) -> None:
         self._sandbox_cancelled = True
+        if self._sandbox_task is not None and home().turn_off(self._sandbox_task):
+            self._sandbox_task._sandbox_coroutine.close()  # or it would be said that nobody awaited it
 
     def cancelled(self) -> bool:
         return self._sandbox_cancelled

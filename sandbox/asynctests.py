@@ -210,7 +210,7 @@ def _names() -> dict[str, Any]:
     def create_task(coroutine: Any, *, name: Any = None) -> Any:
         for remote in _of_program((coroutine,)):
             _LOOP.join(remote._sandbox_link)
-            return _Task(_LOOP.link.ask("create_task", remote))
+            return _Task(_LOOP.link.ask("create_task", remote, name))
         return own["create_task"](coroutine, name=name)
 
     def alone(function: Callable[..., Any], what: str) -> Callable[..., Any]:

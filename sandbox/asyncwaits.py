@@ -4,11 +4,13 @@ Who waits is woken in the order in which CPython 3.11 to 3.13 wake them (Lib/asy
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from sandbox import concurrency
 from sandbox.asynctasks import Future
 from sandbox.concurrency import missing
+from sandbox.guards import CancelledError
 
 
 class QueueEmpty(Exception):
@@ -25,13 +27,19 @@ class _Waits:
     def __init__(self) -> None:
         self._sandbox_line: deque[Future] = deque()
 
-    async def _sandbox_wait(self, line: deque[Future]) -> None:
+    async def _sandbox_wait(self, line: deque[Future], pass_on: Callable[[], Any] = lambda: None) -> None:
+        """Who was woken and then cancelled, before it could take its turn, passes that on."""
         waiter = Future()
         line.append(waiter)
         try:
-            await waiter
-        finally:
-            line.remove(waiter)
+            try:
+                await waiter
+            finally:
+                line.remove(waiter)
+        except CancelledError:
+            if not waiter.cancelled():
+                pass_on()
+            raise
 
     def _sandbox_wake(self, line: deque[Future]) -> bool:
         """Let the first go on that does not yet; False when there is none."""
@@ -86,8 +94,12 @@ class Lock(_Acquired):
         return self._sandbox_locked
 
     async def acquire(self) -> bool:
-        if self._sandbox_locked or self._sandbox_line:
-            await self._sandbox_wait(self._sandbox_line)
+        if self._sandbox_locked or not all(one.cancelled() for one in self._sandbox_line):
+            try:
+                await self._sandbox_wait(self._sandbox_line)
+            except CancelledError:
+                self._sandbox_wake_first()  # it may have been this one's turn
+                raise
         self._sandbox_locked = True
         return True
 
@@ -95,7 +107,11 @@ class Lock(_Acquired):
         if not self._sandbox_locked:
             raise RuntimeError("Lock is not acquired.")
         self._sandbox_locked = False
-        if self._sandbox_line and not self._sandbox_line[0].done():
+        self._sandbox_wake_first()
+
+    def _sandbox_wake_first(self) -> None:
+        """Unless it has been woken, and did not have its turn yet."""
+        if not self._sandbox_locked and self._sandbox_line and not self._sandbox_line[0].done():
             self._sandbox_wake(self._sandbox_line)
 
 
@@ -109,20 +125,25 @@ class Semaphore(_Acquired):
         self._sandbox_left = value
 
     def locked(self) -> bool:
-        return self._sandbox_left == 0 or bool(self._sandbox_line)
+        return self._sandbox_left == 0 or not all(one.cancelled() for one in self._sandbox_line)
 
     async def acquire(self) -> bool:
         if not self.locked():
             self._sandbox_left -= 1
             return True
-        await self._sandbox_wait(self._sandbox_line)
-        while self._sandbox_left > 0 and self._sandbox_next():
-            pass
+        try:
+            await self._sandbox_wait(self._sandbox_line, self._sandbox_give_back)
+        finally:
+            while self._sandbox_left > 0 and self._sandbox_next():
+                pass
         return True
 
     def release(self) -> None:
-        self._sandbox_left += 1
+        self._sandbox_give_back()
         self._sandbox_next()
+
+    def _sandbox_give_back(self) -> None:
+        self._sandbox_left += 1
 
     def _sandbox_next(self) -> bool:
         woken = self._sandbox_wake(self._sandbox_line)
@@ -158,7 +179,7 @@ class Queue(_Waits):
 
     async def put(self, item: Any) -> None:
         while self.full():
-            await self._sandbox_wait(self._sandbox_putters)
+            await self._sandbox_wait(self._sandbox_putters, self._sandbox_wake_putter)
         self.put_nowait(item)
 
     def put_nowait(self, item: Any) -> None:
@@ -170,8 +191,16 @@ class Queue(_Waits):
 
     async def get(self) -> Any:
         while self.empty():
-            await self._sandbox_wait(self._sandbox_line)
+            await self._sandbox_wait(self._sandbox_line, self._sandbox_wake_getter)
         return self.get_nowait()
+
+    def _sandbox_wake_putter(self) -> None:
+        if not self.full():
+            self._sandbox_wake(self._sandbox_putters)
+
+    def _sandbox_wake_getter(self) -> None:
+        if not self.empty():
+            self._sandbox_wake(self._sandbox_line)
 
     def get_nowait(self) -> Any:
         if self.empty():

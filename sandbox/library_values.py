@@ -17,6 +17,8 @@ from fractions import Fraction
 from types import NoneType
 from typing import TYPE_CHECKING, Any
 
+from sandbox.guards import CancelledError
+
 if TYPE_CHECKING:
     from sandbox.codec import Packer, Tree, Unpacker
 
@@ -42,7 +44,7 @@ TYPES: dict[str, type] = {
         *(Counter, OrderedDict, defaultdict, deque, ChainMap, UserDict, UserList, array, Fraction, Decimal),
         *(date, datetime, time, timedelta, timezone),
         *(kind for kind in vars(builtins).values() if isinstance(kind, type) and issubclass(kind, Exception)),
-        *(GeneratorExit, KeyboardInterrupt, SystemExit),
+        *(GeneratorExit, KeyboardInterrupt, SystemExit, CancelledError),
     )
 }
 _TYPE_NAMES = {kind: name for name, kind in TYPES.items()}
@@ -68,7 +70,9 @@ def exact(base: Any, value: Any) -> Any:
 def plain_args(value: Any) -> list[Any] | None:
     """Of an exception of a built-in class, with lists for tuples, where nothing else makes it what it is."""
     kind = type(value)
-    if TYPES.get(kind.__name__) is not kind or not issubclass(kind, Exception) or issubclass(kind, UnicodeError):
+    if not issubclass(kind, Exception | CancelledError) or issubclass(kind, UnicodeError):
+        return None
+    if TYPES.get(kind.__name__) is not kind:
         return None
     return _with_lists(value.args) if are_plain(value.args) else None
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from sandbox.verdict import Limits
 
-TRANSLATOR_VERSION = 27  # raise it when the same source would translate, count steps, end or be judged differently
+TRANSLATOR_VERSION = 28  # raise it when the same source would translate, count steps, end or be judged differently
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -303,7 +303,7 @@ class Service:
         if operation == "pass_time":
             return self._loop().pass_time, unpacker.unpack_all(parts), {}
         if operation == "end_the_rest":
-            return self._loop().end_the_rest, [], {}
+            return self._loop().end, [], {}
         if operation == "create_task":  # the loop runs in the tests
             return self._loop().task, unpacker.unpack_all(parts), {}
         if operation == "iscoroutinefunction":

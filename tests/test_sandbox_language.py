@@ -921,6 +921,157 @@ asyncio.run(main())
 """,
 )
 feature(
+    "asyncio: who is cancelled passes its turn on, and who exits ends the loop",
+    """
+import asyncio
+
+async def holder(lock, name, log, delay=0.01):
+    try:
+        async with lock:
+            log.append(name)
+            await asyncio.sleep(delay)
+    except asyncio.CancelledError:
+        log.append('-' + name)
+        raise
+
+async def passes_on(kind):
+    lock, log = kind(), []
+    a, b, c = (asyncio.create_task(holder(lock, name, log), name=name) for name in 'abc')
+    await asyncio.sleep(0.005)
+    b.cancel()
+    print(await asyncio.gather(a, b, c, return_exceptions=True), log, lock.locked())
+    log.clear()
+    await lock.acquire()
+    d, e, f = (asyncio.create_task(holder(lock, name, log)) for name in 'def')
+    await asyncio.sleep(0)
+    lock.release()
+    d.cancel()
+    print([type(one).__name__ for one in await asyncio.gather(d, e, f, return_exceptions=True)], log, lock.locked())
+    log.clear()
+    await lock.acquire()
+    g, h = (asyncio.create_task(holder(lock, name, log)) for name in 'gh')
+    await asyncio.sleep(0)
+    g.cancel()
+    lock.release()
+    print([type(one).__name__ for one in await asyncio.gather(g, h, return_exceptions=True)], log, lock.locked())
+    await lock.acquire()
+    i = asyncio.create_task(holder(lock, 'i', log))
+    await asyncio.sleep(0)
+    i.cancel()
+    await asyncio.sleep(0)
+    lock.release()
+    print(lock.locked(), await asyncio.wait_for(lock.acquire(), 1), lock.locked())
+
+async def queues():
+    q, log = asyncio.Queue(), []
+    async def get(name):
+        try: log.append((name, await q.get()))
+        except asyncio.CancelledError: log.append(name); raise
+    tasks = [asyncio.create_task(get(name)) for name in 'abc']
+    await asyncio.sleep(0)
+    q.put_nowait(1)
+    tasks[0].cancel()
+    await asyncio.sleep(0.01)
+    print(log, q.qsize())
+    q.put_nowait(2)
+    await asyncio.wait(tasks)
+    print(log, q.qsize())
+    q, log = asyncio.Queue(1), []
+    async def put(name):
+        try: await q.put(name); log.append(name)
+        except asyncio.CancelledError: log.append('-' + name); raise
+    tasks = [asyncio.create_task(put(name)) for name in 'abcd']
+    await asyncio.sleep(0)
+    print(await q.get())
+    tasks[1].cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    print(log, q.qsize())
+    print(await q.get(), await q.get(), log)
+
+async def last_rounds():
+    log = []
+    async def late(name, turns):
+        for turn in range(turns):
+            await asyncio.sleep(0)
+            log.append((name, turn))
+    async def main():
+        asyncio.create_task(late('a', 1))
+        await asyncio.sleep(0)
+        asyncio.create_task(late('b', 5))
+    await main()
+    return log
+
+async def cancelled_call():
+    loop = asyncio.get_running_loop()
+    log = []
+    handle = loop.call_later(50, log.append, 'never')
+    loop.call_later(0.02, log.append, 'soon')
+    handle.cancel()
+    begin = loop.time()
+    await asyncio.sleep(0.05)
+    print(log, handle.cancelled(), loop.time() - begin < 10)
+    soon = loop.call_soon(log.append, 'no')
+    soon.cancel()
+    await asyncio.sleep(0)
+    print(log)
+
+for kind in (asyncio.Lock, lambda: asyncio.Semaphore(1)):
+    asyncio.run(passes_on(kind))
+asyncio.run(queues())
+print(asyncio.run(last_rounds()))
+asyncio.run(cancelled_call())
+
+async def leaves(log, how):
+    log.append('in')
+    await asyncio.sleep(0.01)
+    raise how
+async def stays(log):
+    try: await asyncio.sleep(10)
+    finally:
+        log.append('closed')
+        await asyncio.sleep(0)
+        log.append('really')
+async def exits(how):
+    log = []
+    async def inner():
+        task = asyncio.create_task(leaves(log, how))
+        other = asyncio.create_task(stays(log))
+        try: await task
+        except BaseException as error: log.append(type(error).__name__); raise
+    try: await inner()
+    finally: print(log)
+for how in (SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError('own')):
+    try: asyncio.run(exits(how))
+    except BaseException as error: print(type(error).__name__, error.args)
+loop = asyncio.new_event_loop()
+log = []
+async def two():
+    asyncio.create_task(stays(log))
+    asyncio.create_task(leaves(log, SystemExit(1)))
+    await asyncio.sleep(1)
+    log.append('two')
+try: loop.run_until_complete(two())
+except SystemExit: print('exit', log)
+async def rest():
+    await asyncio.sleep(2)
+    return 5
+print(loop.run_until_complete(rest()), log)
+async def raises_own():
+    raise asyncio.CancelledError('mine')
+async def catches():
+    try: await raises_own()
+    except asyncio.CancelledError as error: print(error.args)
+    task = asyncio.create_task(raises_own())
+    done, _ = await asyncio.wait([task])
+    print(task.cancelled(), done == {task})
+    try: await task
+    except asyncio.CancelledError as error: print('again')
+    print([type(one).__name__ for one in await asyncio.gather(raises_own(), rest(), return_exceptions=True)])
+asyncio.run(catches())
+""",
+)
+feature(
     "asyncio: groups of tasks and timeouts",
     """
 import asyncio
