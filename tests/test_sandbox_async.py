@@ -103,7 +103,7 @@ BODIES = [
     "assert order[2:] == [('end', 2)]\nawait tasks[0]\nassert order[3:] == [('end', 1)]",
     "task = asyncio.create_task(f(3))\nassert not task.done()\nassert await task == task.result() == [3, 3]",
     "tasks = [asyncio.create_task(f(i)) for i in range(2)]\nassert await asyncio.gather(*tasks) == [[0, 0], [1, 1]]",
-    "try:\n    await asyncio.wait_for(f(1, 5), timeout=1)\nexcept asyncio.TimeoutError:\n    return\nassert False",
+    "try:\n    await asyncio.wait_for(f(1, 0.5), timeout=0.1)\nexcept asyncio.TimeoutError:\n    return\nassert False",
     "assert await asyncio.wait_for(f(1, 0.5), timeout=1) == [1, 1]",
     "assert await asyncio.wait_for(f(1, 0.5), timeout=None) == [1, 2]",
     "assert await later() == 5",
@@ -121,17 +121,17 @@ BODIES = [
     "async def own(): return 7\nassert await asyncio.wait_for(own(), 1) == 7",
     "async def own():\n    await asyncio.sleep(1)\n    return 7\nassert await asyncio.wait_for(own(), None) == 7",
     "async def own(): return 7\ntask = asyncio.create_task(own())\nassert await task == 7 and task.result() == 7",
-    "task = asyncio.create_task(f(1, 5))\nawait asyncio.sleep(0.1)\nassert task.cancel() and not task.done()\n"
+    "task = asyncio.create_task(f(1, 0.5))\nawait asyncio.sleep(0.1)\nassert task.cancel() and not task.done()\n"
     "try: await task\nexcept asyncio.CancelledError:\n    assert task.cancelled() and order == [('begin', 1)]\n"
     "else: assert False",
-    "async def own(): return await f(1, 5)\ntask = asyncio.create_task(own(), name='own')\nawait asyncio.sleep(0.1)\n"
+    "async def own(): return await f(1, 0.5)\ntask = asyncio.create_task(own(), name='own')\nawait asyncio.sleep(0.1)\n"
     "assert task.cancel() and task.get_name() == 'own'\ntry: await task\nexcept asyncio.CancelledError: pass\n"
-    "assert task.cancelled() and order == [('begin', 1)]\nawait asyncio.sleep(9)\nassert len(order) == 1",
-    "try: await asyncio.wait_for(f(1, 5), 0.1)\nexcept asyncio.TimeoutError: pass\nelse: assert False\n"
-    "await asyncio.sleep(9)\nassert order == [('begin', 1)]",
-    "try:\n    async with asyncio.timeout(0.1): await f(1, 5)\nexcept TimeoutError: pass\nelse: assert False\n"
-    "await asyncio.sleep(9)\nassert order == [('begin', 1)]",
-    "try: await asyncio.gather(f(1, 5), f('bad', 0.1))\nexcept ValueError: assert len(order) == 3\nelse: assert False",
+    "assert task.cancelled() and order == [('begin', 1)]\nawait asyncio.sleep(0.9)\nassert len(order) == 1",
+    "try: await asyncio.wait_for(f(1, 0.5), 0.1)\nexcept asyncio.TimeoutError: pass\nelse: assert False\n"
+    "await asyncio.sleep(0.9)\nassert order == [('begin', 1)]",
+    "try:\n    async with asyncio.timeout(0.1): await f(1, 0.5)\nexcept TimeoutError: pass\nelse: assert False\n"
+    "await asyncio.sleep(0.9)\nassert order == [('begin', 1)]",
+    "try: await asyncio.gather(f(1, 0.5), f('bad', 0.1))\nexcept ValueError: assert len(order) == 3\nelse: assert False",
     "async def own(x, delay):\n    await asyncio.sleep(delay)\n    return x\n"
     "done, left = await asyncio.wait([asyncio.create_task(own(x, x / 10)) for x in (2, 1)], timeout=0.15)\n"
     "assert [task.result() for task in done] == [1] and len(left) == 1\n"
