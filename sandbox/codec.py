@@ -73,7 +73,7 @@ UNARY = "neg pos abs invert int float complex index round".split()
 # What the program's class of a named tuple may do otherwise, so that the judge's cannot do it for that.
 OPERATIONS = frozenset(
     [f"__{name}__" for name in (*BINARY, *UNARY, *"str repr format hash len iter getitem contains bool".split())]
-    + ["count", "index"]
+    + ["count", "index", "__call__"]
 )
 _FIELDS_CHARS = 4096  # of the names of a named tuple's items; the class that is made of them takes some times that
 _DIGITS = 4300  # the interpreter's own limit for ints as decimals
@@ -178,6 +178,7 @@ class Packer:
                     self.subclass(kind, base, name, fields)
                 if base is tuple and _nameable(name, fields, tuple.__len__(value)):
                     own = self.overrides(kind, base, OPERATIONS) if self.bounded else []
+                    own = [operation for operation in own if operation not in fields]
                     return ["V", name, list(fields), own, *self.pack_all(list(tuple.__iter__(value)))]
                 if base not in MUTABLE:
                     tree = self.pack(_exact(base, value))
@@ -188,7 +189,7 @@ class Packer:
                     tree = _PACK[base](self, _exact(base, value))
                 if not self.bounded or (fields and base is tuple):  # what only claims to be a named tuple is none
                     return tree
-                return ["b", name, bool(self.overrides(kind, base, dir(base))), tree]
+                return ["b", name, bool(self.overrides(kind, base, dir(base))), _writes(kind, base), tree]
         return self.foreign(value)
 
     def subclass(self, kind: type, base: type, name: str, fields: tuple[str, ...]) -> None:
@@ -201,6 +202,15 @@ class Packer:
             own = {name for one in below for name, value in vars(one).items() if not _is_library_s(value, base, name)}
             self._overrides[kind] = sorted(own.intersection(names) - _NO_METHODS)
         return self._overrides[kind]
+
+
+def _writes(kind: type, base: type) -> bool:
+    """Does a class below `base` look otherwise as a text, be it by what Enum makes of it?"""
+    return any(_held(kind, name) is not _held(base, name) for name in ("__str__", "__repr__", "__format__"))
+
+
+def _held(kind: type, name: str) -> Any:
+    return next(vars(one)[name] for one in kind.__mro__ if name in vars(one))
 
 
 def _is_library_s(value: Any, base: type, name: str) -> bool:
@@ -336,6 +346,7 @@ class Unpacker:
         self.viewing = False  # there is a view of a dictionary in it
         self.flat: dict[str, str] = {}  # classes of which plain values came, and the names of theirs
         self.derived = set[str]()  # those of them that do otherwise what the plain values do
+        self.written = set[str]()  # those that look otherwise as a text
 
     def unpack(self, tree: Tree) -> Any:
         if type(tree) is not list:
@@ -467,13 +478,15 @@ def _handle(u: Unpacker, tree: Tree) -> Any:
 
 
 def _unpack_derived(u: Unpacker, tree: Tree) -> Any:
-    _, name, overrides, plain = tree
+    _, name, overrides, writes, plain = tree
     value = u.unpack(plain)
-    if type(name) is not str or type(overrides) is not bool:
+    if type(name) is not str or type(overrides) is not bool or type(writes) is not bool:
         raise Malformed("a class without a name")
     u.flat[name] = type(value).__name__
     if overrides:
         u.derived.add(name)
+    if writes:
+        u.written.add(name)
     return value
 
 

@@ -241,13 +241,25 @@ def _has_items(value: tuple[Any, ...]) -> bool:
     return tuple.__len__(value) > 0
 
 
+_ASKED = {"__str__": "str", "__repr__": "repr", "__len__": "len", "__bool__": "bool"}
+
+
 def operation_of_named(link: Link, label: str, kind: type, name: str) -> Callable[..., Any]:
-    """What the judge's class of named tuples does where the program's, called `label`, does it in a way of its own."""
+    """What the judge's class of named tuples does where the program's, called `label`, does it in a way of its own.
+
+    The program is asked as it is of a handle. What it is not asked, and the test does with a class that it means, is no
+    evidence; of any other it is what a tuple does.
+    """
+    if name == "__call__":
+        return lambda value, /, *args, **keywords: link.attribute(value, name)(*args, **keywords)
     plain: Any = getattr(kind, name, _has_items if name == "__bool__" else None)
 
     def operation(value: Any, /, *others: Any) -> Any:
-        if link.names_derived(label) and not (link.reading() or of_the_answer()):
-            raise Uncrossable(f"a test uses {name} of {label}, which cannot cross from the program")
+        if not (link.reading() or of_the_answer()):
+            if name in _ASKED:
+                return link.ask(_ASKED[name], value)
+            if name == "__format__" or link.names_derived(label):
+                raise Uncrossable(f"a test uses {name} of {label}, which cannot cross from the program")
         if plain is not None:
             return plain(value, *others)
         if name[2:-2] in BINARY:

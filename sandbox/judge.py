@@ -36,7 +36,14 @@ from sandbox.foresee import bound_names
 from sandbox.handles import Ended, Entry
 from sandbox.lasting import WARM, settings, state, warm_codecs
 from sandbox.library_values import TYPES
-from sandbox.prepared import EARLY, Prepared, looks_at_classes, prepare_tests, reads_attributes, tell_of_a_class
+from sandbox.prepared import (
+    EARLY,
+    Prepared,
+    looks_at,
+    prepare_tests,
+    reads_attributes,
+    tell_of_a_class,
+)
 from sandbox.remote import MORE_THAN_IT_HOLDS, Link
 from sandbox.wire import Channel, Closed, Replies, receive_down
 
@@ -334,12 +341,14 @@ def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Out
         outcome = _outcome(error, link, code)
         if outcome[0] not in ("wrong", "exception"):
             return outcome
-        text = link.misled() or (link.flattened(error, looks_at_classes(code)) if link.flat else "")
+        text = link.misled() or (link.flattened(looks_at(code), error) if link.flat else "")
         if text:
             return "infra_error", f"the test itself failed: {text}: {outcome[1]}"[:_MESSAGE_CHARS], ""
         return outcome
-    if link.final is None and (text := link.misled(passed=True)):
-        return "infra_error", f"the test proves nothing: {text}", ""
+    if link.final is None:
+        text = link.misled(passed=True) or (link.flattened(looks_at(code)) if link.flat else "")
+        if text:
+            return "infra_error", f"the test proves nothing: {text}", ""
     return link.final or ("passed", "", "")
 
 

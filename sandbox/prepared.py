@@ -26,7 +26,11 @@ _IMPORT = opmap["IMPORT_NAME"]
 _SETS_ATTRIBUTE = tuple(opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR"))
 _SETS_ITEM = tuple(opmap[name] for name in ("STORE_SUBSCR", "DELETE_SUBSCR"))
 _SETS = (*_SETS_ATTRIBUTE, opmap["STORE_GLOBAL"])
-_LOOKS = frozenset("type isinstance issubclass str repr ascii format print __class__ __name__ __str__ __repr__".split())
+_LOOKS = {
+    "text": frozenset("str repr ascii format print __str__ __repr__".split()),
+    "type": frozenset({"type", "__class__"}),
+    "class": frozenset({"isinstance", "issubclass", "__name__"}),
+}
 _LOOKS_AT = tuple(opmap[name] for name in ("IS_OP", "FORMAT_VALUE", "FORMAT_SIMPLE", "CONVERT_VALUE") if name in opmap)
 _BUILTIN_NAMES = frozenset(dir(builtins))
 _BUILTIN_ATTRIBUTES = frozenset(
@@ -98,12 +102,18 @@ def _with_inner(codes: list[CodeType]) -> list[CodeType]:
     return found
 
 
-def looks_at_classes(code: CodeType) -> bool:
-    """Does this code ask which object a value is, of which class, or what it looks like?"""
+def looks_at(code: CodeType) -> set[str]:
+    """What this code looks at of values besides what they hold: "text", as which object they are; their very "type"; or
+    whether they are of some "class"."""
     every = _with_inner([code])
-    return any(not _LOOKS.isdisjoint(one.co_names) for one in every) or _any(
-        _LOOKS_AT, b"".join(one.co_code[::2] for one in every)
-    )
+    found = {what for what, names in _LOOKS.items() if any(not names.isdisjoint(one.co_names) for one in every)}
+    if any(_any(_LOOKS_AT, one.co_code[::2]) or any(map(_is_format, one.co_consts)) for one in every):
+        found.add("text")
+    return found
+
+
+def _is_format(constant: object) -> bool:
+    return isinstance(constant, str) and "%" in constant
 
 
 def _may_meddle(names: Set[str], operations: bytes) -> bool:

@@ -1,7 +1,7 @@
 """The judge's view of a candidate that lives in another process: calls go out, laundered values come back."""
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Set
 from types import FunctionType
 from typing import Any
 from weakref import WeakValueDictionary
@@ -100,6 +100,7 @@ class Link:
         self.of_a_class: Callable[[], bool] = lambda: False
         self.flat: dict[str, str] = {}  # classes of the program's of which only plain values came, and what these are
         self.derived: set[str] = set()  # those that do otherwise what such values do
+        self.written: set[str] = set()  # those that look otherwise as a text
         self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
         self._resuming: set[int] = set()  # numbers of handles on methods by which a test takes a generator's next item
         self._hashes: dict[int, int] = {}  # of the handles with these numbers
@@ -292,6 +293,7 @@ class Link:
         self._function_numbers.clear()
         self.collected.clear()
         self.derived.clear()
+        self.written.clear()
         self.flat.clear()
         self._hashes.clear()
         self._classes.clear()
@@ -374,18 +376,20 @@ class Link:
         """Do the tests mean that class, derived from a built-in one? What they do with it may all be what that does."""
         return self.names(label) or (label == self.entry_point and label[:1].isupper())
 
-    def flattened(self, error: BaseException, looks: bool) -> str:
-        """Why a test that ended so says nothing: it wanted what an object of a class that the program derived from a
-        built-in one had, and was given the plain value. `looks`: it looks at what values are."""
+    def flattened(self, looks: Set[str], error: BaseException | None = None) -> str:
+        """Why a test that passed, or ended so, says nothing: it wanted what an object of a class that the program
+        derived from a built-in one had, and was given the plain value. `looks` is what it looks at of values."""
         # The test's, or of the program, to which came back what it had given; its own may have a `__str__`.
-        lacking = _NO_ATTRIBUTE.match(str(error)[:MESSAGE_CHARS]) if type(error) is AttributeError else None
-        own = name_by_program(error) is None
-        for name, plain in self.flat.items():
-            # What a member of an Enum is besides its value only shows where a test looks at it.
-            meant = own and (looks or plain not in _NUMBERS) and self.names(name)
-            if meant or (lacking is not None and lacking[1] == plain):
-                return f"objects of {name[:MESSAGE_CHARS]} cross as plain values"
-        return ""
+        own = error is None or name_by_program(error) is None
+        apart = [name for name in self.flat if own and ("type" in looks or ("text" in looks and name in self.written))]
+        if error is not None and not apart:
+            lacking = _NO_ATTRIBUTE.match(str(error)[:MESSAGE_CHARS]) if type(error) is AttributeError else None
+            for name, plain in self.flat.items():
+                # What a member of an Enum is besides its value only shows where a test looks at it.
+                meant = own and (looks or plain not in _NUMBERS) and self.names(name)
+                if meant or (lacking is not None and lacking[1] == plain):
+                    apart.append(name)
+        return f"objects of {apart[0][:MESSAGE_CHARS]} cross as plain values" if apart else ""
 
     def _read(self, data: bytes, objects: list[Any], shared: int | None, is_next: bool) -> Any:
         """The value of a reply; raises the exception that the candidate raised, or `Ended`."""
@@ -455,6 +459,7 @@ class Link:
         finally:
             self._came = None
         self.derived |= unpacker.derived
+        self.written |= unpacker.written
         self.flat |= unpacker.flat
         if len(self.flat) > MOST_CLASSES:
             self.end("output_limit", f"values of more than {MOST_CLASSES} classes")
