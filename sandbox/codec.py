@@ -543,7 +543,9 @@ def _inside(value: Any) -> list[Any]:
         return [state(value)]
     if type(value) in VIEWS:
         return [viewed(value)]
-    return list(value) if type(value) in MUTABLE or isinstance(value, tuple | frozenset) else []
+    if isinstance(value, tuple):  # a named one may have a length of the program's, who is not to be asked for it here
+        return list(tuple.__iter__(value))
+    return list(value) if type(value) in MUTABLE or isinstance(value, frozenset) else []
 
 
 def numbered(values: tuple[Any, ...]) -> list[Any]:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import policy
-from sandbox.codec import Uncrossable
+from sandbox.codec import MUTABLE, Uncrossable
 from sandbox.handles import FUNCTIONS, NAMED_BY, Remote
 
 # Of `inspect`, what the program's side answers.
@@ -138,6 +138,15 @@ def _dir(*values: Any) -> list[str]:
     return dir(*values) if values else sorted(sys._getframe(1).f_locals)
 
 
+identified: list[Any] = []  # what the test at hand asked the id of, and might give up: the program may not
+
+
+def _id(value: Any, /) -> int:
+    if isinstance(value, Remote) or type(value) in MUTABLE:
+        identified.append(value)
+    return id(value)
+
+
 BUILTINS: dict[str, Any] = {
     "type": _Type(),
     "isinstance": _isinstance,
@@ -146,6 +155,7 @@ BUILTINS: dict[str, Any] = {
     "hasattr": _hasattr,
     "getattr": _getattr,
     "dir": _dir,
+    "id": _id,
 }
 
 

@@ -23,6 +23,7 @@ import socket
 import sys
 import warnings
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, setcontext
 from functools import cache, partial
@@ -296,7 +297,8 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
         link.request(prepared.batch, max(foreseen, default=0), False)
     if not link.early and len(foreseen) < len(prepared.tests):  # else the program may have ended by now
         _take_for_a_class(link, stubs, namespace)
-    problem = _execute(prepared.setup, namespace, link)
+    problem = _execute(prepared.setup, namespace, link, prepared.texts[:1])
+    link.lasting = bool(link.flat)
     if problem[0] != "passed":
         return [(problem[0], f"in the setup: {problem[1]}", problem[2])] * len(prepared.tests)
     namespace.update(stubs)  # the setup may hold the prompt, and with it an empty function of that name
@@ -306,7 +308,7 @@ def _run_tests(prepared: Prepared, link: Link, foreseen: tuple[int, ...]) -> lis
         link.prefetched = foreseen[place] or None if link.early else None
         if place == len(foreseen) and any(foreseen):
             _take_for_a_class(link, stubs, namespace)
-        outcome = _execute(code, dict(namespace), link)
+        outcome = _execute(code, dict(namespace), link, (prepared.texts[0], prepared.texts[place + 1]))
         outcomes.append(_unless_apart(outcome, prepared.apart) if prepared.apart else outcome)
     return outcomes
 
@@ -328,7 +330,8 @@ def _unless_apart(outcome: Outcome, what: str) -> Outcome:
     return outcome
 
 
-def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Outcome:
+def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link, texts: Sequence[str]) -> Outcome:
+    """What comes of a test; `texts` are its own and the setup's, of which it may use the functions."""
     if isinstance(code, str):
         return "infra_error", code, ""
     link.begin()
@@ -341,12 +344,12 @@ def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link) -> Out
         outcome = _outcome(error, link, code)
         if outcome[0] not in ("wrong", "exception"):
             return outcome
-        text = link.misled() or (link.flattened(looks_at(code), error) if link.flat else "")
+        text = link.misled() or (link.flattened(looks_at(texts), error) if link.flat else "")
         if text:
             return "infra_error", f"the test itself failed: {text}: {outcome[1]}"[:_MESSAGE_CHARS], ""
         return outcome
     if link.final is None:
-        text = link.misled(passed=True) or (link.flattened(looks_at(code)) if link.flat else "")
+        text = link.misled(passed=True) or (link.flattened(looks_at(texts)) if link.flat else "")
         if text:
             return "infra_error", f"the test proves nothing: {text}", ""
     return link.final or ("passed", "", "")

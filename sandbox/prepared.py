@@ -30,8 +30,9 @@ _LOOKS = {
     "text": frozenset("str repr ascii format print __str__ __repr__".split()),
     "type": frozenset({"type", "__class__"}),
     "class": frozenset({"isinstance", "issubclass", "__name__"}),
+    "more": frozenset("hasattr getattr Enum IntEnum StrEnum".split()),
 }
-_LOOKS_AT = tuple(opmap[name] for name in ("IS_OP", "FORMAT_VALUE", "FORMAT_SIMPLE", "CONVERT_VALUE") if name in opmap)
+_OF_PRINT = frozenset({"sep", "end", "flush"})  # what only says how it prints
 _BUILTIN_NAMES = frozenset(dir(builtins))
 _BUILTIN_ATTRIBUTES = frozenset(
     name for kind in vars(builtins).values() if isinstance(kind, type) for name in (*dir(kind), "__name__")
@@ -102,18 +103,56 @@ def _with_inner(codes: list[CodeType]) -> list[CodeType]:
     return found
 
 
-def looks_at(code: CodeType) -> set[str]:
-    """What this code looks at of values besides what they hold: "text", as which object they are; their very "type"; or
-    whether they are of some "class"."""
-    every = _with_inner([code])
-    found = {what for what, names in _LOOKS.items() if any(not names.isdisjoint(one.co_names) for one in every)}
-    if any(_any(_LOOKS_AT, one.co_code[::2]) or any(map(_is_format, one.co_consts)) for one in every):
+def looks_at(texts: Sequence[str]) -> set[str]:
+    """What tests look at of values besides what they hold: "text", as which object they are; their very "type"; whether
+    they are of some "class"; or whether they have "more" than such values have."""
+    trees = [_nodes(text)[:1] for text in texts]
+    if not all(trees):  # nested too deep to tell
+        return set(_LOOKS)
+    nodes = list(chain.from_iterable(trees))
+    for node in nodes:
+        nodes += _deciding(node)
+    used = {node.id if isinstance(node, ast.Name) else getattr(node, "attr", "") for node in nodes}
+    found = {what for what, names in _LOOKS.items() if not names.isdisjoint(used)}
+    constants = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    is_format = any(isinstance(one, str) and "%" in one for one in constants)
+    if any(_looks_at_texts(node, is_format) for node in nodes) or any("stdout" in text for text in texts):
         found.add("text")
     return found
 
 
-def _is_format(constant: object) -> bool:
-    return isinstance(constant, str) and "%" in constant
+def _looks_at_texts(node: ast.AST, is_format: bool) -> bool:
+    """`is_format`: there are texts that values may be put into by `%`."""
+    if isinstance(node, ast.Compare):  # None, True and False are themselves on either side
+        is_constant = any(isinstance(one, ast.Constant) for one in _compared(node))
+        return not is_constant and any(isinstance(one, ast.Is | ast.IsNot) for one in node.ops)
+    if isinstance(node, ast.BinOp | ast.AugAssign):
+        return is_format and isinstance(node.op, ast.Mod)
+    return isinstance(node, ast.FormattedValue)
+
+
+def _deciding(node: ast.AST) -> list[ast.AST]:
+    """The parts of it on which a verdict may hang: no annotation, nothing that a failed assertion says or that is only
+    printed, and no `str` as which values may be."""
+    parts = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.arg):
+        return []
+    if isinstance(node, ast.Assert):
+        return [node.test]
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+        return parts
+    if node.func.id == "AssertionError":
+        return []
+    if node.func.id in ("isinstance", "issubclass") and len(node.args) == 2:
+        kinds = node.args[1].elts if isinstance(node.args[1], ast.Tuple) else node.args[1:]
+        return [node.func, node.args[0], *(one for one in kinds if not _is_name(one, "str"))]
+    if node.func.id == "print" and all(keyword.arg in _OF_PRINT for keyword in node.keywords):
+        return [one.value if isinstance(one, ast.FormattedValue) else one for arg in node.args for one in _pieces(arg)]
+    return parts
+
+
+def _pieces(node: ast.expr) -> list[ast.expr]:
+    return node.values if isinstance(node, ast.JoinedStr) else [node]
 
 
 def _may_meddle(names: Set[str], operations: bytes) -> bool:

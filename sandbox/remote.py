@@ -36,6 +36,7 @@ from sandbox.handles import (
     of_the_answer,
     operation_of_named,
 )
+from sandbox.inspection import identified
 from sandbox.remote_exceptions import MOST_CLASSES, Exceptions
 from sandbox.shared import Twins, fill, update
 from sandbox.wire import Channel, Closed
@@ -101,6 +102,7 @@ class Link:
         self.flat: dict[str, str] = {}  # classes of the program's of which only plain values came, and what these are
         self.derived: set[str] = set()  # those that do otherwise what such values do
         self.written: set[str] = set()  # those that look otherwise as a text
+        self.lasting = False  # the setup was given such, and every test may use them
         self.hashed: dict[str, Remote] = {}  # one of each class that the test at hand put into a set or a dict
         self._resuming: set[int] = set()  # numbers of handles on methods by which a test takes a generator's next item
         self._hashes: dict[int, int] = {}  # of the handles with these numbers
@@ -292,19 +294,22 @@ class Link:
         self.variables.clear()
         self._function_numbers.clear()
         self.collected.clear()
-        self.derived.clear()
-        self.written.clear()
-        self.flat.clear()
         self._hashes.clear()
         self._classes.clear()
         self.exceptions.clear()
+        self.lasting = False
         self.begin()
         self.twins.forget()
 
     def begin(self) -> None:
-        """Another test."""
+        """Another test, which has nothing of what the one before was given."""
         self.hashed.clear()
         self.twins.lent.clear()
+        identified.clear()
+        if not self.lasting:
+            self.derived.clear()
+            self.written.clear()
+            self.flat.clear()
 
     def attribute(self, holder: Any, name: str) -> Any:
         """What an object of the program's has by this name; a generator's methods may end it by StopIteration."""
@@ -386,7 +391,7 @@ class Link:
             lacking = _NO_ATTRIBUTE.match(str(error)[:MESSAGE_CHARS]) if type(error) is AttributeError else None
             for name, plain in self.flat.items():
                 # What a member of an Enum is besides its value only shows where a test looks at it.
-                meant = own and (looks or plain not in _NUMBERS) and self.names(name)
+                meant = own and (looks or plain not in _NUMBERS) and (self.names(name) or "more" in looks)
                 if meant or (lacking is not None and lacking[1] == plain):
                     apart.append(name)
         return f"objects of {apart[0][:MESSAGE_CHARS]} cross as plain values" if apart else ""

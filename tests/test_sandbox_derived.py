@@ -47,7 +47,15 @@ class Level(IntEnum):
 class Text(str):
     def __str__(self): return 'other'
 
+class Held(NamedTuple):
+    items: list
+    def __len__(self):
+        self.items.append(0)
+        return 7
+
+ROOM = [1]
 VALUES = {'slot': Slot(3, 4), 'line': Line(1), 'own': Own(1, 2), 'red': Color.RED, 'low': Level.LOW, 'text': Text('a')}
+VALUES['twice'] = [ROOM, ROOM, Held(ROOM)]
 def f(name): return VALUES[name]
 def name(value): return type(value).__name__
 """
@@ -72,7 +80,16 @@ assert f('red') == 'red' and f('red').upper() == 'RED' and 'a' + f('red') == 'ar
 assert f('red') == 'blue'
 assert f('low') == 1 and f('low') + 1 == 2
 assert f('text') == 'a' and ''.join([f('text')]) == 'a'
+assert f('red') == 'red', f"got {f('red')}"; print('passed', f"all {f('low')}")
+assert f('red') == 'blue', str(f('red')) + '%s' % f('low')
+assert isinstance(f('red'), str) and isinstance(f('low'), (int, str)) and not isinstance(f('red'), int)
+assert (f('red') is not None) is True and f('low') % 2 == 1
+r = f('twice'); n = len(r[2]); r[0].append(5); assert r[0] is r[1] and n == 7 and r[2].items == [1, 0, 5]
 """.strip().split("\n")
+ALIKE += [
+    "def same(got: str, wanted: str) -> None:\n    if got != wanted: raise AssertionError(f'{got}')\n"
+    "same(f('red'), 'red'); same('50%', '50%')",
+]
 # What looks at a value that is not the program's own here.
 NO_EVIDENCE = """
 assert f('own') == Own(1, 9)
@@ -87,7 +104,14 @@ assert str(f('text')) == 'a'
 assert str(f('low')) == 'Level.LOW'
 assert isinstance(f('low'), Level)
 assert f('red').value == 'red'
+assert hasattr(f('red'), 'value')
+from enum import Enum; assert isinstance(f('red'), Enum)
+from io import StringIO; out = StringIO(); print(f('red'), file=out, end=''); assert out.getvalue() == 'red'
 """.strip().split("\n")
+NO_EVIDENCE += [
+    "from contextlib import redirect_stdout\nfrom io import StringIO\n"
+    "with redirect_stdout(StringIO()) as out: print(f('red'), end='')\nassert out.getvalue() == 'red'",
+]
 
 
 @pytest.mark.parametrize("mode", ["isolated", "fast"])
@@ -100,3 +124,23 @@ def test_what_looks_at_them_closer_is_no_evidence() -> None:
     found = {result.key: result.status for result in run_many(programs, limits=LIMITS)}
     assert found == dict.fromkeys(NO_EVIDENCE, "infra_error")
     assert {in_one_process(SOURCE, test) for test in NO_EVIDENCE} == {"passed", "wrong"}
+
+
+def judged(setup: str, *tests: str) -> list[str]:
+    (result,) = run_many([Program(SOURCE, "function", tuple(map(Test, tests)), "f", setup)], limits=LIMITS)
+    return [test.status for test in result.tests]
+
+
+def test_what_the_setup_s_functions_look_at_counts() -> None:
+    check = "def check(got, wanted): assert str(got) == wanted"
+    assert judged(check, "check(f('red'), 'red')", "check(f('red'), 'RED!')") == ["infra_error"] * 2
+    assert judged(check, "check(f('line').x, '1')", "check(f('line').x, '2')") == ["passed", "wrong"]
+
+
+def test_only_what_a_test_or_the_setup_was_given_counts() -> None:
+    assert judged("", "assert f('red') == 'red'", "assert str(f('line').x) == '1'") == ["passed", "passed"]
+    assert judged("", "assert f('red') == 'red'", "assert str(f('line').x) == '2'") == ["passed", "wrong"]
+    assert judged("given = f('red')", "assert given == 'red'", "assert str(given) == 'red'") == [
+        "passed",
+        "infra_error",
+    ]

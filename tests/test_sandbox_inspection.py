@@ -41,7 +41,12 @@ class Twice(P):
     def __call__(self): return self.x * 2
 
 class f:
-    def __init__(self, x=0): self.x = x
+    made = None
+    def __init__(self, x=0): self.x = x; self.held = []
+    @classmethod
+    def only(cls):
+        cls.made = cls.made or cls()
+        return cls.made
     def me(self): return self
     def __enter__(self): return self
     def __exit__(self, *error): pass
@@ -57,6 +62,9 @@ PROTOCOL = (
     "@runtime_checkable\nclass Long(Protocol):\n    def __iter__(self): ..."
 )
 TESTS = [
+    "assert id(f.only()) == id(f.only()) and len({id(f.only()) for _ in range(3)}) == 1",
+    "x = id(f.only().held); y = id(f.only().held); assert x == y == id(f.only().held)",
+    "one = f.only(); other = f(); assert id(one) == id(one.me()) and id(one) != id(other) and list(map(id, [])) == []",
     "assert type(make(1)) is P and type(make(1)) == P and type(make(1)) is not Twice and type(make) is not P",
     "assert type(Twice(1)) is P",
     "assert type(f()) is f and type(f().me()) is f and f().me().x == 0",

@@ -1340,5 +1340,5 @@ def test_what_a_test_filled_the_memory_with_is_let_go_of_before_anything_is_said
     link = remote.Link(None)  # type: ignore[arg-type]
     fills = "def fills():\n    here = Kept()\n    try: {}[1]\n    except KeyError: raise MemoryError"
     text = f"everywhere = Kept()\n{fills}\nfills()"
-    judge._execute(compile(text, "<test>", "exec"), {"Kept": Kept}, link)
+    judge._execute(compile(text, "<test>", "exec"), {"Kept": Kept}, link, (text,))
     assert alive == [None, None]
