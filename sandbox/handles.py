@@ -242,13 +242,14 @@ def _has_items(value: tuple[Any, ...]) -> bool:
 
 
 _ASKED = {"__str__": "str", "__repr__": "repr", "__len__": "len", "__bool__": "bool"}
+_COMPARISONS = frozenset(f"__{name}__" for name in "lt le gt ge eq ne hash".split())
 
 
 def operation_of_named(link: Link, label: str, kind: type, name: str) -> Callable[..., Any]:
     """What the judge's class of named tuples does where the program's, called `label`, does it in a way of its own.
 
-    The program is asked as it is of a handle. What it is not asked, and the test does with a class that it means, is no
-    evidence; of any other it is what a tuple does.
+    The program is asked as it is of a handle. What it is not asked is no evidence; but a comparison, unless the test
+    means the class, is a tuple's: most tests compare the answer, and the program would choose what is evidence.
     """
     if name == "__call__":
         return lambda value, /, *args, **keywords: link.attribute(value, name)(*args, **keywords)
@@ -258,7 +259,7 @@ def operation_of_named(link: Link, label: str, kind: type, name: str) -> Callabl
         if not (link.reading() or of_the_answer()):
             if name in _ASKED:
                 return link.ask(_ASKED[name], value)
-            if name == "__format__" or link.names_derived(label):
+            if name not in _COMPARISONS or link.names_derived(label):
                 raise Uncrossable(f"a test uses {name} of {label}, which cannot cross from the program")
         if plain is not None:
             return plain(value, *others)

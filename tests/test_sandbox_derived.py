@@ -36,6 +36,7 @@ class Own(NamedTuple):
     def __eq__(self, other): return isinstance(other, Own) and self.x == other.x
     def __hash__(self): return 1
     def __format__(self, how): return 'formatted'
+    def __add__(self, other): return Own(self.x + other.x, 0)
 
 class Color(str, Enum):
     RED = 'red'
@@ -93,6 +94,8 @@ ALIKE += [
 # What looks at a value that is not the program's own here.
 NO_EVIDENCE = """
 assert f('own') == Own(1, 9)
+assert (f('own') + f('own')).x == 2
+assert f('own') + (3,) == (1, 2, 3)
 assert f'{f("own")}' == '(1, 2)'
 assert str(f('red')) == 'red'
 assert str(f('red')) == 'RED!'
@@ -123,7 +126,7 @@ def test_what_looks_at_them_closer_is_no_evidence() -> None:
     programs = [Program(SOURCE, "function", (Test(test),), "f", key=test) for test in NO_EVIDENCE]
     found = {result.key: result.status for result in run_many(programs, limits=LIMITS)}
     assert found == dict.fromkeys(NO_EVIDENCE, "infra_error")
-    assert {in_one_process(SOURCE, test) for test in NO_EVIDENCE} == {"passed", "wrong"}
+    assert {in_one_process(SOURCE, test) for test in NO_EVIDENCE} >= {"passed", "wrong"}
 
 
 def judged(setup: str, *tests: str) -> list[str]:
