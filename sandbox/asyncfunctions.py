@@ -1,20 +1,21 @@
 """asyncio's functions for one program, over one loop. What is not here is refused by name."""
 
+import sys
 import types
 from collections.abc import Callable, Coroutine, Generator
 from inspect import CO_COROUTINE
 from typing import Any
 
 from sandbox import asyncgroups, asynctasks, asyncwaits
-from sandbox.asyncloop import EventLoop, Loop
-from sandbox.asynctasks import Ending, Future, InvalidStateError, Task, settle
+from sandbox.asyncloop import EventLoop, Loop, Sleep
+from sandbox.asynctasks import Ending, Future, Gathering, Handle, InvalidStateError, Task, TimerHandle, settle
 from sandbox.guards import CancelledError
 
 
 @types.coroutine
-def _pause(wish: Any) -> Generator[Any, Any, Any]:
-    """Hand over to the loop until the wish is granted: a number of seconds, or a task that is done."""
-    return (yield wish)
+def _pause(seconds: float) -> Generator[Any, Any, Any]:
+    """Hand over to the loop for so many seconds."""
+    return (yield Sleep(seconds))
 
 
 def _iscoroutinefunction(value: Any) -> bool:
@@ -24,14 +25,6 @@ def _iscoroutinefunction(value: Any) -> bool:
 
 def _failed(future: Future) -> bool:
     return future._sandbox_error is not None
-
-
-def _gathered(future: Future) -> Any:
-    """Its result or exception; CPython says of a task that is cancelled no message, which is a text for it here."""
-    if not future.cancelled():
-        return future._sandbox_value if future._sandbox_error is None else future._sandbox_error
-    message = () if isinstance(future, Task) else future._sandbox_error.args  # type: ignore[union-attr]
-    return CancelledError(*(message or ("",)))
 
 
 # When wait() comes back, by the name of the constant.
@@ -45,6 +38,7 @@ _WHEN: dict[Any, Callable[[Future], bool]] = {
 def names(loop: Loop) -> dict[str, Any]:
     """asyncio's functions over one loop. What is not here is refused by name."""
     settle(loop)
+    sys.set_asyncgen_hooks(loop.generator_begins, loop.generator_ends)
 
     async def sleep(delay: float, result: Any = None) -> Any:
         await _pause(0.0 if delay <= 0 else float(delay))
@@ -59,28 +53,10 @@ def names(loop: Loop) -> dict[str, Any]:
         finally:
             loop.turn_off(ending.waiter)
 
-    async def gather(futures: list[Any], return_exceptions: bool) -> list[Any]:
-        ending = Ending(futures, _WHEN["ALL_COMPLETED"] if return_exceptions else _failed)
-        try:
-            if futures and ending.waiter.done():
-                await _pause(0.0)
-            await ending.waiter
-        except CancelledError:
-            for one in futures:
-                one.cancel()
-            await Ending(futures).waiter
-            raise
-        if ending.first is not None:
-            ending.first.result()
-        return [_gathered(one) for one in futures]
-
-    def begin_gather(*awaitables: Any, return_exceptions: bool = False) -> Task:
+    def gather(*awaitables: Any, return_exceptions: bool = False) -> Future:
         once = {id(awaitable): awaitable for awaitable in awaitables}
         made = {number: loop.task(awaitable) for number, awaitable in once.items()}
-        futures = [made[id(awaitable)] for awaitable in awaitables]
-        task = loop.begun_task(gather(futures, bool(return_exceptions)))
-        loop._advance(task)  # it waits for them from now on, before any of them can be done
-        return task
+        return Gathering([made[id(awaitable)] for awaitable in awaitables], bool(return_exceptions))
 
     async def wait_for(awaitable: Any, timeout: float | None) -> Any:
         future = loop.task(awaitable)
@@ -140,7 +116,12 @@ def names(loop: Loop) -> dict[str, Any]:
 
         return (next_one() for _ in futures)
 
-    def create_task(coroutine: Any, *, name: Any = None) -> Any:
+    task = loop.task
+
+    def ensure_future(coro_or_future: Any, *, loop: Any = None) -> Any:
+        return task(coro_or_future)
+
+    def create_task(coroutine: Any, *, name: Any = None, context: Any = None) -> Any:
         if not loop.running:
             raise RuntimeError("no running event loop")
         return EventLoop(loop).create_task(coroutine, name=name)
@@ -163,7 +144,9 @@ def names(loop: Loop) -> dict[str, Any]:
         **{name: name for name in _WHEN},
         "TaskGroup": asyncgroups.TaskGroup,
         "timeout": asyncgroups.timeout,
+        "Handle": Handle,
         "InvalidStateError": InvalidStateError,
+        "TimerHandle": TimerHandle,
         "all_tasks": all_tasks,
         "as_completed": as_completed,
         "current_task": current_task,
@@ -175,9 +158,9 @@ def names(loop: Loop) -> dict[str, Any]:
         "set_event_loop": lambda loop, /: None,
         "run": loop.run,
         "sleep": sleep,
-        "gather": begin_gather,
+        "gather": gather,
         "create_task": create_task,
-        "ensure_future": lambda coroutine: loop.task(coroutine),
+        "ensure_future": ensure_future,
         "wait": wait,
         "wait_for": wait_for,
         "iscoroutine": lambda value: isinstance(value, Coroutine),

@@ -2,12 +2,14 @@
 
 import heapq
 import itertools
+import math
 from collections import deque
 from collections.abc import Coroutine, Iterable
 from typing import Any, NoReturn, Protocol
+from weakref import WeakValueDictionary
 
 from sandbox import asynctasks, concurrency, guards
-from sandbox.asynctasks import Ending, Future, Handle, Task, callback_task, task_of
+from sandbox.asynctasks import Ending, Future, Handle, Task, TimerHandle, callback_task, task_of
 from sandbox.stops import refuse
 
 _SAME_TIME = 1e-9  # seconds: two clocks that are added up differently
@@ -26,6 +28,15 @@ async def awaited(awaitable: Any) -> Any:
     return await awaitable
 
 
+class Sleep:
+    """What a task hands over that goes on after so many seconds."""
+
+    __slots__ = ("_sandbox_seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self._sandbox_seconds = seconds
+
+
 class Loop:
     """Tasks that can go on, and what waits for a time, by that and then by order."""
 
@@ -36,6 +47,7 @@ class Loop:
         self.order = itertools.count()
         self.stale = 0  # alarms among them that nobody waits for any more
         self.begun: dict[int, Task] = {}  # tasks that are not done, by their ids
+        self.generators: WeakValueDictionary[int, Any] = WeakValueDictionary()  # asynchronous ones that have begun
         self.named = itertools.count(1)
         self.current: Task | None = None
         self.round = 0  # how many of `ready` have their turns before those that became ready meanwhile
@@ -58,6 +70,13 @@ class Loop:
         self.begun[id(task)] = task
         return task
 
+    def generator_begins(self, generator: Any) -> None:
+        self.generators[next(self.order)] = generator
+
+    def generator_ends(self, generator: Any) -> None:
+        """Nobody holds it any more: it is closed in its turn, since its last words may be to wait for something."""
+        self.call_later(0, lambda: self.task(generator.aclose()))
+
     def go_on(self, tasks: Iterable[Task]) -> None:
         # Of a class of ours: a program may call a method of a future's with an object of its own.
         self.ready.extend(task for task in tasks if type(task) is Task)
@@ -65,7 +84,7 @@ class Loop:
     def missing(self, value: object, name: str) -> NoReturn:
         concurrency.missing(value, name, asynctasks.LACKING)
 
-    def run(self, main: Any) -> Any:
+    def run(self, main: Any, *, debug: Any = None) -> Any:
         if self.running:
             raise RuntimeError("asyncio.run() cannot be called from a running event loop")
         if not isinstance(main, Coroutine):
@@ -85,18 +104,26 @@ class Loop:
         self.ready.clear()
         self.sleeping.clear()
         self.begun.clear()
+        self.generators.clear()
         self.stale = self.round = 0
 
     def end_the_rest(self) -> None:
-        """Cancel the tasks that are left, and let them come to their ends."""
+        """Cancel the tasks that are left, close the generators, and let them come to their ends."""
         left = list(self.begun.values())
         for task in left:
             task.cancel()
         if left:
             self.until(Ending(left).waiter)
+        if self.generators:
+            self.until(self.close_generators())
 
-    def call_later(self, delay: float, callback: Any, *args: Any) -> Handle:
-        handle = Handle()
+    async def close_generators(self) -> None:
+        closed = [self.task(one.aclose()) for one in list(self.generators.values())]
+        self.generators.clear()
+        await Ending(closed).waiter
+
+    def call_later(self, delay: float, callback: Any, *args: Any, at: float | None = None) -> Handle:
+        handle = Handle() if at is None else TimerHandle(at)
         task = handle._sandbox_task = callback_task(handle._sandbox_call, callback, args)
         if delay > 0:
             self.set_alarm(task, float(delay))
@@ -107,7 +134,8 @@ class Loop:
     def set_alarm(self, one: Future, seconds: float) -> None:
         """Let the task go on after that time; a future that is none is done then."""
         one._sandbox_alarm = next(self.order)
-        heapq.heappush(self.sleeping, (self.clock.slept + seconds, one._sandbox_alarm, one))
+        if seconds < math.inf:
+            heapq.heappush(self.sleeping, (self.clock.slept + seconds, one._sandbox_alarm, one))
 
     def turn_off(self, one: Future) -> bool:
         if one._sandbox_alarm is None:
@@ -177,6 +205,18 @@ class Loop:
             return 0.0
         at = self.next_alarm()
         return None if at is None else at - self.clock.slept
+
+    def while_running(self, function: Any, args: list[Any], keywords: dict[str, Any]) -> Any:
+        """A call by whoever has his turn."""
+        self.running = True
+        try:
+            return function(*args, **keywords)
+        finally:
+            self.running = False
+
+    def busy(self) -> bool:
+        """Can anybody go on, now or later?"""
+        return bool(self.ready) or self.next_alarm() is not None
 
     def last_turns(self) -> None:
         """What is left of this round, then one more."""
@@ -248,9 +288,11 @@ class Loop:
             wish._sandbox_then(task)
             if task._sandbox_cancelled is not None and wish.cancel(*task._sandbox_cancelled.args):
                 task._sandbox_cancelled = None  # by itself, before it waited
-        elif type(wish) is float and wish > 0 and task._sandbox_cancelled is None:
-            self.set_alarm(task, wish)
+        elif type(wish) is Sleep and wish._sandbox_seconds > 0 and task._sandbox_cancelled is None:
+            self.set_alarm(task, wish._sandbox_seconds)
         else:
+            if wish is not None and type(wish) is not Sleep and task._sandbox_cancelled is None:
+                task._sandbox_cancelled = RuntimeError(f"Task got bad yield: {wish!r}")
             self.ready.append(task)
 
 
@@ -283,13 +325,16 @@ class EventLoop:
         return self._sandbox_loop.call_later(0, callback, *args)
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Handle:
-        return self._sandbox_loop.call_later(delay, callback, *args)
+        return self._sandbox_loop.call_later(delay, callback, *args, at=self.time() + delay)
 
     def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Handle:
-        return self._sandbox_loop.call_later(when - self.time(), callback, *args)
+        return self._sandbox_loop.call_later(when - self.time(), callback, *args, at=when)
 
     def time(self) -> float:
         return self._sandbox_loop.time()
+
+    async def shutdown_asyncgens(self) -> None:
+        await self._sandbox_loop.close_generators()
 
     def is_running(self) -> bool:
         return self._sandbox_loop.running
@@ -308,7 +353,7 @@ _OF_LOOPS = frozenset(
     "create_server create_unix_connection create_unix_server default_exception_handler get_debug "
     "get_exception_handler get_task_factory getaddrinfo getnameinfo remove_reader remove_signal_handler remove_writer "
     "run_forever run_in_executor sendfile set_debug set_default_executor set_exception_handler set_task_factory "
-    "shutdown_asyncgens shutdown_default_executor slow_callback_duration sock_accept sock_connect sock_recv "
+    "shutdown_default_executor slow_callback_duration sock_accept sock_connect sock_recv "
     "sock_recv_into sock_recvfrom sock_recvfrom_into sock_sendall sock_sendfile sock_sendto start_tls stop "
     "subprocess_exec subprocess_shell".split()
 )

@@ -4,6 +4,7 @@ Nothing here holds the loop, since a program may call any of these methods with 
 """
 
 from collections.abc import Callable, Generator
+from types import GenericAlias
 from typing import Any, NoReturn, Protocol
 
 from sandbox.guards import CancelledError
@@ -72,6 +73,8 @@ class Future:
     def __getattr__(self, name: str) -> Any:
         home().missing(self, name)
 
+    __class_getitem__: Any = classmethod(GenericAlias)
+
     def done(self) -> bool:
         return self._sandbox_done
 
@@ -88,8 +91,8 @@ class Future:
     def exception(self) -> BaseException | None:
         if not self._sandbox_done:
             raise InvalidStateError("Exception is not set.")
-        if isinstance(self._sandbox_error, CancelledError):
-            raise self._sandbox_error
+        if self.cancelled():
+            raise self._sandbox_error  # type: ignore[misc]
         return self._sandbox_error
 
     def set_result(self, result: Any, /) -> None:
@@ -148,7 +151,7 @@ class Task(Future):
     _sandbox_name: str  # empty for what CPython has no task for
     _sandbox_callback: Any = None  # what it calls, if that is all it does
     _sandbox_awaited: Future | None = None  # what it waits for
-    _sandbox_cancelled: CancelledError | None = None  # what is raised where it goes on
+    _sandbox_cancelled: BaseException | None = None  # what is raised where it goes on
     _sandbox_cancelling = 0  # how often it was to be cancelled
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
@@ -186,12 +189,57 @@ class Task(Future):
         raise RuntimeError("Task does not support set_exception operation")
 
 
+class Gathering(Future):
+    """What asyncio.gather() gives. As in CPython, to cancel it is to cancel those that it gathers, and no more.
+
+    It ends by the first one's exception, be it a cancellation, whatever the others still do.
+    """
+
+    def __init__(self, futures: list[Future], return_exceptions: bool) -> None:
+        super().__init__()
+        self._sandbox_futures, self._sandbox_all = futures, return_exceptions
+        self._sandbox_asked = False  # to be cancelled
+        once = {id(one): one for one in futures}.values()
+        self._sandbox_left = len(once)
+        for one in once:
+            one.add_done_callback(self._sandbox_heard)
+        if not futures:
+            self._sandbox_end([], None)
+
+    def cancelled(self) -> bool:
+        return False
+
+    def cancel(self, msg: Any = None) -> bool:
+        if self._sandbox_done or not any([one.cancel(msg) for one in self._sandbox_futures]):
+            return False
+        self._sandbox_asked = True
+        return True
+
+    def _sandbox_heard(self, one: Future) -> None:
+        self._sandbox_left -= 1
+        if self._sandbox_done:
+            return
+        if one._sandbox_error is not None and not self._sandbox_all:
+            self._sandbox_end(None, one._sandbox_error)
+        elif not self._sandbox_left:
+            error = cancellation(None) if self._sandbox_asked else None
+            self._sandbox_end([gathered(future) for future in self._sandbox_futures], error)
+
+
+def gathered(future: Future) -> Any:
+    """Its result or exception; CPython says of a task that is cancelled no message, which is a text for it here."""
+    if not future.cancelled():
+        return future._sandbox_value if future._sandbox_error is None else future._sandbox_error
+    message = () if isinstance(future, Task) else future._sandbox_error.args  # type: ignore[union-attr]
+    return CancelledError(*(message or ("",)))
+
+
 def _no_class_below(cls: type, **keywords: Any) -> NoReturn:
     refuse("attribute", "a class may not be derived from asyncio's futures and tasks")
 
 
 setattr(Future, "__init_subclass__", classmethod(_no_class_below))  # noqa: B010  # Task is one
-Future.__module__ = Task.__module__ = "asyncio"
+Future.__module__ = Task.__module__ = Gathering.__module__ = "asyncio"
 KINDS: tuple[type, ...] = (Future, Task)
 # What the real ones have too.
 LACKING = frozenset("get_context get_coro get_loop get_stack print_stack".split())
@@ -217,7 +265,18 @@ class Handle:
             callback(*args)
 
 
-Handle.__module__ = "asyncio"
+class TimerHandle(Handle):
+    """asyncio.TimerHandle: one that comes at a time."""
+
+    def __init__(self, when: float) -> None:
+        super().__init__()
+        self._sandbox_when = when
+
+    def when(self) -> float:
+        return self._sandbox_when
+
+
+Handle.__module__ = TimerHandle.__module__ = "asyncio"
 
 
 def task_of(coroutine: Any, name: str = "") -> Task:

@@ -33,18 +33,21 @@ class _Loop(asyncloop.Loop):
     wakes = 0.0  # when somebody in the program can go on again, unless it was asked for something since
     asked = 0
     turns = 0  # before the program's coroutines have theirs
+    called: tuple[Any, int] | None = None  # the link, once something that is no coroutine may have begun some there
 
     def __init__(self, clock: asyncloop.Clock) -> None:
         super().__init__(clock)
         self.waiting: list[tuple[Any, Future]] = []  # for tasks of the program's
 
-    def run(self, main: Any) -> Any:
+    def run(self, main: Any, *, debug: Any = None) -> Any:
         try:
             return super().run(main)
         finally:
             self.waiting.clear()
+            self.called = None
 
     def _turn(self) -> None:
+        self._join_where_called()
         if self.link is not None and self.turns <= 0:
             self._let_the_program_go_on()
             if not self.ready:
@@ -56,6 +59,12 @@ class _Loop(asyncloop.Loop):
         """From now on the program's coroutines have turns too, after those that can go on here already."""
         if self.link is None:
             self.link, self.turns = link, len(self.ready)
+
+    def _join_where_called(self) -> None:
+        if self.called is not None:
+            (link, turns), self.called = self.called, None
+            if self.link is None and link.ask("busy") is True:
+                self.link, self.turns = link, turns
 
     def _let_the_program_go_on(self) -> None:
         """Each of its coroutines that can, once; if nobody can here or there, until the first one wakes."""
@@ -91,9 +100,15 @@ class _Loop(asyncloop.Loop):
         of_program = isinstance(awaitable, Remote | _Task)
         return super().task(asyncloop.awaited(awaitable) if of_program else awaitable, name)
 
+    def generator_ends(self, generator: Any) -> None:
+        """Of a test that is over nothing goes on among the next one's coroutines."""
+        if self.running:
+            super().generator_ends(generator)
+
     def end_the_rest(self) -> None:
         """In the program too: its tasks are those of the loop that has run."""
         super().end_the_rest()
+        self._join_where_called()
         if self.link is not None:
             self.link.ask("end_the_rest")
 
@@ -110,7 +125,7 @@ class _Loop(asyncloop.Loop):
     def start(self, program: Any) -> None:
         self.clear()
         self.waiting.clear()
-        self.running = False
+        self.running, self.called = False, None
         self.clock.slept = self.told = 0.0
         self.asked = -1
         self.program, self.link = program, None
@@ -122,6 +137,15 @@ _LOOP = _Loop(_Clock())
 def nobody_else() -> bool:
     """Has no other coroutine of the tests' anything to do while this one waits for the program?"""
     return not (_LOOP.ready or _LOOP.next_alarm() is not None or _LOOP.waiting)
+
+
+def in_loop(link: Any, operation: str, build: Callable[[Any], list[Any]]) -> tuple[str, Callable[[Any], list[Any]]]:
+    """While the tests' loop runs the program's does: what is called there may begin tasks, which have turns then."""
+    if not _LOOP.running or _LOOP.program is not link:
+        return operation, build
+    if _LOOP.called is None:
+        _LOOP.called = link, len(_LOOP.ready)
+    return "in_loop", lambda packer: [operation, *build(packer)]
 
 
 def tell_time(link: Any) -> None:
@@ -207,7 +231,7 @@ def _names() -> dict[str, Any]:
             return await Awaited(remote._sandbox_link.until_done("wait_for", remote, timeout))
         return await own["wait_for"](awaitable, timeout)
 
-    def create_task(coroutine: Any, *, name: Any = None) -> Any:
+    def create_task(coroutine: Any, *, name: Any = None, context: Any = None) -> Any:
         for remote in _of_program((coroutine,)):
             _LOOP.join(remote._sandbox_link)
             return _Task(_LOOP.link.ask("create_task", remote, name))

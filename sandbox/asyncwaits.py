@@ -5,6 +5,7 @@ Who waits is woken in the order in which CPython 3.11 to 3.13 wake them (Lib/asy
 
 from collections import deque
 from collections.abc import Callable
+from types import GenericAlias
 from typing import Any
 
 from sandbox import concurrency
@@ -151,6 +152,19 @@ class Semaphore(_Acquired):
         return woken
 
 
+class BoundedSemaphore(Semaphore):
+    """asyncio.BoundedSemaphore."""
+
+    def __init__(self, value: int = 1) -> None:
+        super().__init__(value)
+        self._sandbox_most = value
+
+    def release(self) -> None:
+        if self._sandbox_left >= self._sandbox_most:
+            raise ValueError("BoundedSemaphore released too many times")
+        super().release()
+
+
 class Queue(_Waits):
     """asyncio.Queue."""
 
@@ -164,6 +178,8 @@ class Queue(_Waits):
         self._sandbox_joiners: deque[Future] = deque()
         self._sandbox_items = self._sandbox_kind()
         self._sandbox_unfinished = 0
+
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __getattr__(self, name: str) -> Any:
         missing(self, name, concurrency.OF_QUEUES | {"_queue"})
@@ -233,6 +249,6 @@ class PriorityQueue(Queue):
     _sandbox_kind = concurrency.PriorityQueue
 
 
-KINDS = (Event, Lock, Semaphore, Queue, LifoQueue, PriorityQueue, QueueEmpty, QueueFull)
+KINDS = (Event, Lock, Semaphore, BoundedSemaphore, Queue, LifoQueue, PriorityQueue, QueueEmpty, QueueFull)
 for _kind in KINDS:
     _kind.__module__ = "asyncio"

@@ -2,6 +2,7 @@
 
 import heapq
 from collections import deque
+from types import GenericAlias
 from typing import Any, NoReturn, Protocol
 
 from sandbox import attributes, guards
@@ -59,6 +60,8 @@ class Queue:
         self.maxsize = maxsize
         self.queue: Any = self._sandbox_store()
         self.unfinished_tasks = 0
+
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __getattr__(self, name: str) -> Any:
         missing(self, name, OF_QUEUES)

@@ -177,7 +177,7 @@ class Link:
             return [where, packer.pack_all(args), list(kwargs), packer.pack_all(list(kwargs.values()))]
 
         resumes = type(target) is not str and target._sandbox_number in self._resuming
-        return self._exchange("call", build, resumes)
+        return self._exchange(*asynctests.in_loop(self, "call", build), resumes)
 
     def fetch(self, args: tuple[Any, ...]) -> Any:
         """The answer to a call that `start` asked for, of which `args` are the arguments."""
@@ -313,7 +313,9 @@ class Link:
 
     def attribute(self, holder: Any, name: str) -> Any:
         """What an object of the program's has by this name; a generator's methods may end it by StopIteration."""
-        value = self.ask("getattr", holder, name)
+        value = self._exchange(
+            *asynctests.in_loop(self, "getattr", lambda packer: packer.pack_all((holder, name))), False
+        )
         if name in _RESUMING and isinstance(value, Remote) and isinstance(holder, Remote):
             if holder._sandbox_label == "generator":
                 self._resuming.add(value._sandbox_number)

@@ -300,6 +300,11 @@ class Service:
         if operation == "library":
             module, name = parts
             return self.world.library, [str(module), str(name)], {}
+        if operation == "in_loop":
+            kind, *rest = parts
+            return self._loop().while_running, list(self._resolve(str(kind), rest, unpacker)), {}
+        if operation == "busy":
+            return self._loop().busy, [], {}
         if operation == "pass_time":
             return self._loop().pass_time, unpacker.unpack_all(parts), {}
         if operation == "end_the_rest":

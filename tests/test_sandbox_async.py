@@ -381,10 +381,95 @@ def test_coroutines_of_tests_and_programs_go_on_in_turn(mode: Any) -> None:
     asyncio.set_event_loop(None)
 
 
+PLAIN = """
+import asyncio
+
+log = []
+
+def f(): pass
+def spawn(name): return asyncio.create_task(steps(name))
+def nested(): return asyncio.run(steps('nested'))
+
+class Debounced:
+    def __init__(self, wait, function): self.wait, self.function, self.handle = wait, function, None
+    def __call__(self, *args):
+        if self.handle is not None: self.handle.cancel()
+        self.handle = asyncio.get_running_loop().call_later(self.wait, self.function, *args)
+
+class Server:
+    @property
+    def task(self): return asyncio.create_task(steps('server'))
+
+async def steps(name):
+    for step in range(2):
+        log.append((name, step))
+        await asyncio.sleep(0)
+
+async def counts(waits):
+    try:
+        for i in range(5): yield i
+    finally:
+        if waits: await asyncio.sleep(0.01)
+        log.append('closed')
+
+async def slow(name, cleanup=0.0, error=None):
+    try: await asyncio.sleep(5)
+    except asyncio.CancelledError:
+        await asyncio.sleep(cleanup)
+        log.append(name)
+        if error: raise error
+        raise
+"""
+PLAIN_BODIES = [
+    "one, two = spawn('a'), spawn('b')\nawait one\nawait two\nassert log == [('a', 0), ('b', 0), ('a', 1), ('b', 1)]",
+    "spawn('a')\nawait asyncio.sleep(0)\nassert log == [('a', 0)]",
+    "spawn('a')\nawait asyncio.sleep(0)\nassert log == []",
+    "Server().task\nawait asyncio.sleep(0.1)\nassert len(log) == 2",
+    "got = []\nlater = Debounced(0.1, got.append)\nlater(1)\nlater(2)\nawait asyncio.sleep(0.05)\nlater(3)\n"
+    "await asyncio.sleep(0.2)\nassert got == [3]",
+    "order = []\nasync def own():\n    for i in range(2):\n        order.append((i, len(log)))\n"
+    "        await asyncio.sleep(0)\n"
+    "mine = asyncio.create_task(own())\ntask = spawn('a')\nawait mine\nawait task\nassert order == [(0, 0), (1, 1)]",
+    "try: nested()\nexcept RuntimeError: return\nassert 0",
+    # A generator that is not finished.
+    "async for i in counts(True): break\nlog.append('after')\nawait asyncio.sleep(0.1)\n"
+    "assert log == ['after', 'closed']",
+    "async for i in counts(False): break\nlog.append('after')\nawait asyncio.sleep(0.1)\n"
+    "assert log == ['after', 'closed']",
+    "async def own():\n    try:\n        async for i in counts(True): yield i\n"
+    "    finally:\n        await asyncio.sleep(0)\n        log.append('own')\n"
+    "async for i in own(): break\nawait asyncio.sleep(0.1)\nassert log == ['own', 'closed']",
+    # What is gathered and cancelled.
+    "try: await asyncio.wait_for(asyncio.gather(slow('a'), slow('b', 1)), 0.1)\nexcept asyncio.TimeoutError: pass\n"
+    "assert log == ['a']",
+    "try: await asyncio.wait_for(asyncio.gather(slow('a', 0, ValueError()), slow('b', 1)), 0.1)\n"
+    "except ValueError: assert log == ['a']\nelse: assert 0",
+    "group = asyncio.gather(slow('a'), slow('b', 1), return_exceptions=True)\nawait asyncio.sleep(0.1)\n"
+    "assert group.cancel()\ntry: await group\nexcept asyncio.CancelledError: assert log == ['a', 'b']\nelse: assert 0",
+]
+PLAIN_TESTS = [
+    "import asyncio\nasync def main(): spawn('a')\nasyncio.run(main())\nassert log == [('a', 0)]",
+    "import asyncio\ntry: spawn('a')\nexcept RuntimeError: pass\nelse: assert 0",
+    "import asyncio\nasync def main(): spawn('a')\nasyncio.run(main())\n"
+    "try: spawn('b')\nexcept RuntimeError: pass\nelse: assert 0",
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ["isolated", "fast"])
+def test_what_is_no_coroutine_runs_in_the_tests_loop_too(mode: Any) -> None:
+    cases = [(PLAIN, test) for test in PLAIN_TESTS]
+    for body in PLAIN_BODIES:
+        inner = "\n".join(f"    {line}" for line in body.split("\n"))
+        cases.append((PLAIN, f"import asyncio\nasync def main():\n{inner}\nasyncio.run(main())"))
+    assert_judged_alike(cases, mode)
+
+
 def test_programs_that_never_go_on_end() -> None:
     source = (
         "import asyncio\nasync def spins():\n    while True: await asyncio.sleep(0)\n"
         "async def waits(): await asyncio.Event().wait()\n"
+        "async def sleeps(): await asyncio.sleep(float('inf'))\n"
         "async def leaves():\n    await asyncio.sleep(0)\n    raise SystemExit"
     )
     test = (
@@ -392,11 +477,12 @@ def test_programs_that_never_go_on_end() -> None:
         "asyncio.run(main())"
     )
     programs = [
-        Program(source, "function", (Test(test.format(name)),), name, key=name) for name in ("spins", "waits", "leaves")
+        Program(source, "function", (Test(test.format(name)),), name, key=name)
+        for name in ("spins", "waits", "sleeps", "leaves")
     ]
     found = {result.key: result.status for result in run_many(programs, limits=LIMITS)}
     assert found.pop("spins") in ("step_limit", "time_limit")  # whichever comes first
-    assert found == {"waits": "wrong", "leaves": "exception"}
+    assert found == {"waits": "wrong", "sleeps": "wrong", "leaves": "exception"}
 
 
 def test_no_method_of_a_future_s_hands_out_the_loop() -> None:
@@ -414,7 +500,8 @@ async def nothing(): pass
 async def main():
     task = asyncio.create_task(nothing())
     late = type(asyncio.timeout(1))
-    for kind in (asyncio.Future, asyncio.Task, asyncio.TaskGroup, late, asyncio.Event, asyncio.Queue):
+    kinds = (asyncio.Future, asyncio.Task, asyncio.TaskGroup, late, asyncio.Event, asyncio.Queue, asyncio.TimerHandle)
+    for kind in (*kinds, type(asyncio.gather(nothing()))):
         for name in "__init__ done result cancel add_done_callback when reschedule set qsize".split():
             for args in ((), (1,), (print,)):
                 try: getattr(kind, name)(Any(), *args)

@@ -824,6 +824,65 @@ asyncio.run(early())
 """,
 )
 feature(
+    "asyncio: generators left open, gathers cancelled, types and what is no awaitable",
+    """
+import asyncio
+from typing import Optional
+def typed(q: asyncio.Queue[int], t: Optional[asyncio.Task[None]] = None, h: Optional[asyncio.TimerHandle] = None): pass
+class Mine(asyncio.Queue[int]): pass
+async def counts(waits):
+    try:
+        for i in range(5):
+            await asyncio.sleep(0.01)
+            yield i
+    finally:
+        if waits: await asyncio.sleep(0.01)
+        print('closed', waits)
+async def slow(name, cleanup=0):
+    try: await asyncio.sleep(5)
+    except asyncio.CancelledError:
+        await asyncio.sleep(cleanup)
+        print('cleaned', name)
+        raise
+class Yields:
+    def __init__(self, what): self.what = what
+    def __await__(self): yield self.what
+async def main():
+    for waits in (True, False):
+        async for i in counts(waits): break
+        print('after')
+        await asyncio.sleep(0.1)
+    for late in (asyncio.gather(slow('a'), slow('b', 1)), asyncio.gather(slow('c', 1), slow('d'), return_exceptions=True)):
+        try: await asyncio.wait_for(late, 0.1)
+        except asyncio.TimeoutError: print('late', late.cancelled())
+    await asyncio.sleep(2)
+    for what in (None, 0.5, 'x'):
+        try: print(await Yields(what))
+        except RuntimeError as error: print(error)
+    loop = asyncio.get_running_loop()
+    handle = loop.call_later(1, print, 'never')
+    print(0.9 < handle.when() - loop.time() < 1.1, isinstance(handle, asyncio.TimerHandle), isinstance(Mine(), asyncio.Queue))
+    handle.cancel()
+    pool = asyncio.BoundedSemaphore(1)
+    async with pool: print(pool.locked())
+    try: pool.release()
+    except ValueError as error: print(error)
+    await asyncio.ensure_future(asyncio.sleep(0), loop=loop)
+    await asyncio.create_task(asyncio.sleep(0), context=None)
+    left.append(counts(True))
+    await anext(left[0])
+left = []
+asyncio.run(main(), debug=False)
+loop = asyncio.new_event_loop()
+async def opens():
+    left.append(counts(True))
+    await anext(left[1])
+loop.run_until_complete(opens())
+loop.run_until_complete(loop.shutdown_asyncgens())
+loop.close()
+""",
+)
+feature(
     "asyncio: cancelling, waiting, futures and callbacks",
     """
 import asyncio
