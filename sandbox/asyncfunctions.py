@@ -1,6 +1,5 @@
 """asyncio's functions for one program, over one loop. What is not here is refused by name."""
 
-import sys
 import types
 from collections.abc import Callable, Coroutine, Generator
 from inspect import CO_COROUTINE
@@ -38,7 +37,6 @@ _WHEN: dict[Any, Callable[[Future], bool]] = {
 def names(loop: Loop) -> dict[str, Any]:
     """asyncio's functions over one loop. What is not here is refused by name."""
     settle(loop)
-    sys.set_asyncgen_hooks(loop.generator_begins, loop.generator_ends)
 
     async def sleep(delay: float, result: Any = None) -> Any:
         await _pause(0.0 if delay <= 0 else float(delay))
@@ -144,6 +142,8 @@ def names(loop: Loop) -> dict[str, Any]:
         **{name: name for name in _WHEN},
         "TaskGroup": asyncgroups.TaskGroup,
         "timeout": asyncgroups.timeout,
+        "timeout_at": asyncgroups.Timeout,
+        "AbstractEventLoop": EventLoop,
         "Handle": Handle,
         "InvalidStateError": InvalidStateError,
         "TimerHandle": TimerHandle,

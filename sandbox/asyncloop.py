@@ -3,8 +3,10 @@
 import heapq
 import itertools
 import math
+import sys
 from collections import deque
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
@@ -69,6 +71,17 @@ class Loop:
         task = task_of(coroutine, name)
         self.begun[id(task)] = task
         return task
+
+    @contextmanager
+    def _runs(self) -> Iterator[None]:
+        before, hooks = self.running, sys.get_asyncgen_hooks()
+        self.running = True
+        sys.set_asyncgen_hooks(self.generator_begins, self.generator_ends)
+        try:
+            yield
+        finally:
+            self.running = before
+            sys.set_asyncgen_hooks(*hooks)
 
     def generator_begins(self, generator: Any) -> None:
         self.generators[next(self.order)] = generator
@@ -177,14 +190,12 @@ class Loop:
 
     def _until_done(self, awaitable: Any) -> Any:
         """The task; SystemExit and KeyboardInterrupt end the loop at once."""
-        self.running, self.round = True, 0
-        try:
+        with self._runs():
+            self.round = 0
             task = self.task(awaitable)
             while not task._sandbox_done:
                 self._turn()
             return task
-        finally:
-            self.running = False
 
     def begin(self, awaitable: Any) -> Any:
         """A task that has gone on as far as it can at once, as what is awaited does."""
@@ -208,11 +219,8 @@ class Loop:
 
     def while_running(self, function: Any, args: list[Any], keywords: dict[str, Any]) -> Any:
         """A call by whoever has his turn."""
-        self.running = True
-        try:
+        with self._runs():
             return function(*args, **keywords)
-        finally:
-            self.running = False
 
     def busy(self) -> bool:
         """Can anybody go on, now or later?"""
@@ -230,12 +238,9 @@ class Loop:
         self.end_the_rest()
 
     def _go_on(self, turns: int) -> None:
-        self.running = True
-        try:
+        with self._runs():
             for _ in range(turns):
                 self._advance(self.ready.popleft())
-        finally:
-            self.running = False
 
     def time(self) -> float:
         return self.clock.clock()

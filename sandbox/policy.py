@@ -145,10 +145,10 @@ MODULES: MappingProxyType[str, tuple[str, ...]] = MappingProxyType(
         "array": _words("array typecodes ArrayType"),
         "asyncio": _words(
             "run sleep gather create_task ensure_future wait_for wait as_completed iscoroutine iscoroutinefunction "
-            "ALL_COMPLETED BoundedSemaphore CancelledError Event FIRST_COMPLETED FIRST_EXCEPTION Future Handle "
-            "InvalidStateError LifoQueue Lock PriorityQueue Queue QueueEmpty QueueFull Semaphore Task TaskGroup "
-            "TimeoutError TimerHandle all_tasks current_task get_event_loop get_running_loop isfuture new_event_loop "
-            "set_event_loop timeout"
+            "ALL_COMPLETED AbstractEventLoop BoundedSemaphore CancelledError Event FIRST_COMPLETED FIRST_EXCEPTION "
+            "Future Handle InvalidStateError LifoQueue Lock PriorityQueue Queue QueueEmpty QueueFull Semaphore Task "
+            "TaskGroup TimeoutError TimerHandle all_tasks current_task get_event_loop get_running_loop isfuture "
+            "new_event_loop set_event_loop timeout timeout_at"
         ),
         "atexit": _words("register unregister"),
         "base64": _words(

@@ -318,10 +318,12 @@ class Service:
         return _OPERATIONS[operation], unpacker.unpack_all(parts), {}
 
     def _until_done(self, wanted: Callable[..., Any], *values: Any) -> Any:
-        return self._loop().until(wanted(self.world.library, *values))
+        loop = self._loop()
+        return loop.until(loop.while_running(wanted, [self.world.library, *values], {}))
 
     def _begun(self, wanted: Callable[..., Any], *values: Any) -> Any:
-        return self._loop().begin(wanted(self.world.library, *values))
+        loop = self._loop()
+        return loop.begin(loop.while_running(wanted, [self.world.library, *values], {}))
 
     def _loop(self) -> Any:
         return self.world.library("asyncio", "new_event_loop")()._sandbox_loop

@@ -1131,6 +1131,55 @@ asyncio.run(catches())
 """,
 )
 feature(
+    "asyncio: a generator closes by itself, or by the loop that it began in",
+    """
+import asyncio
+async def gen():
+    try:
+        for i in range(5): yield i
+    finally: print('closed')
+g = gen()
+a = g.__anext__()
+try: a.send(None)
+except StopIteration as e: print(e.value)
+del g, a
+print('after')
+async def main():
+    print('main')
+    async for x in gen():
+        if x == 2: break
+    print('broke')
+    await asyncio.sleep(0)
+    print('end')
+asyncio.run(main())
+class Q(asyncio.Queue[int]): pass
+async def q():
+    x = Q(); await x.put(1); print(await x.get())
+    y: asyncio.Queue[int] = asyncio.Queue[int](3); print(y.maxsize)
+asyncio.run(q())
+""",
+)
+feature(
+    "asyncio: loops handed on, and the time at which it is too late",
+    """
+import asyncio
+class Server:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None): self.loop = loop or asyncio.get_event_loop()
+    def later(self, f): return self.loop.call_later(0.1, f)
+async def main():
+    s = Server(asyncio.get_running_loop())
+    s.later(lambda: print('later'))
+    await asyncio.sleep(0.2)
+    print(isinstance(s.loop, asyncio.AbstractEventLoop))
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout_at(loop.time() + 0.05) as t:
+            await asyncio.sleep(1)
+    except TimeoutError: print('late', t.expired())
+asyncio.run(main())
+""",
+)
+feature(
     "asyncio: groups of tasks and timeouts",
     """
 import asyncio
