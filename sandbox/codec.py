@@ -95,16 +95,22 @@ class Packer:
     that it is told of now are added to them.
 
     `foreign(value)` gives the tree of a value that has no exact builtin type, or raises `Uncrossable`, as it does where
-    none is given. With `bounded`
-    it is also asked about what a receiver could not use in reasonable time: Decimal("1e999999999").
+    none is given. With `bounded`, as a program's are, it is also asked about what a receiver could not use in
+    reasonable time: Decimal("1e999999999"). `kinds` gets the classes of named tuples, by name and names of items.
     """
 
     def __init__(
-        self, foreign: Callable[[Any], Tree] | None = None, known: list[Any] | None = None, *, bounded: bool = False
+        self,
+        foreign: Callable[[Any], Tree] | None = None,
+        known: list[Any] | None = None,
+        *,
+        bounded: bool = False,
+        kinds: dict[tuple[str, tuple[str, ...]], type] | None = None,
     ) -> None:
         self._foreign, self.bounded = foreign, bounded
         self.objects: list[Any] = [] if known is None else known  # also keeps them alive, so that an id stays theirs
         self.numbers = {id(value): number for number, value in enumerate(self.objects)}
+        self.kinds = {} if kinds is None else kinds
         self._overrides: dict[type, list[str]] = {}  # of classes that were met
         self.rare = False  # whether ints too long for decimals, or NaNs, which are themselves only, are to be expected
 
@@ -177,6 +183,7 @@ class Packer:
                 if not self.bounded:
                     self.subclass(kind, base, name, fields)
                 if base is tuple and _nameable(name, fields, tuple.__len__(value)):
+                    self.kinds[name, fields] = kind
                     own = self.overrides(kind, base, OPERATIONS) if self.bounded else []
                     own = [operation for operation in own if operation not in fields]
                     return ["V", name, list(fields), own, *self.pack_all(list(tuple.__iter__(value)))]

@@ -142,6 +142,7 @@ class Service:
         self.shared: list[Any] = []  # containers that the tests may still hold as well
         self.functions: dict[int, Any] = {}  # that the tests handed in, by the numbers that they have there
         self.function_numbers: dict[int, int] = {}  # by their ids
+        self.named: dict[tuple[str, tuple[str, ...]], type] = {}  # classes of named tuples that it has given
         self.lent: dict[int, BaseException] = {}  # exceptions of built-in classes that the tests handed in, likewise
         self.lent_numbers: dict[int, int] = {}
         self.told: dict[int, tuple[Any, ...]] = {}  # their arguments, as the tests know them
@@ -153,7 +154,7 @@ class Service:
             self.world.run(code)
         except BaseException as error:  # a candidate may raise anything
             failure = error
-        packer = Packer(self._foreign, bounded=True)
+        packer = self._packer()
         if failure is None:
             self.steps = self.world.steps
             self._send(0, packer, lambda packer: ["v", self.steps, None, [], []])
@@ -167,9 +168,9 @@ class Service:
             self.world.run(code)
         except BaseException as error:
             if not (isinstance(error, SystemExit) and (error.code is None or _is_zero(error.code))):
-                self._send_failure(0, Packer(self._foreign, bounded=True), error, [])
+                self._send_failure(0, self._packer(), error, [])
                 return
-        self._send(0, Packer(self._foreign, bounded=True), lambda packer: ["o", self.world.steps, self.world.stdout])
+        self._send(0, self._packer(), lambda packer: ["o", self.world.steps, self.world.stdout])
 
     def stopped_by(self, error: BaseException) -> tuple[str, str] | None:
         """The status and the words of what stopped the program; None of an exception of its own."""
@@ -247,7 +248,7 @@ class Service:
             changed = self.world.call(changes, (before, objects)) if before else []
         except BaseException as error:
             failure, before = error if failure is None else failure, None  # it may have a `__bool__`
-        packer = Packer(self._foreign, objects, bounded=True)
+        packer = self._packer(objects)
         known, told = len(objects), before is not None  # or the judge has numbers for what was not read to the end
         del before
         if failure is not None:
@@ -337,12 +338,15 @@ class Service:
     def _handle(self, number: int, label: str) -> Any:
         return self.handles[number]
 
+    def _packer(self, known: list[Any] | None = None) -> Packer:
+        return Packer(self._foreign, known, bounded=True, kinds=self.named)
+
     def _named(self, name: str, fields: tuple[str, ...], operations: tuple[str, ...]) -> type:
         """The program's own class of named tuples, where it has one of that name, or a new one.
 
-        It may have it by another name, or in one of its classes.
+        It may have it by another name, or in one of its classes, or have made it in a function: then it has given one.
         """
-        own: Any = self.world.namespace.get(name)
+        own: Any = self.named.get((name, fields)) or self.world.namespace.get(name)
         if _has_items(own, fields):
             return cast(type, own)
         kinds = list(self.world.namespace.values())
@@ -426,7 +430,7 @@ class Service:
     def _transmit(self, number: int, data: bytes) -> None:
         if len(data) > self.limits.output_bytes:
             text = f"a result of {len(data)} bytes, at most {self.limits.output_bytes} may cross"
-            data = to_bytes(Packer(self._foreign, bounded=True), lambda: ["x", self.world.steps, "output_limit", text])
+            data = to_bytes(self._packer(), lambda: ["x", self.world.steps, "output_limit", text])
         self.channel.send(number, data)
 
     def _send_failure(self, number: int, packer: Packer, error: BaseException, changed: list[Change] | None) -> None:

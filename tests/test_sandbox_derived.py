@@ -58,6 +58,12 @@ ROOM = [1]
 VALUES = {'slot': Slot(3, 4), 'line': Line(1), 'own': Own(1, 2), 'red': Color.RED, 'low': Level.LOW, 'text': Text('a')}
 VALUES['twice'] = [ROOM, ROOM, Held(ROOM)]
 def f(name): return VALUES[name]
+def card(who):
+    class Card(NamedTuple):
+        who: str
+        def hello(self): return f'hello {self.who}'
+        def __str__(self): return f'<{self.who}>'
+    return Card(who)
 def name(value): return type(value).__name__
 """
 ALIKE = """
@@ -77,6 +83,7 @@ assert len(f('own')) == 2
 assert not f('own')
 assert f('own')
 assert f('own').x == 1 and f('own')[1] == 2
+assert card('you').hello() == 'hello you' and str(card('me')) == '<me>' and card('me') == ('me',)
 assert f('red') == 'red' and f('red').upper() == 'RED' and 'a' + f('red') == 'ared'
 assert f('red') == 'blue'
 assert f('low') == 1 and f('low') + 1 == 2
