@@ -1,4 +1,4 @@
-"""asyncio's loop for one program: coroutines in turn, time that only passes when everybody sleeps."""
+"""asyncio's loop for one program: coroutines in turn, time that hardly passes unless everybody sleeps."""
 
 import heapq
 import itertools
@@ -15,6 +15,7 @@ from sandbox.asynctasks import Ending, Future, Handle, Task, TimerHandle, callba
 from sandbox.stops import refuse
 
 _SAME_TIME = 1e-9  # seconds: two clocks that are added up differently
+_LEAST_WAIT = 1e-3  # seconds: CPython's loop waits for whole milliseconds
 
 
 class Clock(Protocol):
@@ -42,6 +43,8 @@ class Sleep:
 class Loop:
     """Tasks that can go on, and what waits for a time, by that and then by order."""
 
+    rounds_in_least_wait = 100  # about as many as CPython's loop does in that time
+
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.ready: deque[Task] = deque()
@@ -53,6 +56,8 @@ class Loop:
         self.named = itertools.count(1)
         self.current: Task | None = None
         self.round = 0  # how many of `ready` have their turns before those that became ready meanwhile
+        self.busy_rounds = 0  # one after the other, in which somebody could go on
+        self.seen = 0.0  # the time when the last of them began
         self.running = False
 
     def task(self, awaitable: Any, name: Any = None) -> Any:
@@ -118,7 +123,8 @@ class Loop:
         self.sleeping.clear()
         self.begun.clear()
         self.generators.clear()
-        self.stale = self.round = 0
+        self.stale = self.round = self.busy_rounds = 0
+        self.seen = 0.0
 
     def end_the_rest(self) -> None:
         """Cancel the tasks that are left, close the generators, and let them come to their ends."""
@@ -248,8 +254,22 @@ class Loop:
     def stuck(self) -> None:
         refuse("waiting", "every coroutine waits for another one")
 
+    def _busy_round(self) -> None:
+        """Time passes where somebody can always go on too, or who takes turns until another has slept never ends.
+
+        As in CPython, who has slept goes on in the round after the one that finds it.
+        """
+        self.wake(self.seen)
+        self.busy_rounds += 1
+        if self.busy_rounds % self.rounds_in_least_wait == 0:
+            self.clock.slept += _LEAST_WAIT
+        self.seen = self.clock.slept + _SAME_TIME
+
     def _turn(self) -> None:
+        if self.ready and not self.round:
+            self._busy_round()
         while not self.ready:
+            self.busy_rounds = 0
             at = self.next_alarm()
             if at is None:
                 self.stuck()

@@ -70,6 +70,8 @@ class Future:
             yield self
         return self.result()
 
+    __iter__ = __await__  # `yield from` in an `__await__`
+
     def __getattr__(self, name: str) -> Any:
         home().missing(self, name)
 

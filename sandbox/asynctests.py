@@ -27,6 +27,8 @@ class _Clock:
 class _Loop(asyncloop.Loop):
     """The loop of the tests' own coroutines."""
 
+    rounds_in_least_wait = 20  # more would be more questions to the program than a test may ask
+
     program: Any = None  # the link to the one whose tests run
     link: Any = None  # to it, once its coroutines have turns
     told = 0.0  # how much of the time the program knows of
@@ -51,6 +53,7 @@ class _Loop(asyncloop.Loop):
         if self.link is not None and self.turns <= 0:
             self._let_the_program_go_on()
             if not self.ready:
+                self._busy_round()
                 return
         self.turns -= 1
         super()._turn()
@@ -78,6 +81,7 @@ class _Loop(asyncloop.Loop):
                 self._end_the_waiting()
             self.asked = self.link.calls
         if not self.ready and self.wakes > now:
+            self.busy_rounds = 0
             at = self.next_alarm()
             self.clock.slept = min(self.wakes, math.inf if at is None else at)
             if self.clock.slept == math.inf:

@@ -66,6 +66,10 @@ class Later:
         yield from asyncio.sleep(0).__await__()
         return 5
 
+async def polls(r):
+    while not r.log: await asyncio.sleep(0)
+    return r.log
+
 def plain(x): return x
 def room(): return Room()
 def later(): return Later()
@@ -101,6 +105,15 @@ BODIES = [
     "await asyncio.sleep(0.1)\nassert order[1:] == [('end', 3)] and task.done()",
     "tasks = [asyncio.create_task(f(1, 0.3)), asyncio.create_task(f(2, 0.1))]\nawait asyncio.sleep(0.2)\n"
     "assert order[2:] == [('end', 2)]\nawait tasks[0]\nassert order[3:] == [('end', 1)]",
+    "task = asyncio.create_task(f(3, 0.01))\nwhile not task.done(): await asyncio.sleep(0)\n"
+    "assert await task == [3, 3]",
+    "r = room()\ntask = asyncio.create_task(polls(r))\nawait asyncio.sleep(0.01)\nr.log.append(1)\n"
+    "assert await task == [1]",
+    "try:\n    await asyncio.wait_for(polls(room()), 0.01)\nexcept asyncio.TimeoutError: return\nassert False",
+    "r = room()\ntasks = [asyncio.create_task(one) for one in (polls(r), f(1, 0.01))]\nawait tasks[1]\n"
+    "assert not tasks[0].done()",
+    "ended = []\nasync def own():\n    await asyncio.sleep(0.01)\n    ended.append(1)\n"
+    "task = asyncio.create_task(own())\nwhile not ended: await asyncio.sleep(0)",
     "task = asyncio.create_task(f(3))\nassert not task.done()\nassert await task == task.result() == [3, 3]",
     "tasks = [asyncio.create_task(f(i)) for i in range(2)]\nassert await asyncio.gather(*tasks) == [[0, 0], [1, 1]]",
     "try:\n    await asyncio.wait_for(f(1, 0.5), timeout=0.1)\nexcept asyncio.TimeoutError:\n    return\nassert False",

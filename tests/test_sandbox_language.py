@@ -1180,6 +1180,34 @@ asyncio.run(main())
 """,
 )
 feature(
+    "asyncio: time passes where somebody can always go on",
+    """
+import asyncio, time
+class Later:
+    def __init__(self): self.done = asyncio.get_running_loop().create_future()
+    def __await__(self):
+        value = yield from self.done
+        return value
+async def main():
+    task = asyncio.create_task(asyncio.sleep(0.01, 'slept'))
+    while not task.done(): await asyncio.sleep(0)
+    print(task.result())
+    async def spins():
+        while True: await asyncio.sleep(0)
+    try: await asyncio.wait_for(spins(), 0.01)
+    except asyncio.TimeoutError: print('late')
+    async def ticks():
+        for i in range(3): print('tick', i); await asyncio.sleep(0.05)
+    async def blocks():
+        for i in range(4): print('block', i); time.sleep(0.1); await asyncio.sleep(0)
+    await asyncio.gather(ticks(), blocks())
+    later = Later()
+    asyncio.get_running_loop().call_soon(later.done.set_result, 5)
+    print(await later)
+asyncio.run(main())
+""",
+)
+feature(
     "asyncio: groups of tasks and timeouts",
     """
 import asyncio
