@@ -57,9 +57,9 @@ def names(loop: Loop) -> dict[str, Any]:
         return Gathering([made[id(awaitable)] for awaitable in awaitables], bool(return_exceptions))
 
     async def wait_for(awaitable: Any, timeout: float | None) -> Any:
-        future = loop.task(awaitable)
         if timeout is None:
-            return await future
+            return await awaitable  # at once: no task of its own has turns
+        future = loop.task(awaitable)
         seconds = float(timeout)
         try:
             if seconds > 0:

@@ -58,8 +58,8 @@ class Room:
         return self.n
     async def put(self, x):
         await self.queue.put(x)
-    async def get(self):
-        return await self.queue.get()
+    async def get(self, timeout=None):
+        return await asyncio.wait_for(self.queue.get(), timeout)
 
 class Later:
     def __await__(self):
@@ -98,6 +98,7 @@ BODIES = [
     "r = room()\ntry:\n    async with r:\n        raise KeyError\nexcept KeyError:\n    assert r.log == ['in', 'out']",
     "async with room() as r:\n    pass\nassert r.log == ['in']",
     "assert [x async for x in room()] == [1, 2, 3]",
+    "r = room()\nawait r.put(7)\ntask = asyncio.create_task(r.get())\nawait asyncio.sleep(0)\nassert task.done()",
     "r = room()\ngot, none = await asyncio.gather(r.get(), r.put(7))\nassert got == 7 and none is None",
     "r = room()\ntask = asyncio.create_task(r.get())\nawait r.put(8)\nassert await task == 8 and task.done()",
     "r = room()\ntask = asyncio.create_task(r.get())\nassert await asyncio.gather(task, r.put(7)) == [7, None]",

@@ -1208,6 +1208,39 @@ asyncio.run(main())
 """,
 )
 feature(
+    "asyncio: who waits without a timeout does it himself",
+    """
+import asyncio
+async def says(order):
+    order.append(1)
+    await asyncio.sleep(0)
+    order.append(2)
+    return asyncio.current_task()
+async def waits(order):
+    mine = await asyncio.wait_for(says(order), None) is asyncio.current_task()
+    order.append(mine)
+class Later:
+    def __await__(self):
+        yield from asyncio.sleep(0).__await__()
+        return 3
+async def main():
+    order = []
+    task = asyncio.create_task(waits(order))
+    for i in 'abc':
+        await asyncio.sleep(0)
+        order.append(i)
+    await task
+    print(order, await asyncio.wait_for(Later(), None))
+    inner = asyncio.create_task(asyncio.sleep(1))
+    outer = asyncio.create_task(asyncio.wait_for(inner, None))
+    await asyncio.sleep(0)
+    outer.cancel()
+    await asyncio.wait([outer])
+    print(inner.cancelled(), outer.cancelled())
+asyncio.run(main())
+""",
+)
+feature(
     "asyncio: groups of tasks and timeouts",
     """
 import asyncio
