@@ -19,7 +19,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from keyword import iskeyword
-from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, NoneType
+from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType, MappingProxyType, NoneType
 from typing import Any
 
 from sandbox.library_values import (
@@ -253,7 +253,7 @@ def named_tuple(name: str, fields: tuple[str, ...], own: tuple[str, ...] = ()) -
         return namedtuple(name, [""] * len(fields), rename=True, module="__main__")
 
 
-_UNHASHED = frozenset(kind for kind in (*STATES, *VIEWS) if kind.__hash__ is None)
+_UNHASHED = frozenset([*(kind for kind in (*STATES, *VIEWS) if kind.__hash__ is None), MappingProxyType])
 
 
 def _hashes(value: Any) -> bool:
@@ -322,6 +322,7 @@ _PACK: dict[type, Callable[[Packer, Any], Tree]] = {
     bytearray: lambda p, v: ["A", v.decode("latin-1")],
     complex: lambda p, v: ["c", v.real, v.imag],
     type(...): lambda p, v: ["E"],
+    type(NotImplemented): lambda p, v: ["n"],
     **PACK,
 }
 
@@ -513,6 +514,7 @@ _UNPACK: dict[str, Callable[[Unpacker, Tree], Any]] = {
     "I": lambda u, t: int(t[1], 16),
     "c": lambda u, t: complex(float(t[1]), float(t[2])),
     "E": lambda u, t: ...,
+    "n": lambda u, t: NotImplemented,
     "f": _unpack_nan,
     "b": _unpack_derived,
     "h": _handle,
@@ -548,7 +550,7 @@ def _inside(value: Any) -> list[Any]:
         return [half for pair in value.items() for half in pair]
     if type(value) in STATES:
         return [state(value)]
-    if type(value) in VIEWS:
+    if type(value) in VIEWS or type(value) is MappingProxyType:
         return [viewed(value)]
     if isinstance(value, tuple):  # a named one may have a length of the program's, who is not to be asked for it here
         return list(tuple.__iter__(value))

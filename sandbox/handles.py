@@ -54,6 +54,16 @@ def of_the_answer() -> bool:
     return False
 
 
+def expects(name: str) -> bool:
+    """Does the code of tests that is running name this class of exceptions?"""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename == TEST and name in frame.f_code.co_names:
+            return True
+        frame = frame.f_back
+    return False
+
+
 class Awaited:
     """What can be awaited, of a generator that does so."""
 

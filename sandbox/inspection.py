@@ -5,16 +5,12 @@ handle has every special method, whatever the object has. So the tests have func
 program where they are given one of its objects.
 """
 
-import abc
-import collections.abc
-import contextlib
 import dataclasses
 import inspect
-import numbers
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sandbox import policy
@@ -26,7 +22,7 @@ ASKED = (
     "isasyncgen isasyncgenfunction isawaitable isclass iscoroutine iscoroutinefunction isfunction isgenerator "
     "isgeneratorfunction ismethod"
 ).split()
-_ABSTRACT = (collections.abc, contextlib, numbers)  # modules of classes that say by methods, or a list, what is theirs
+_OF_BUILTINS = {"builtins": ("classmethod", "memoryview", "property", "staticmethod")}  # of which objects are handles
 _OF_DATACLASSES = "asdict astuple fields is_dataclass replace".split()
 
 
@@ -97,13 +93,27 @@ def _one_of(remote: Remote, kind: Any, asked: Callable[[Any, Any], bool]) -> Any
     question = next((question for one, question in FUNCTIONS.items() if one is kind), None)
     if question is not None and asked is isinstance:
         return remote._sandbox_link.ask(question, remote)
-    room = next((room for room in _ABSTRACT if vars(room).get(getattr(kind, "__name__", "")) is kind), None)
-    if type(kind) is abc.ABCMeta and room is not None and kind.__name__ in policy.MODULES[room.__name__]:
-        kind = remote._sandbox_link.ask("library", room.__name__, kind.__name__)
+    place = place_of(kind) if isinstance(kind, type) else None
+    if place is not None:
+        kind = remote._sandbox_link.ask("library", *place)
     elif asked is isinstance or not isinstance(kind, type):
         return asked(remote, kind)
     parts = (kind, remote) if asked is isinstance else (remote, kind)
     return remote._sandbox_link.ask(asked.__name__, *parts)
+
+
+def place_of(kind: Any) -> tuple[str, str] | None:
+    """The module and the name by which programs have a class of the library."""
+    return next(((module, name) for module, name, found in library_classes() if found is kind), None)
+
+
+def library_classes() -> Iterator[tuple[str, str, type]]:
+    """Those that programs and tests have: the module, the name, and the judge's own."""
+    for module, names in (policy.MODULES | _OF_BUILTINS).items():
+        for name in names if module in sys.modules else ():
+            found = vars(sys.modules[module]).get(name)
+            if isinstance(found, type):
+                yield module, name, found
 
 
 def _names_of_protocol(kind: Any) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any
 
 from sandbox.guards import CancelledError
@@ -115,7 +115,7 @@ def set_state(value: Any, found: Any) -> None:
 
 
 def viewed(view: Any) -> Any:
-    """The dictionary itself that a view is of: its `mapping` would be another object."""
+    """The dictionary itself that a view or a proxy is of: its `mapping` would be another object."""
     (found,) = gc.get_referents(view)
     return found
 
@@ -193,6 +193,15 @@ def _pack_view(packer: "Packer", value: Any) -> "Tree":
     return ["v", _VIEWS[type(value)], packer.pack(viewed(value))]
 
 
+def _pack_proxy(packer: "Packer", value: Any) -> "Tree":
+    mapping = viewed(value)
+    if not isinstance(mapping, dict):
+        return packer.foreign(value)
+    if not packer.bounded and id(mapping) not in packer.numbers:
+        mapping = dict(mapping)  # that of a class of the tests' is not the program's to change
+    return ["p", packer.pack(mapping)]
+
+
 PACK: dict[type, Callable[["Packer", Any], "Tree"]] = {
     range: _pack_range,
     slice: _pack_slice,
@@ -208,6 +217,7 @@ PACK: dict[type, Callable[["Packer", Any], "Tree"]] = {
     ABCMeta: _pack_type,
     **dict.fromkeys(STATES, _pack_state),
     **dict.fromkeys(VIEWS, _pack_view),
+    MappingProxyType: _pack_proxy,
 }
 
 
@@ -251,6 +261,13 @@ def _unpack_view(u: "Unpacker", tree: "Tree") -> Any:
     return getattr(mapping, name)()
 
 
+def _unpack_proxy(u: "Unpacker", tree: "Tree") -> Any:
+    mapping = u.unpack(tree[1])
+    if not isinstance(mapping, dict):
+        raise TypeError("a proxy of no dictionary")
+    return MappingProxyType(mapping)
+
+
 UNPACK: dict[str, Callable[["Unpacker", "Tree"], Any]] = {
     "N": _unpack_range,
     "l": _unpack_slice,
@@ -267,4 +284,5 @@ UNPACK: dict[str, Callable[["Unpacker", "Tree"], Any]] = {
     "U": lambda u, t: _unpack_state(u, t, UserDict),
     "W": lambda u, t: _unpack_state(u, t, UserList),
     "v": _unpack_view,
+    "p": _unpack_proxy,
 }

@@ -32,11 +32,12 @@ from sandbox.handles import (
     Entry,
     Remote,
     attributes_of_kind,
+    expects,
     names_of,
     of_the_answer,
     operation_of_named,
 )
-from sandbox.inspection import identified
+from sandbox.inspection import identified, library_classes
 from sandbox.remote_exceptions import MOST_CLASSES, Exceptions
 from sandbox.shared import Twins, fill, update
 from sandbox.wire import Channel, Closed
@@ -53,6 +54,7 @@ _NUMBERS = ("int", "float", "str")
 _NO_ATTRIBUTE = re.compile(r"'(?:\w+\.)*(\w+)' object has no attribute ")
 _ENDING = ("next", "anext")  # operations that may say by StopIteration or the like that something has ended
 _RESUMING = ("send", "throw", "__next__")  # a generator's, which say by StopIteration that it has ended
+_ENDINGS = (StopIteration, StopAsyncIteration)
 _TOO_DEEP = "a result that is nested too deep to be read"
 MORE_THAN_IT_HOLDS = "results that are more than the judge can hold"
 _END = b'["end"]'
@@ -334,6 +336,9 @@ class Link:
         for kind, question in FUNCTIONS.items():
             if (isinstance(remote, Entry) or remote._sandbox_label == kind.__name__) and self.ask(question, remote):
                 return kind
+        for module, name, own in library_classes():
+            if remote._sandbox_label == own.__name__ and self.ask("library", module, name) is found:
+                return own
         is_entry = (
             self.entry is not None
             and remote._sandbox_label == self.entry_point
@@ -404,9 +409,11 @@ class Link:
         del data
         if error is None:
             return value
-        if isinstance(error, StopIteration | StopAsyncIteration) and not is_next:
-            # As in a generator (PEP 479): it would end the test's own loop, map or zip, and pass for a right answer.
-            error = RuntimeError(f"the program raised {name}")
+        ending = next((kind for kind in _ENDINGS if isinstance(error, kind)), None)
+        if ending is not None and not (is_next or expects(ending.__name__)):
+            # It would end the test's own loop, map or zip, and pass for a right answer. And it is no RuntimeError, as
+            # it is in a generator (PEP 479): a test may want such a one.
+            error = Exception(f"the program raised {name}")
         names_of(error)[OF_PROGRAM] = name[:MESSAGE_CHARS]
         try:
             raise error

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -113,6 +114,8 @@ EXACT = [
     ChainMap(),
     UserDict({1: {2: 3}}),
     UserList([1, [2]]),
+    MappingProxyType({"b": [1], "a": 2}),
+    NotImplemented,
 ]
 
 
@@ -147,6 +150,18 @@ def test_a_view_comes_back_as_one_of_the_same_dictionary(kind: Any, name: str) -
     assert len(view) == 3
     if name != "values":
         assert cross(getattr(mapping, name)()) == getattr(mapping, name)()
+
+
+def test_a_proxy_comes_back_as_one_of_the_same_dictionary_but_from_tests() -> None:
+    mapping = {"a": 1}
+    of_program = Packer(refuse, bounded=True)
+    tree = to_bytes(of_program, lambda: of_program.pack([MappingProxyType(mapping), mapping]))
+    proxy, found = Unpacker(no_handle).unpack(from_bytes(tree))
+    found["b"] = 2
+    assert proxy == {"a": 1, "b": 2}
+    packer = Packer(refuse)
+    packer.pack(MappingProxyType(mapping))
+    assert packer.objects == [mapping] and packer.objects[0] is not mapping, "it may be a class's"
 
 
 def test_what_holds_itself_by_an_attribute_comes_back_so() -> None:

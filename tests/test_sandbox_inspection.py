@@ -9,6 +9,7 @@ from sandbox.verdict import Program, Test
 from tests.one_process import LIMITS, assert_judged_alike
 
 SOURCE = """
+import enum, io, re, types
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -51,6 +52,19 @@ class f:
     def __enter__(self): return self
     def __exit__(self, *error): pass
 
+class Color(enum.Enum):
+    RED = 1
+class Pattern: pass
+class Area:
+    @property
+    def size(self): return 1
+    @staticmethod
+    def unit(): return "m"
+
+def color(): return Color.RED
+def pattern(): return re.compile("a")
+def text(): return io.StringIO("a")
+def space(): return types.SimpleNamespace(a=1)
 def make(*values): return P(*values)
 def count(n): yield from range(n)
 def total(*values): return sum(values)
@@ -62,6 +76,16 @@ PROTOCOL = (
     "@runtime_checkable\nclass Long(Protocol):\n    def __iter__(self): ..."
 )
 TESTS = [
+    "import re, io\nassert isinstance(pattern(), re.Pattern) and isinstance(text(), io.StringIO) and make(1).x == 1",
+    "import re, io\nassert type(pattern()) is re.Pattern and type(text()) is io.StringIO",
+    "import re, io\nassert isinstance(pattern(), re.Match)",
+    "import re\nassert isinstance(Pattern(), re.Pattern)",
+    "import re\nassert type(Pattern()) is re.Pattern",
+    "from enum import Enum\nassert isinstance(color(), Enum) and issubclass(type(color()), Enum)",
+    "from enum import Enum, IntEnum\nassert isinstance(color(), IntEnum)",
+    "assert isinstance(Area.size, property) and isinstance(vars(Area)['unit'], staticmethod) and Area().size == 1",
+    "assert isinstance(Area.unit, property)",
+    "from types import SimpleNamespace as S\nassert isinstance(space(), S) and type(space()) is S",
     "assert id(f.only()) == id(f.only()) and len({id(f.only()) for _ in range(3)}) == 1",
     "x = id(f.only().held); y = id(f.only().held); assert x == y == id(f.only().held)",
     "one = f.only(); other = f(); assert id(one) == id(one.me()) and id(one) != id(other) and list(map(id, [])) == []",

@@ -974,6 +974,22 @@ CASES = {
         "StopIteration: the program raised StopIteration",
         error_type="StopIteration",
     ),
+    "a StopIteration that the test names": Case(
+        "def f(xs): return next(iter(xs))\nclass It:\n    def next(self): raise StopIteration('done')",
+        [
+            "try: f([])\nexcept StopIteration as end: assert end.value is None\nelse: assert False",
+            "try: It().next()\nexcept (KeyError, StopIteration) as end: assert str(end) == 'done'\nelse: assert False",
+            "def raises(kind, call, *args):\n    try: call(*args)\n    except kind: return True\n"
+            "assert raises(StopIteration, f, []) and raises(StopIteration, It().next)",
+        ],
+        "passed",
+    ),
+    "a StopIteration where the test wants a RuntimeError": Case(
+        "def f(xs): return next(iter(xs))",
+        ["try: f([])\nexcept RuntimeError: pass"],
+        "exception",
+        error_type="StopIteration",
+    ),
     "an answer that claims to hold the expected value": Case(
         "class A:\n    def __contains__(self, x): return True\ndef f(): return A()",
         ["assert 5 in f()"],
