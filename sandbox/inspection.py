@@ -10,11 +10,12 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from sandbox import policy
-from sandbox.codec import MUTABLE, Uncrossable
+from sandbox.codec import MUTABLE, Uncrossable, type_name
 from sandbox.handles import FUNCTIONS, NAMED_BY, Remote
 
 # Of `inspect`, what the program's side answers.
@@ -102,18 +103,26 @@ def _one_of(remote: Remote, kind: Any, asked: Callable[[Any, Any], bool]) -> Any
     return remote._sandbox_link.ask(asked.__name__, *parts)
 
 
-def place_of(kind: Any) -> tuple[str, str] | None:
+def place_of(kind: type) -> tuple[str, str] | None:
     """The module and the name by which programs have a class of the library."""
-    return next(((module, name) for module, name, found in library_classes() if found is kind), None)
+    return next(((module, name) for module, name, found in library_classes(type_name(kind)) if found is kind), None)
 
 
-def library_classes() -> Iterator[tuple[str, str, type]]:
-    """Those that programs and tests have: the module, the name, and the judge's own."""
+def library_classes(name: str) -> list[tuple[str, str, type]]:
+    """Those called so that programs and tests have: the module, the name there, and the judge's own."""
+    return _library_classes(len(sys.modules)).get(name, [])
+
+
+@lru_cache(maxsize=1)
+def _library_classes(modules: int) -> dict[str, list[tuple[str, str, type]]]:
+    """`modules` is how many there are: tests may import more."""
+    found: dict[str, list[tuple[str, str, type]]] = {}
     for module, names in (policy.MODULES | _OF_BUILTINS).items():
         for name in names if module in sys.modules else ():
-            found = vars(sys.modules[module]).get(name)
-            if isinstance(found, type):
-                yield module, name, found
+            kind = vars(sys.modules[module]).get(name)
+            if isinstance(kind, type):
+                found.setdefault(kind.__name__, []).append((module, name, kind))
+    return found
 
 
 def _names_of_protocol(kind: Any) -> list[str]:

@@ -336,8 +336,8 @@ class Link:
         for kind, question in FUNCTIONS.items():
             if (isinstance(remote, Entry) or remote._sandbox_label == kind.__name__) and self.ask(question, remote):
                 return kind
-        for module, name, own in library_classes():
-            if remote._sandbox_label == own.__name__ and self.ask("library", module, name) is found:
+        for module, name, own in library_classes(remote._sandbox_label):
+            if self.ask("library", module, name) is found:
                 return own
         is_entry = (
             self.entry is not None
