@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # No name that a program can give anything: what else is asked of a handle is the program's to answer.
 _PRIVATE = ("_sandbox_link", "_sandbox_number", "_sandbox_label")
 _DOC: Any = property(lambda self: self.__getattr__("__doc__"))
+_SLOTS: Any = property(lambda self: self.__getattr__("__slots__"))
 
 
 NAMED_BY = "_sandbox_named_by"  # the link, where a class of named tuples stands for one of the program's
@@ -301,3 +302,4 @@ class Entry(Remote):
 
 for _kind in (Remote, Entry):
     _kind.__doc__ = _DOC  # a test may ask for the function's
+    _kind.__slots__ = _SLOTS

@@ -508,6 +508,8 @@ class Link:
                 kind = type(name, (base,), attributes)
             except (ValueError, TypeError):
                 kind = base
+            if kind is not base and base is Remote:
+                type.__delattr__(kind, "__slots__")  # a test asks for those of the program's
             self._classes[name, base] = kind
         return kind
 

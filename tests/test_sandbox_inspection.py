@@ -56,6 +56,7 @@ class Color(enum.Enum):
     RED = 1
 class Pattern: pass
 class Area:
+    __slots__ = ("a", "b")
     @property
     def size(self): return 1
     @staticmethod
@@ -85,6 +86,7 @@ TESTS = [
     "from enum import Enum, IntEnum\nassert isinstance(color(), IntEnum)",
     "assert isinstance(Area.size, property) and isinstance(vars(Area)['unit'], staticmethod) and Area().size == 1",
     "assert isinstance(Area.unit, property)",
+    "assert Area.__slots__ == Area().__slots__ == ('a', 'b') and not hasattr(f, '__slots__') and f().x == 0",
     "from types import SimpleNamespace as S\nassert isinstance(space(), S) and type(space()) is S",
     "assert id(f.only()) == id(f.only()) and len({id(f.only()) for _ in range(3)}) == 1",
     "x = id(f.only().held); y = id(f.only().held); assert x == y == id(f.only().held)",
