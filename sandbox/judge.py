@@ -21,6 +21,7 @@ import re
 import resource
 import socket
 import sys
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, Context, setcontext
 from functools import cache, partial
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox import asynctests, clocks, inspection
 from sandbox.codec import TESTS, Malformed, Uncrossable, from_bytes
@@ -80,6 +81,10 @@ class _Nowhere(io.TextIOBase):
         return len(text)
 
 
+def _start_no_thread(thread: threading.Thread) -> NoReturn:
+    raise Uncrossable("a test starts a thread, which the judge has not")
+
+
 class Judge:
     """Judges one program after another for one worker slot."""
 
@@ -98,6 +103,7 @@ class Judge:
             importlib.import_module(name)
         clocks.install()
         inspection.install()
+        setattr(threading.Thread, "start", _start_no_thread)  # noqa: B010  # the walls would end the judge
         warm_codecs()
         gc.collect()
         gc.freeze()

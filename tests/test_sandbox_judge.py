@@ -332,6 +332,12 @@ CASES = {
     "a test that imports what is not there": Case(
         "def f(): return 1", ["import nothing_such", "assert f() == 1"], "infra_error passed", "ModuleNotFoundError"
     ),
+    "a test that starts a thread": Case(
+        "def f(): return 1",
+        ["import threading\nthreading.Thread(target=f).start()", "assert f() == 1"],
+        "infra_error passed",
+        "starts a thread",
+    ),
     "a test that ends the judge": Case("def f(): return 1", ["f()\nraise SystemExit(0)"], "infra_error", "SystemExit"),
     "a setup that fails": Case("def f(): pass", ["f()"] * 2, "infra_error", "^in the setup: .*Zero", setup="1 / 0"),
     "a setup that does not parse": Case("def f(): pass", ["f()"], "infra_error", "in the setup: .*compile", setup="if"),
