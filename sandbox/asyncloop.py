@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Coroutine, Iterable, Iterator
 from contextlib import contextmanager
+from types import GeneratorType
 from typing import Any, NoReturn, Protocol
 from weakref import WeakValueDictionary
 
@@ -37,7 +38,7 @@ class Sleep:
     __slots__ = ("_sandbox_seconds",)
 
     def __init__(self, seconds: float) -> None:
-        self._sandbox_seconds = seconds
+        self._sandbox_seconds = float(seconds)  # a program gets at this class, and the clock adds what is given here
 
 
 class Loop:
@@ -64,7 +65,7 @@ class Loop:
         """The task of an awaitable, which has its turn; a future as it is."""
         if isinstance(awaitable, Future):
             return awaitable
-        if not hasattr(awaitable, "send"):
+        if not isinstance(awaitable, Coroutine | GeneratorType):  # `send` alone may be a function that takes no step
             if not hasattr(awaitable, "__await__"):
                 raise TypeError("An asyncio.Future, a coroutine or an awaitable is required")
             awaitable = awaited(awaitable)

@@ -3,6 +3,8 @@
 import _io
 import decimal
 import keyword
+import math
+import operator
 import os
 import posixpath
 import random
@@ -23,6 +25,7 @@ _RECURSION = sys.getrecursionlimit()
 _STEP_SECONDS = 1e-7  # what a step takes on the program's clock
 # And to read it, or two readings, rounded as times since 1970 are, would be less apart than what is slept in between.
 _READING_SECONDS = 1e-6
+_MOST_SLEPT = 1e9  # seconds: on a clock that says far more nothing takes any time, as a float has so many digits
 # Bytes of C stack that a level of recursion through C code commonly needs (lru_cache, __repr__, operators: 400 to 900
 # measured on 3.11; a sort inside a sort 1,600). 300,000 of the largest fit the default limit of memory.
 _STACK_PER_FRAME = 1_000
@@ -71,7 +74,7 @@ class System:
         self.sys: Any = types.ModuleType("sys")
         vars(self.sys).update(self._sys_names(), __getattr__=modules._absent("sys"))
         self.at_exit: list[tuple[Any, Any, Any]] = []
-        self.slept = 0.0
+        self._slept = 0.0
         self.readings = 0
         self.recursion_limit = 1000
         self.deepest = max(1000, recursion_cap())  # asked once: every call of the program's comes by
@@ -249,10 +252,25 @@ class System:
         self.readings += 1
         return self.world.steps * _STEP_SECONDS + self.readings * _READING_SECONDS + self.slept
 
-    def sleep(self, seconds: float, /) -> None:
-        if seconds < 0:
+    @property
+    def slept(self) -> float:
+        """Seconds that were slept; asyncio's loop adds its own."""
+        return self._slept
+
+    @slept.setter
+    def slept(self, seconds: float) -> None:
+        if seconds > _MOST_SLEPT:
+            refuse("waiting", "what sleeps for decades is not waited for")
+        self._slept = seconds
+
+    def sleep(self, seconds: Any, /) -> None:
+        # No number of the program's own, which would be what the clock says, or is asked twice and sets it back.
+        length = float.__float__(seconds) if isinstance(seconds, float) else float(operator.index(seconds))
+        if math.isnan(length):
+            raise ValueError("Invalid value NaN (not a number)")
+        if length < 0:
             raise ValueError("sleep length must be non-negative")
-        self.slept += float(seconds)  # no number of the program's own, which would be what the clock says
+        self.slept += length
 
     def _time_names(self) -> Names:
         def now(seconds: float | None) -> float:

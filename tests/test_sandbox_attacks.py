@@ -1749,6 +1749,7 @@ def test_the_walk_sees_what_is_planted(planted: object) -> None:
 LIMITS = Limits(steps=300_000, cpu_seconds=1, wall_seconds=30, memory_mb=512, output_bytes=1 << 20)
 LADDER = "def f():\n    l = [[0]]\n    for i in range(40): l.append([l[i], l[i]])\n    return l\n"
 KEY = "class H:\n    n = 0\n    def __hash__(self):\n        H.n += 1\n        if H.n > 1: %s\n        return 1\nclass D(dict): pass\ndef f(): return D({H(): 1})"
+SLOW = "import time\nstart = time.time()\nf()\nassert not time.time() - start > 1"
 VERDICTS: dict[str, tuple[str, list[str], str, str, str]] = {
     "StopIteration ends the test's loop": (
         "def f(x): raise StopIteration",
@@ -2018,6 +2019,41 @@ VERDICTS: dict[str, tuple[str, list[str], str, str, str]] = {
         "passed exception",
         "NameError",
     ),
+    **{
+        f"a clock that {name}": (
+            f"import asyncio, math, time\n{before}\ndef f():\n    time.sleep(2)\n{after}",
+            ["import time\nstart = time.time()\nf()\nassert not time.time() - start < 1", SLOW],
+            "",
+            statuses,
+            "",
+        )
+        for name, before, after, statuses in (
+            ("stands still", "time.sleep(1e17)", "", "refused refused"),
+            ("never comes", "time.sleep(math.inf)", "", "refused refused"),
+            ("is no number", "try: time.sleep(math.nan)\nexcept ValueError: pass", "", "passed wrong"),
+            (
+                "goes back",
+                "class Back:\n    def __lt__(self, o): return False\n    def __float__(self): return -2.0",
+                "    try: time.sleep(Back())\n    except TypeError: pass",
+                "passed wrong",
+            ),
+            (
+                "goes back, by a float",
+                "class Back(float):\n    def __lt__(self, o): return False\n    def __float__(self): return -2.0",
+                "    time.sleep(Back(0))",
+                "passed wrong",
+            ),
+            (
+                "is an object of the program's",
+                "class No:\n    def __gt__(self, o): return True\n    __lt__ = __gt__\n    def __add__(self, o): return self\n"
+                "    def __radd__(self, o): return self if type(o) is not float or o == 0 else 0.0\n"
+                "class W:\n    def __await__(self): yield type(asyncio.sleep(1).send(None))(No())\n"
+                "async def main(): await W()\ntry: asyncio.run(main())\nexcept TypeError: pass",
+                "",
+                "passed wrong",
+            ),
+        )
+    },
     "the entry point swapped in a call": (
         "def f():\n    global f\n    f = lambda: 2\n    return 1",
         ["assert f() == 1", "assert f() == 1"],

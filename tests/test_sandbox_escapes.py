@@ -258,6 +258,13 @@ contained(
     "F .clock\n",
     "import time\nclass F(float):\n    def __radd__(self, other): return self\ntime.sleep(F(1))\nprint('F' if type(time.time()) is float else 'T', '.clock')",
 )
+contained(
+    "TypeError",
+    "",
+    "import asyncio\nclass A:\n    def __init__(self): self.__dict__['se' + 'nd'] = lambda sent: None\n"
+    "async def main(): await asyncio.gather(A())\nasyncio.run(main())",
+)
+refused("waiting", "decades", "import asyncio\nasyncio.run(asyncio.sleep(1e17))")
 refused("attribute", "_target of a Own", "import threading\nclass Own(threading.Thread): pass\nOwn()._target")
 refused("attribute", "derived from asyncio's", "import asyncio\nclass Own(asyncio.Future): pass")
 refused(
