@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from types import GenericAlias
 from typing import Any, NoReturn, Protocol
 
+from sandbox.classes import SEALED
 from sandbox.guards import CancelledError
 from sandbox.stops import refuse
 
@@ -236,11 +237,7 @@ def gathered(future: Future) -> Any:
     return CancelledError(*(message or ("",)))
 
 
-def _no_class_below(cls: type, **keywords: Any) -> NoReturn:
-    refuse("attribute", "a class may not be derived from asyncio's futures and tasks")
-
-
-setattr(Future, "__init_subclass__", classmethod(_no_class_below))  # noqa: B010  # Task is one
+SEALED.add(Future)  # Task is one
 Future.__module__ = Task.__module__ = Gathering.__module__ = "asyncio"
 KINDS: tuple[type, ...] = (Future, Task)
 # What the real ones have too.

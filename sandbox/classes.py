@@ -30,6 +30,7 @@ _PLAIN_BASES = frozenset({
 })  # fmt: skip
 _SHARED_BASES = frozenset(vars(builtins)[name] for name in policy.SHARED_BASES)
 HARMLESS_BASES: set[type] = set()  # the same of the library; `freeze` fills it
+SEALED: set[type] = set()  # classes of ours with no class of a program's below them
 STANDING_BASES: set[Any] = set()  # functions of the library that stand for a class in class headers; likewise
 
 
@@ -180,6 +181,8 @@ def _checked_bases(bases: tuple[Any, ...]) -> tuple[type, ...]:
             continue
         if base is TYPE or base is ABC_META or issubclass(base, type):
             refuse("metaclass", "a class may not inherit from type: metaclasses are not allowed")
+        if not SEALED.isdisjoint(base.__mro__):
+            refuse("special-name", f"a class may not be derived from {base.__name__}")
         for kind in base.__mro__:
             _check_match_args(vars(kind).get("__match_args__", ()), name_of(kind), ("own", "guard", "refuse"))
     return resolved

@@ -509,7 +509,7 @@ class Any:
         print(name)
         return lambda *args: print(*(type(arg).__name__ for arg in args))
     def __setattr__(self, name, value): print(name, type(value).__name__)
-class Own(Any, asyncio.Future): pass
+class Own(Any): pass
 async def nothing(): pass
 async def main():
     task = asyncio.create_task(nothing())
@@ -532,6 +532,13 @@ except (AttributeError, TypeError, RuntimeError): pass
 """
     ending = run(source)
     assert "_sandbox_done bool" in ending.stdout and "Loop" not in ending.stdout, ending
+
+
+@pytest.mark.parametrize("bases", ["asyncio.Future", "asyncio.Task", "Silent, asyncio.Future", "asyncio.Future[int]"])
+def test_no_class_is_derived_from_a_future_s(bases: str) -> None:
+    silent = "import asyncio\nclass Silent:\n    def __init_subclass__(cls): pass\n"
+    for text in (f"class Own({bases}): pass", f"type('Own', ({bases},), {{}})"):
+        assert run(silent + text).message.startswith("a class may not be derived from "), text
 
 
 def test_many_coroutines_that_wait_for_the_program_cost_no_operation_each_at_every_turn() -> None:
