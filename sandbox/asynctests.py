@@ -40,6 +40,7 @@ class _Loop(asyncloop.Loop):
     def __init__(self, clock: asyncloop.Clock) -> None:
         super().__init__(clock)
         self.waiting: list[tuple[Any, Future]] = []  # for tasks of the program's
+        self.own = set[int]()  # ids of the asynchronous generators that have begun
 
     def run(self, main: Any, *, debug: Any = None) -> Any:
         try:
@@ -60,7 +61,7 @@ class _Loop(asyncloop.Loop):
 
     def join(self, link: Any) -> None:
         """From now on the program's coroutines have turns too, after those that can go on here already."""
-        if self.link is None:
+        if self.link is None and link is self.program:
             self.link, self.turns = link, len(self.ready)
 
     def _join_where_called(self) -> None:
@@ -104,10 +105,18 @@ class _Loop(asyncloop.Loop):
         of_program = isinstance(awaitable, Remote | _Task)
         return super().task(asyncloop.awaited(awaitable) if of_program else awaitable, name)
 
+    def generator_begins(self, generator: Any) -> None:
+        self.own.add(id(generator))
+        super().generator_begins(generator)
+
     def generator_ends(self, generator: Any) -> None:
         """Of a test that is over nothing goes on among the next one's coroutines."""
-        if self.running:
+        if self.running and id(generator) in self.own:
             super().generator_ends(generator)
+
+    def clear(self) -> None:
+        super().clear()
+        self.own.clear()
 
     def end_the_rest(self) -> None:
         """In the program too: its tasks are those of the loop that has run."""

@@ -17,6 +17,7 @@ from typing import Any
 from sandbox import policy
 from sandbox.codec import MUTABLE, Uncrossable, type_name
 from sandbox.handles import FUNCTIONS, NAMED_BY, Remote
+from sandbox.library_values import TYPES
 
 # Of `inspect`, what the program's side answers.
 ASKED = (
@@ -213,7 +214,17 @@ def _of_dataclasses(name: str) -> Callable[..., Any] | None:
     return ask if name in _OF_DATACLASSES else None
 
 
+def _evaluated(reference: typing.ForwardRef, *_: Any, **names: Any) -> Any:
+    """An annotation may be the program's, and would run here: get_type_hints does it, and so does singledispatch."""
+    found = TYPES.get("NoneType" if reference.__forward_arg__ == "None" else reference.__forward_arg__)
+    if found is None:
+        raise Uncrossable("a test evaluates an annotation that is a string")
+    return found
+
+
 def install() -> None:
     """Make these what tests import."""
     sys.modules["inspect"] = _module(inspect, _of_inspect)
     sys.modules["dataclasses"] = _module(dataclasses, _of_dataclasses)
+    reference: Any = typing.ForwardRef
+    reference._evaluate = _evaluated

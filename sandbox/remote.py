@@ -288,7 +288,11 @@ class Link:
         raise Ended
 
     def forget(self) -> None:
-        """Keep nothing of what the program gave, nor what holds it: the next one needs the memory."""
+        """Keep nothing of what the program gave, nor what holds it: the next one needs the memory.
+
+        Nor is it asked again, by what ends later: its descriptor may be another program's then.
+        """
+        self.final = self.final or ("gone", "", "")
         self._arrived.clear()
         self._handles.clear()
         self._resuming.clear()

@@ -19,7 +19,7 @@ from sandbox.wire import NONCE_BYTES, READ
 _GRACE_SECONDS = 10.0
 _ATTEMPTS = 2
 _LIMITED = 3  # tests of a stdio program that may run into a limit of steps or time before the rest are given up
-_EVALUATION = re.compile(r"\b(?:eval|exec)\b")
+_EVALUATION = re.compile(r"\b(?:eval|exec|eval_str)\b")
 _AHEAD = struct.pack("ll", 0, 100_000)  # seconds and microseconds that a judge lets programs get ahead of it
 
 

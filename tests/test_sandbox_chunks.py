@@ -222,6 +222,71 @@ def test_a_program_that_becomes_the_judges_code_judges_no_other() -> None:
         slot.close()
 
 
+@pytest.mark.parametrize(
+    "test",
+    [
+        "typing.get_type_hints(f)",
+        "typing.get_type_hints(type(f(1)))",
+        "typing.get_type_hints(functools.wraps(f)(lambda: 1))",
+        "functools.singledispatch(len).register(f)",
+        "inspect.get_annotations(functools.wraps(f)(lambda: 1), eval_str=True)",
+    ],
+)
+def test_annotations_are_no_code_of_the_judge(test: str) -> None:
+    judges = "().__class__.__base__.__subclasses__() if c.__name__ == 'Judge'"
+    words = f"[c.loop.__globals__.update(_outcome=lambda *a: ('passed', '', '')) for c in {judges}] and int"
+    program = function(
+        f"class C: x: {words!r}\ndef f(x: {words!r}): return C()",
+        f"import functools, inspect, typing\n{test}\nassert not f",
+    )
+    slot = Slot(Settings(limits=LIMITS))
+    try:
+        results = slot.judge_many([program, function("def f(x): return 7"), GOOD])
+    finally:
+        slot.close()
+    assert results[0].status == ("passed" if "eval_str" in test else "infra_error"), results[0]
+    assert [result.status for result in results[1:]] == ["wrong", "passed"]
+
+
+_LATE = "import gc\nfor i in range(9): gc.collect()\n"
+_SPINS = (
+    "import asyncio\nasync def many():\n    yield 1\n    yield 2\nasync def f(x):\n    while x < 0: pass\n    return x"
+)
+
+
+@pytest.mark.parametrize(
+    "source, left, after",
+    [
+        (
+            "def f(x): return x",
+            "def walk():\n    try: yield f(1)\n    finally: f(2)\ng = walk()\nassert next(g) == 1",
+            f"{_LATE}assert f(1) == 1",
+        ),
+        (
+            _SPINS,
+            "import asyncio\nasync def walk():\n    try:\n        async for x in many(): yield x\n"
+            "    finally: await f(2)\nasync def main():\n    global g\n    g = walk()\n"
+            "    async for x in g: await f(-x)\n"
+            "asyncio.run(main())",
+            f"import asyncio\nasync def main():\n    {_LATE.replace(chr(10), chr(10) + '    ')}\n"
+            "    await asyncio.sleep(1)\n    assert await f(1) == 1\nasyncio.run(main())",
+        ),
+    ],
+    ids=["a generator", "an asynchronous one"],
+)
+def test_what_ends_late_asks_no_other_program(source: str, left: str, after: str) -> None:
+    """By then its channel's number may be another's."""
+    slot = Slot(Settings(limits=LIMITS))
+    try:
+        slot.judge(function(source, f"import gc\ngc.collect()\n{after}"))
+        first = slot.judge(function(source, left))
+        then = slot.judge(function(source, after))
+    finally:
+        slot.close()
+    assert first.status in ("passed", "step_limit"), first
+    assert then.status == "passed", then
+
+
 def test_a_stdio_program_that_runs_into_limits_three_times_is_not_run_on_its_other_tests() -> None:
     slot = Slot(Settings(limits=LIMITS))
     source = "n = int(input())\nwhile n: pass\nprint(n)"

@@ -17,6 +17,7 @@ class N(NamedTuple):
     a: int
 
 def named(a): return N(a)
+def quoted(a: "int") -> "None": pass
 
 Edge = NamedTuple("E", [("a", int)])
 def edge(): return Edge(1)
@@ -149,6 +150,8 @@ TESTS = [
     "import inspect\nassert inspect.iscoroutinefunction(make)",
     "import dataclasses\nassert dataclasses.is_dataclass(P) and dataclasses.is_dataclass(make(1)) and f",
     "import dataclasses\nassert dataclasses.is_dataclass(f)",
+    "from typing import get_type_hints\nassert get_type_hints(quoted) == {'a': int, 'return': type(None)}",
+    "from typing import get_type_hints\nassert get_type_hints(quoted) == {'a': str, 'return': type(None)}",
     "from dataclasses import fields\nassert [f.name for f in fields(P)] == ['x', 'y'] and len(fields(make(1))) == 2",
     "from dataclasses import asdict, astuple, replace\nassert asdict(make(1)) == {'x': 1, 'y': 2}\n"
     "assert astuple(replace(make(1), y=3)) == (1, 3)",
