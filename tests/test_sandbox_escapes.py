@@ -266,10 +266,10 @@ contained(
 )
 refused("waiting", "decades", "import asyncio\nasyncio.run(asyncio.sleep(1e17))")
 refused("attribute", "_target of a Own", "import threading\nclass Own(threading.Thread): pass\nOwn()._target")
-refused("attribute", "derived from asyncio's", "import asyncio\nclass Own(asyncio.Future): pass")
+refused("special-name", "derived from Future", "import asyncio\nclass Own(asyncio.Future): pass")
 refused(
-    "waiting",
-    "waits for another one",
+    "special-name",
+    "derived from Future",
     "import asyncio\nclass Any:\n    def __init_subclass__(cls): pass\nclass Own(Any, asyncio.Future): pass\n"
     "async def main(): await Own()\nasyncio.run(main())",
 )
