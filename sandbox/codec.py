@@ -41,7 +41,13 @@ class Malformed(Exception):
 
 
 class Uncrossable(Exception):
-    """A value that has no place on the other side."""
+    """A value that has no place on the other side; `said` keeps what was said of such ones last, whoever caught it."""
+
+    said = ""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        Uncrossable.said = text
 
 
 FUNCTION = "f"  # what the text of a function that tests hand in calls it

@@ -350,15 +350,20 @@ def _execute(code: CodeType | str, namespace: dict[str, Any], link: Link, texts:
         outcome = _outcome(error, link, code)
         if outcome[0] not in ("wrong", "exception"):
             return outcome
-        text = link.misled() or (link.flattened(looks_at(texts), error) if link.flat else "")
+        text = _caught(link) or link.misled() or (link.flattened(looks_at(texts), error) if link.flat else "")
         if text:
             return "infra_error", f"the test itself failed: {text}: {outcome[1]}"[:_MESSAGE_CHARS], ""
         return outcome
     if link.final is None:
-        text = link.misled(passed=True) or (link.flattened(looks_at(texts)) if link.flat else "")
+        text = _caught(link) or link.misled(passed=True) or (link.flattened(looks_at(texts)) if link.flat else "")
         if text:
             return "infra_error", f"the test proves nothing: {text}", ""
     return link.final or ("passed", "", "")
+
+
+def _caught(link: Link) -> str:
+    """What only this judge cannot do, and the test took for an exception of the program's: most catch any."""
+    return "" if link.hollow else Uncrossable.said
 
 
 def _outcome(error: BaseException, link: Link, code: CodeType | None = None) -> Outcome:

@@ -229,11 +229,12 @@ class Link:
         return data
 
     def _updates(self, packer: Packer) -> list[Tree]:
-        found = []
+        found, before = [], Uncrossable.said
         for change in self.twins.changed:
             try:
                 found.append(update(packer, change))
             except (Uncrossable, RecursionError):
+                Uncrossable.said = before
                 raise _Apart(change[0]) from None
         return found
 
@@ -312,6 +313,7 @@ class Link:
         self.hashed.clear()
         self.twins.lent.clear()
         identified.clear()
+        Uncrossable.said = ""
         if not self.lasting:
             self.derived.clear()
             self.written.clear()

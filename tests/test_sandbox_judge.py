@@ -332,6 +332,18 @@ CASES = {
     "a test that imports what is not there": Case(
         "def f(): return 1", ["import nothing_such", "assert f() == 1"], "infra_error passed", "ModuleNotFoundError"
     ),
+    "a test that catches what only the judge cannot do": Case(
+        "class P:\n    def __init__(self, x): self.x = x\n    def __add__(self, o): return P(self.x + o.x)\n"
+        "def f(x): raise KeyError",
+        [
+            "raised = False\ntry: P(1) + 'x'\nexcept Exception: raised = True\nassert raised",
+            "try: assert (P(1) + P(2)).x == 3\nexcept Exception as error: assert False, error",
+            "import contextlib\nwith contextlib.suppress(Exception): P(1) + P(2)\nassert P(1).x == 1",
+            "try: f(1)\nexcept Exception: pass\nelse: assert False",
+        ],
+        "infra_error infra_error infra_error passed",
+        "__add__ of P, which cannot cross",
+    ),
     "a test that starts a thread": Case(
         "def f(): return 1",
         ["import threading\nthreading.Thread(target=f).start()", "assert f() == 1"],
