@@ -190,7 +190,11 @@ class Service:
                 number, payload = self.channel.receive()
             except Closed:
                 return
-            operation, *parts = from_bytes(payload)
+            try:
+                operation, *parts = from_bytes(payload)
+            except RecursionError:
+                self._end_too_deep(number)
+                continue
             if operation == "end":
                 return
             if operation == "batch":
@@ -239,6 +243,9 @@ class Service:
         except BaseException as error:
             failure = error
         del call  # or these would be holding the arguments
+        if before is None and isinstance(failure, RecursionError):  # nothing of the program's has run
+            self._end_too_deep(number)
+            return
         if not isinstance(failure, MemoryError):
             self.steps = self.world.steps
         try:
@@ -267,6 +274,8 @@ class Service:
         try:
             # Reading a value may run the program: the `__hash__` of a key, say. So it is done under its limits.
             data = self.world.call(to_bytes, (packer, lambda: build(packer)))
+        except RecursionError:
+            self._end_too_deep(number)
         except BaseException as error:
             packer.back_to(known)
             self._send_failure(number, packer, error, changed)
@@ -423,6 +432,11 @@ class Service:
             return [base.__name__ for base in kind.__mro__ if issubclass(base, BaseException)]
         bases = [base for base in kind.__bases__ if issubclass(base, BaseException)]
         return ["x", self._number(kind), type_name(kind)[:_MESSAGE_CHARS], *map(self._raises, bases)]
+
+    def _end_too_deep(self, number: int) -> None:
+        """It is no exception of the program's, nor the test's fault."""
+        text = "what a test hands in, or the program gives, is nested too deep to cross"
+        self._send(number, self._packer(), lambda packer: ["x", self.world.steps, "refused", text])
 
     def _send(self, number: int, packer: Packer, build: Callable[[Packer], Tree]) -> None:
         self._transmit(number, to_bytes(packer, lambda: build(packer)))

@@ -344,6 +344,28 @@ CASES = {
         "infra_error infra_error infra_error passed",
         "__add__ of P, which cannot cross",
     ),
+    "data that is nested deep": Case(
+        "def f(a):\n    n = 0\n    while a: a = a[0]; n += 1\n    return n\n"
+        "def nested(n):\n    a = []\n    for _ in range(n): a = [a]\n    return a",
+        [
+            "a = []\nfor _ in range(100): a = [a]\nassert f(a) == 100 and f(nested(100)) == 100",
+            "import sys\nsys.setrecursionlimit(10**5)\na = []\nfor _ in range(500): a = [a]\nassert f(a)",
+        ],
+        "passed refused",
+        "nested too deep to cross",
+    ),
+    "a frame that is nested deep": Case(
+        "def f(a): return 1",
+        ["import sys\nsys.setrecursionlimit(10**5)\na = []\nfor _ in range(5000): a = [a]\nassert f(a)"],
+        "refused",
+        "nested too deep to cross",
+    ),
+    "an answer that is nested deep": Case(
+        "def f():\n    a = []\n    for _ in range(500): a = [a]\n    return a",
+        ["assert f()"],
+        "refused",
+        "nested too deep to cross",
+    ),
     "a test that starts a thread": Case(
         "def f(): return 1",
         ["import threading\nthreading.Thread(target=f).start()", "assert f() == 1"],
