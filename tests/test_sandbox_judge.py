@@ -360,12 +360,6 @@ CASES = {
         "refused",
         "nested too deep to cross",
     ),
-    "an answer that is nested deep": Case(
-        "def f():\n    a = []\n    for _ in range(500): a = [a]\n    return a",
-        ["assert f()"],
-        "refused",
-        "nested too deep to cross",
-    ),
     "a test that starts a thread": Case(
         "def f(): return 1",
         ["import threading\nthreading.Thread(target=f).start()", "assert f() == 1"],
@@ -989,8 +983,8 @@ CASES = {
     "an answer too deep to send": Case(
         "def f():\n    x = []\n    for _ in range(5000): x = [x]\n    return x",
         ["assert f() == []"],
-        "exception",
-        error_type="RecursionError",
+        "refused",
+        "nested too deep to cross",
     ),
     "a generator that is sent values": Case(
         "def f():\n    t = 0\n    while True:\n        x = yield t\n        if x is None: return t\n        t += x",
